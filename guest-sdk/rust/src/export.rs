@@ -1,0 +1,166 @@
+//! The traits a plugin implements, and the macros that export it.
+
+use crate::{
+    bindings::{
+        plugin::exports::wasaga::plugin::plugin::Guest as PluginGuest,
+        steps::exports::wasaga::plugin::steps::Guest as StepsGuest,
+        tasks::exports::wasaga::plugin::tasks::Guest as TasksGuest,
+    },
+    failure::Failure,
+    log::log_panics,
+    manifest::Manifest,
+    message::Effect,
+    payload::Payload,
+    step::{Arrival, Outcome, StepTask, Verdict},
+    task::{DeadTask, FlowTask, Outbound},
+};
+
+/// What the plugin is: asked once when it is loaded, without any capability granted.
+pub trait Plugin {
+    /// Its name, its sagas, what it subscribes to and what it wants to be granted.
+    fn manifest() -> Manifest;
+}
+
+/// Steps of sagas, and what undoes them. `task.attempt.step` tells which.
+pub trait Steps: Plugin {
+    /// Called before `execute` for the steps that the manifest marks `guarded`.
+    fn guard(task: &StepTask) -> Result<Verdict, Failure> {
+        let _ = task;
+        Ok(Verdict::Proceed)
+    }
+
+    /// One attempt of a step.
+    fn execute(task: &StepTask) -> Result<Outcome, Failure>;
+
+    /// After a wait, of `execute` or of `compensate`: `task.attempt.direction` tells which.
+    fn resume(
+        task: &StepTask,
+        memo: Option<Payload>,
+        undo: Option<Payload>,
+        arrival: Arrival,
+    ) -> Result<Outcome, Failure> {
+        let _ = (memo, undo, arrival);
+        Err(Failure::unknown(
+            "no-resume",
+            format!("step {:?} does not resume", task.step()),
+        ))
+    }
+
+    /// Undoes a step that is done, or may be: then `undo` is what its wait left, or nothing.
+    fn compensate(task: &StepTask, undo: Option<Payload>) -> Result<Outcome, Failure> {
+        let _ = undo;
+        Err(Failure::permanent(
+            "no-undo",
+            format!("step {:?} has no undo", task.step()),
+        ))
+    }
+}
+
+/// Work on the task flows.
+pub trait Tasks: Plugin {
+    /// A message of a topic that the manifest subscribes to without a correlation.
+    fn handle_in(task: &FlowTask) -> Result<Vec<Effect>, Failure> {
+        let message = format!("no handler for messages of topic {:?}", task.message.topic);
+        Err(Failure::permanent("not-handled", message))
+    }
+
+    /// A message on its way to one of the manifest's `out_topics`.
+    fn handle_out(task: &FlowTask) -> Result<Outbound, Failure> {
+        Ok(Outbound::Publish(task.message.clone()))
+    }
+
+    /// A message that was given up on its way in.
+    fn handle_dead_in(dead: &DeadTask) -> Result<Vec<Effect>, Failure> {
+        let _ = dead;
+        Ok(Vec::new())
+    }
+
+    /// A message that was given up on its way out.
+    fn handle_dead_out(dead: &DeadTask) -> Result<Outbound, Failure> {
+        let _ = dead;
+        Ok(Outbound::Drop)
+    }
+}
+
+impl<T: Plugin> PluginGuest for T {
+    fn describe() -> String {
+        log_panics();
+        T::manifest().to_json()
+    }
+}
+
+impl<T: Steps> StepsGuest for T {
+    fn guard(task: StepTask) -> Result<Verdict, Failure> {
+        log_panics();
+        <T as Steps>::guard(&task)
+    }
+
+    fn execute(task: StepTask) -> Result<Outcome, Failure> {
+        log_panics();
+        <T as Steps>::execute(&task)
+    }
+
+    fn resume(
+        task: StepTask,
+        memo: Option<Payload>,
+        undo: Option<Payload>,
+        arrival: Arrival,
+    ) -> Result<Outcome, Failure> {
+        log_panics();
+        <T as Steps>::resume(&task, memo, undo, arrival)
+    }
+
+    fn compensate(task: StepTask, undo: Option<Payload>) -> Result<Outcome, Failure> {
+        log_panics();
+        <T as Steps>::compensate(&task, undo)
+    }
+}
+
+impl<T: Tasks> TasksGuest for T {
+    fn handle_in(task: FlowTask) -> Result<Vec<Effect>, Failure> {
+        log_panics();
+        <T as Tasks>::handle_in(&task)
+    }
+
+    fn handle_out(task: FlowTask) -> Result<Outbound, Failure> {
+        log_panics();
+        <T as Tasks>::handle_out(&task)
+    }
+
+    fn handle_dead_in(dead: DeadTask) -> Result<Vec<Effect>, Failure> {
+        log_panics();
+        <T as Tasks>::handle_dead_in(&dead)
+    }
+
+    fn handle_dead_out(dead: DeadTask) -> Result<Outbound, Failure> {
+        log_panics();
+        <T as Tasks>::handle_dead_out(&dead)
+    }
+}
+
+/// Exports a type that implements [`Plugin`] and [`Steps`].
+#[macro_export]
+macro_rules! saga_plugin {
+    ($plugin:ident) => {
+        $crate::bindings::plugin::export_plugin!($plugin);
+        $crate::bindings::steps::export_steps!($plugin);
+    };
+}
+
+/// Exports a type that implements [`Plugin`] and [`Tasks`].
+#[macro_export]
+macro_rules! task_plugin {
+    ($plugin:ident) => {
+        $crate::bindings::plugin::export_plugin!($plugin);
+        $crate::bindings::tasks::export_tasks!($plugin);
+    };
+}
+
+/// Exports a type that implements [`Plugin`], [`Steps`] and [`Tasks`].
+#[macro_export]
+macro_rules! saga_and_task_plugin {
+    ($plugin:ident) => {
+        $crate::saga_plugin!($plugin);
+        $crate::bindings::tasks::export_tasks!($plugin);
+    };
+}

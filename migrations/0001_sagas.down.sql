@@ -1,0 +1,7 @@
+drop table wasaga.timers, wasaga.waits, wasaga.mail;
+drop view wasaga.ledger;
+drop table wasaga.journal, wasaga.sagas, wasaga.hosts;
+drop function wasaga.journal_is_append_only();
+drop function wasaga.at(bigint);
+drop function wasaga.millis(timestamptz);
+drop schema wasaga_guest;

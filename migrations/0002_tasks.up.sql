@@ -1,0 +1,106 @@
+-- The task flows: messages on their way in and out, what gave up, and who works on which lane.
+
+-- A flow's lanes are leased to hosts; a lane is hash(topic, partition, key) for 'in', and one for 'out'.
+create table wasaga.lanes (
+    flow text not null check (flow in ('in', 'out')),
+    lane smallint not null check (lane >= 0),
+    host_id bigint,
+    epoch bigint not null default 0,
+    primary key (flow, lane)
+);
+insert into wasaga.lanes (flow, lane) select 'in', generate_series(0, 15);
+insert into wasaga.lanes (flow, lane) values ('out', 0);
+
+-- The life of a task, as gosaga has it: wait (to be done, from due_at), work (taken by a worker), ready (done),
+-- error (given up: its dead letter is written), rollback (given up, its rollback message is on its way),
+-- error_rollback_none (given up, and there was no rollback message).
+create table wasaga.task_in (
+    id bigint generated always as identity primary key,
+    lane smallint not null,
+    status text not null default 'wait' check (status in ('wait', 'work', 'ready', 'error', 'rollback',
+        'error_rollback_none')),
+    attempts integer not null default 0 check (attempts >= 0),
+    due_at timestamptz not null default now(),
+    cluster text not null,
+    topic text not null,
+    partition integer not null,
+    "offset" bigint not null,
+    key bytea,
+    headers jsonb not null default '[]',
+    value bytea,
+    produced_at timestamptz,
+    created_at timestamptz not null default now(),
+    finished_at timestamptz,
+    error jsonb,
+    digest bytea,
+    check (status <> 'ready' or finished_at is not null)
+) with (fillfactor = 80);
+create index task_in_waiting on wasaga.task_in (lane, id) where status in ('wait', 'work');
+create index task_in_finished on wasaga.task_in (finished_at) where finished_at is not null;
+
+create table wasaga.task_out (
+    id bigint generated always as identity primary key,
+    status text not null default 'wait' check (status in ('wait', 'work', 'ready', 'error', 'rollback',
+        'error_rollback_none')),
+    attempts integer not null default 0 check (attempts >= 0),
+    due_at timestamptz not null default now(),
+    message_id uuid not null default gen_random_uuid(),
+    saga_id uuid,
+    idempotency_key text,
+    traceparent text,
+    topic text not null,
+    key bytea,
+    headers jsonb not null default '[]',
+    value bytea,
+    rollback jsonb,
+    created_at timestamptz not null default now(),
+    finished_at timestamptz,
+    error jsonb,
+    check (status <> 'ready' or finished_at is not null)
+) with (fillfactor = 80);
+create index task_out_waiting on wasaga.task_out (id) where status in ('wait', 'work');
+create index task_out_finished on wasaga.task_out (finished_at) where finished_at is not null;
+
+create table wasaga.dead_letter_in (
+    id bigint generated always as identity primary key,
+    task_id bigint not null,
+    status text not null default 'wait' check (status in ('wait', 'work', 'ready', 'error', 'rollback',
+        'error_rollback_none')),
+    reason jsonb not null,
+    attempts integer not null,
+    cluster text not null,
+    topic text not null,
+    partition integer not null,
+    "offset" bigint not null,
+    key bytea,
+    headers jsonb not null,
+    value bytea,
+    created_at timestamptz not null default now()
+);
+
+create table wasaga.dead_letter_out (
+    id bigint generated always as identity primary key,
+    task_id bigint not null,
+    status text not null default 'wait' check (status in ('wait', 'work', 'ready', 'error', 'rollback',
+        'error_rollback_none')),
+    reason jsonb not null,
+    attempts integer not null,
+    message_id uuid not null,
+    saga_id uuid,
+    topic text not null,
+    key bytea,
+    headers jsonb not null,
+    value bytea,
+    rollback jsonb,
+    created_at timestamptz not null default now()
+);
+
+-- Where consumption resumes: stored with the tasks themselves, by compare-and-set.
+create table wasaga.next_offsets (
+    cluster text not null,
+    topic text not null,
+    partition integer not null,
+    next bigint not null check (next >= 0),
+    updated_at timestamptz not null default now(),
+    primary key (cluster, topic, partition)
+);

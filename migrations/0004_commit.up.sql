@@ -1,0 +1,298 @@
+-- The one commit. It is a function so that it costs one round trip, and so that a guest's own transaction,
+-- which runs under the plugin's role, can end with it without any right on the tables.
+
+-- Adds messages to the outbox in the order given; ids are taken here, within the emitting transaction.
+create function wasaga.outbox_add(
+    p_saga_ids uuid[], p_idempotency_keys text[], p_traceparents text[], p_topics text[], p_keys bytea[],
+    p_headers jsonb[], p_values bytea[], p_rollbacks jsonb[]
+) returns void language sql as $$
+    insert into wasaga.task_out (saga_id, idempotency_key, traceparent, topic, key, headers, value, rollback)
+    select o.saga_id, o.idempotency_key, o.traceparent, o.topic, o.key, o.headers, o.value, o.rollback
+    from unnest(p_saga_ids, p_idempotency_keys, p_traceparents, p_topics, p_keys, p_headers, p_values, p_rollbacks)
+        with ordinality as o (saga_id, idempotency_key, traceparent, topic, key, headers, value, rollback, n)
+    order by o.n
+$$;
+
+-- Commits transitions of many sagas. Each stands or falls by itself; the answer has a row for each:
+--   committed     it is done; `mail` is the saga's last piece of mail
+--   mail          it wanted to settle (park or end), but there is mail it has not seen: nothing was changed
+--   lost          the lease, or the expected sequence, is another's: nothing was changed
+-- A wait that finds its message already there keeps the lease: the message is mail now (`mail` tells).
+create function wasaga.sagas_commit(
+    p_host bigint,
+    -- one element a transition
+    p_ids uuid[], p_epochs bigint[], p_sequences integer[], p_next_sequences integer[], p_statuses text[],
+    p_states jsonb[], p_settles boolean[], p_seen bigint[], p_due_ms bigint[], p_clears boolean[],
+    -- one element a journal entry; t is its transition's place from 1
+    j_t integer[], j_numbers integer[], j_kinds text[], j_steps text[], j_directions text[], j_attempts integer[],
+    j_started bigint[], j_at bigint[], j_output_types text[], j_outputs bytea[], j_undo_types text[],
+    j_undos bytea[], j_memo_types text[], j_memos bytea[], j_errors jsonb[], j_digests bytea[],
+    -- one element a wait
+    w_t integer[], w_topics text[], w_correlations text[], w_steps smallint[],
+    -- one element a message
+    o_t integer[], o_idempotency_keys text[], o_topics text[], o_keys bytea[], o_headers jsonb[],
+    o_values bytea[], o_rollbacks jsonb[]
+) returns table (t integer, result text, mail bigint) language plpgsql as $$
+#variable_conflict use_column
+declare
+    v_mail bigint[];
+    v_seen_ok boolean[];
+    v_ok boolean[];
+    v_early integer[];
+begin
+    -- All saga rows, in the order of their ids: whoever else locks several does so too.
+    with locked as materialized (
+        select a.n, s.mail
+        from unnest(p_ids, p_epochs, p_sequences) with ordinality as a (id, epoch, sequence, n)
+        join wasaga.sagas s on s.id = a.id
+        where s.host_id = p_host and s.epoch = a.epoch and s.sequence = a.sequence
+        order by s.id for no key update of s
+    )
+    select array_agg(l.mail order by a.n), array_agg(l.mail is not null and (not a.settles or l.mail = a.seen) order by a.n)
+    into v_mail, v_ok
+    from unnest(p_settles, p_seen) with ordinality as a (settles, seen, n)
+    left join locked l on l.n = a.n;
+
+    with advanced as (
+        update wasaga.sagas s
+        set sequence = a.next_sequence, status = a.status, state = a.state, updated_at = now(),
+            interruptions = 0, host_id = case when a.settles then null else s.host_id end
+        from unnest(p_ids, p_next_sequences, p_statuses, p_states, p_settles)
+            with ordinality as a (id, next_sequence, status, state, settles, n)
+        where s.id = a.id and v_ok[a.n]
+    )
+    insert into wasaga.journal (saga_id, number, kind, step, direction, attempt, started_at, at, output_type,
+        output, undo_type, undo, memo_type, memo, error, digest)
+    select p_ids[j.t], j.number, j.kind, j.step, j.direction, j.attempt, wasaga.at(j.started), wasaga.at(j.at),
+        j.output_type, j.output, j.undo_type, j.undo, j.memo_type, j.memo, j.error, j.digest
+    from unnest(j_t, j_numbers, j_kinds, j_steps, j_directions, j_attempts, j_started, j_at, j_output_types,
+        j_outputs, j_undo_types, j_undos, j_memo_types, j_memos, j_errors, j_digests)
+        as j (t, number, kind, step, direction, attempt, started, at, output_type, output, undo_type, undo,
+            memo_type, memo, error, digest)
+    where v_ok[j.t];
+
+    if true = any (p_clears) then
+        delete from wasaga.timers where saga_id in (
+            select a.id from unnest(p_ids, p_clears) with ordinality as a (id, clears, n)
+            where a.clears and v_ok[a.n]);
+        delete from wasaga.waits where saga_id in (
+            select a.id from unnest(p_ids, p_clears) with ordinality as a (id, clears, n)
+            where a.clears and v_ok[a.n]);
+    end if;
+
+    if cardinality(o_t) > 0 then
+        perform wasaga.outbox_add(array_agg(p_ids[o.t] order by o.n), array_agg(o.idempotency_key order by o.n),
+            array_agg(null::text), array_agg(o.topic order by o.n), array_agg(o.key order by o.n),
+            array_agg(o.headers order by o.n), array_agg(o.value order by o.n), array_agg(o.rollback order by o.n))
+        from unnest(o_t, o_idempotency_keys, o_topics, o_keys, o_headers, o_values, o_rollbacks)
+            with ordinality as o (t, idempotency_key, topic, key, headers, value, rollback, n)
+        where v_ok[o.t];
+    end if;
+
+    if cardinality(w_t) > 0 then
+        v_early := wasaga.waits_register(v_ok, p_ids, w_t, w_topics, w_correlations, w_steps);
+        if cardinality(v_early) > 0 then
+            update wasaga.sagas s set mail = s.mail + 1, host_id = p_host
+            from unnest(v_early) as e (t) where s.id = p_ids[e.t];
+            v_mail := (select array_agg(case when m.n = any (v_early) then m.mail + 1 else m.mail end order by m.n)
+                from unnest(v_mail) with ordinality as m (mail, n));
+        end if;
+    end if;
+
+    insert into wasaga.timers as timers (saga_id, due_at)
+    select a.id, clock_timestamp() + a.due_ms * interval '1 millisecond'
+    from unnest(p_ids, p_due_ms) with ordinality as a (id, due_ms, n)
+    where a.due_ms is not null and v_ok[a.n] and not a.n = any (coalesce(v_early, '{}'))
+    on conflict (saga_id) do update set due_at = excluded.due_at;
+
+    return query
+    select a.n::integer,
+        case when v_ok[a.n] then 'committed' when v_mail[a.n] is not null then 'mail' else 'lost' end,
+        coalesce(v_mail[a.n], 0)
+    from unnest(p_ids) with ordinality as a (id, n);
+end $$;
+
+-- Registers waits in the order of their keys, each where v_ok. A message that came early ends its saga's wait at
+-- once: it becomes mail, numbered after the saga's last. Answers with the transitions whose wait was met so.
+create function wasaga.waits_register(
+    p_ok boolean[], p_ids uuid[], w_t integer[], w_topics text[], w_correlations text[], w_steps smallint[]
+) returns integer[] language plpgsql as $$
+declare
+    w record;
+    met integer[] := '{}';
+    row wasaga.waits;
+begin
+    for w in
+        select * from unnest(w_t, w_topics, w_correlations, w_steps) as u (t, topic, correlation, step)
+        where p_ok[u.t] order by u.topic, u.correlation
+    loop
+        insert into wasaga.waits as waits (topic, correlation, saga_id, step)
+        values (w.topic, w.correlation, p_ids[w.t], w.step)
+        on conflict (topic, correlation) do update
+        set saga_id = case when cardinality(waits.arrived_keys) = 0 then excluded.saga_id end,
+            step = case when cardinality(waits.arrived_keys) = 0 then excluded.step end
+        returning * into row;
+        if cardinality(row.arrived_keys) > 0 and not w.t = any (met) then
+            met := met || w.t;
+            insert into wasaga.mail (saga_id, number, kind, step, correlation, topic, key, headers, value)
+            select s.id, s.mail + 1, 'reply', w.step, w.correlation, w.topic,
+                row.arrived_keys[1], row.arrived_headers[1], row.arrived_values[1]
+            from wasaga.sagas s where s.id = p_ids[w.t];
+            if cardinality(row.arrived_keys) = 1 then
+                delete from wasaga.waits where topic = w.topic and correlation = w.correlation;
+            else
+                update wasaga.waits set arrived_keys = arrived_keys[2:], arrived_headers = arrived_headers[2:],
+                    arrived_values = arrived_values[2:]
+                where topic = w.topic and correlation = w.correlation;
+            end if;
+        end if;
+    end loop;
+    -- Whoever was met waits no more.
+    delete from wasaga.waits where saga_id in (select p_ids[t] from unnest(met) as m (t));
+    return met;
+end $$;
+
+-- Hands messages to the sagas that wait for them, in the order given; what nobody waits for is kept for p_ttl_ms.
+-- Answers with the sagas that were woken. Fails with 40001 when a wait was registered meanwhile: do it again.
+create function wasaga.replies_deliver(
+    p_topics text[], p_correlations text[], p_keys bytea[], p_headers jsonb[], p_values bytea[], p_ttl_ms bigint
+) returns uuid[] language plpgsql as $$
+declare
+    r record;
+    row wasaga.waits;
+    locked uuid[];
+    woken uuid[] := '{}';
+begin
+    -- Saga rows before waits, as the commit locks them.
+    locked := array(
+        select s.id from wasaga.sagas s
+        where s.id in (select w.saga_id from wasaga.waits w
+            where (w.topic, w.correlation) in (select * from unnest(p_topics, p_correlations)))
+        order by s.id for no key update);
+    for r in
+        select * from unnest(p_topics, p_correlations, p_keys, p_headers, p_values)
+            with ordinality as u (topic, correlation, key, headers, value, n)
+        order by u.topic, u.correlation, u.n
+    loop
+        insert into wasaga.waits as waits (topic, correlation, arrived_keys, arrived_headers, arrived_values, expires_at)
+        values (r.topic, r.correlation, array[r.key], array[r.headers], array[r.value],
+            now() + p_ttl_ms * interval '1 millisecond')
+        on conflict (topic, correlation) do update
+        set arrived_keys = case when waits.saga_id is null then waits.arrived_keys || excluded.arrived_keys
+                else waits.arrived_keys end,
+            arrived_headers = case when waits.saga_id is null then waits.arrived_headers || excluded.arrived_headers
+                else waits.arrived_headers end,
+            arrived_values = case when waits.saga_id is null then waits.arrived_values || excluded.arrived_values
+                else waits.arrived_values end,
+            expires_at = case when waits.saga_id is null then excluded.expires_at end
+        returning * into row;
+        if row.saga_id is not null then
+            if not row.saga_id = any (locked) then
+                raise exception 'a wait was registered meanwhile' using errcode = '40001';
+            end if;
+            with woke as (
+                update wasaga.sagas s set mail = s.mail + 1,
+                    ready_at = case when s.host_id is null then coalesce(s.ready_at, now()) end
+                where s.id = row.saga_id and s.status not in ('completed', 'compensated', 'failed')
+                returning s.id, s.mail
+            )
+            insert into wasaga.mail (saga_id, number, kind, step, correlation, topic, key, headers, value)
+            select woke.id, woke.mail, 'reply', row.step, r.correlation, r.topic, r.key, r.headers, r.value from woke;
+            woken := woken || row.saga_id;
+            delete from wasaga.waits where topic = r.topic and correlation = r.correlation;
+        end if;
+    end loop;
+    return woken;
+end $$;
+
+-- Ends attempts of in tasks and adds their effects, if the lane's lease still is the caller's; answers with the
+-- tasks that were changed. p_results: 'ready', 'wait' (again after p_due_ms), 'error' (to the dead letters).
+create function wasaga.task_in_finish(
+    p_host bigint,
+    p_ids bigint[], p_lanes smallint[], p_epochs bigint[], p_results text[], p_attempts integer[],
+    p_due_ms bigint[], p_errors jsonb[], p_digests bytea[],
+    -- one element a message; t is its task's place from 1
+    o_t integer[], o_idempotency_keys text[], o_topics text[], o_keys bytea[], o_headers jsonb[],
+    o_values bytea[], o_rollbacks jsonb[]
+) returns setof bigint language plpgsql as $$
+declare
+    v_done bigint[];
+begin
+    perform from wasaga.lanes l where l.flow = 'in' and l.lane = any (p_lanes) order by l.lane for share;
+
+    with finished as (
+        update wasaga.task_in task
+        set status = a.result, attempts = a.attempts, error = a.error, digest = a.digest,
+            due_at = now() + coalesce(a.due_ms, 0) * interval '1 millisecond',
+            finished_at = case when a.result <> 'wait' then now() end
+        from unnest(p_ids, p_lanes, p_epochs, p_results, p_attempts, p_due_ms, p_errors, p_digests)
+            as a (id, lane, epoch, result, attempts, due_ms, error, digest)
+        join wasaga.lanes l on l.flow = 'in' and l.lane = a.lane and l.epoch = a.epoch and l.host_id = p_host
+        where task.id = a.id and task.status in ('wait', 'work')
+        returning task.*
+    ), dead as (
+        insert into wasaga.dead_letter_in (task_id, reason, attempts, cluster, topic, partition, "offset", key,
+            headers, value)
+        select f.id, f.error, f.attempts, f.cluster, f.topic, f.partition, f."offset", f.key, f.headers, f.value
+        from finished f where f.status = 'error'
+    )
+    select coalesce(array_agg(f.id), '{}') into v_done from finished f;
+
+    if cardinality(o_t) > 0 then
+        perform wasaga.outbox_add(array_agg(null::uuid), array_agg(o.idempotency_key order by o.n),
+            array_agg(null::text), array_agg(o.topic order by o.n), array_agg(o.key order by o.n),
+            array_agg(o.headers order by o.n), array_agg(o.value order by o.n), array_agg(o.rollback order by o.n))
+        from unnest(o_t, o_idempotency_keys, o_topics, o_keys, o_headers, o_values, o_rollbacks)
+            with ordinality as o (t, idempotency_key, topic, key, headers, value, rollback, n)
+        where p_ids[o.t] = any (v_done);
+    end if;
+
+    return query select unnest(v_done);
+end $$;
+
+-- Ends a guest's transaction. The guest's role may call it, but does not know the token.
+create function wasaga_guest.check_token(p_token bytea) returns void
+    language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    if not exists (select from wasaga.secrets where name = 'commit' and value = p_token) then
+        raise exception 'only the host may commit' using errcode = '42501';
+    end if;
+end $$;
+revoke all on function wasaga_guest.check_token(bytea) from public;
+
+create function wasaga_guest.sagas_commit(
+    p_token bytea, p_host bigint,
+    p_ids uuid[], p_epochs bigint[], p_sequences integer[], p_next_sequences integer[], p_statuses text[],
+    p_states jsonb[], p_settles boolean[], p_seen bigint[], p_due_ms bigint[], p_clears boolean[],
+    j_t integer[], j_numbers integer[], j_kinds text[], j_steps text[], j_directions text[], j_attempts integer[],
+    j_started bigint[], j_at bigint[], j_output_types text[], j_outputs bytea[], j_undo_types text[],
+    j_undos bytea[], j_memo_types text[], j_memos bytea[], j_errors jsonb[], j_digests bytea[],
+    w_t integer[], w_topics text[], w_correlations text[], w_steps smallint[],
+    o_t integer[], o_idempotency_keys text[], o_topics text[], o_keys bytea[], o_headers jsonb[],
+    o_values bytea[], o_rollbacks jsonb[]
+) returns table (t integer, result text, mail bigint)
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+begin
+    perform wasaga_guest.check_token(p_token);
+    return query select * from wasaga.sagas_commit(p_host, p_ids, p_epochs, p_sequences, p_next_sequences,
+        p_statuses, p_states, p_settles, p_seen, p_due_ms, p_clears, j_t, j_numbers, j_kinds, j_steps,
+        j_directions, j_attempts, j_started, j_at, j_output_types, j_outputs, j_undo_types, j_undos,
+        j_memo_types, j_memos, j_errors, j_digests, w_t, w_topics, w_correlations, w_steps, o_t,
+        o_idempotency_keys, o_topics, o_keys, o_headers, o_values, o_rollbacks);
+end $$;
+
+create function wasaga_guest.task_in_finish(
+    p_token bytea, p_host bigint,
+    p_ids bigint[], p_lanes smallint[], p_epochs bigint[], p_results text[], p_attempts integer[],
+    p_due_ms bigint[], p_errors jsonb[], p_digests bytea[],
+    o_t integer[], o_idempotency_keys text[], o_topics text[], o_keys bytea[], o_headers jsonb[],
+    o_values bytea[], o_rollbacks jsonb[]
+) returns setof bigint
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+begin
+    perform wasaga_guest.check_token(p_token);
+    return query select * from wasaga.task_in_finish(p_host, p_ids, p_lanes, p_epochs, p_results, p_attempts,
+        p_due_ms, p_errors, p_digests, o_t, o_idempotency_keys, o_topics, o_keys, o_headers, o_values, o_rollbacks);
+end $$;

@@ -1,0 +1,80 @@
+//! The HTTP interface: routes, problem details, health and metrics. It decides nothing about sagas: [`ports`] is what
+//! it asks of the host, and `app` builds the routes over it, so that tests call them without a port.
+//!
+//! To add a route: a handler in a file of `routes`, a line in [`app`], its refusals in `error`, a row in docs/api.md.
+
+mod body;
+mod error;
+mod history;
+mod input;
+mod payload;
+pub mod ports;
+mod routes;
+mod serve;
+mod telemetry;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    middleware,
+    routing::{get, post},
+};
+use metrics_exporter_prometheus::PrometheusHandle;
+
+use crate::{
+    input::Schemas,
+    ports::{Plugins, Probe, Sagas},
+};
+
+pub use serve::serve;
+
+/// The default bound of a request's body, in bytes.
+pub const BODY_LIMIT: usize = 1 << 20;
+
+/// What the routes stand on.
+pub struct ApiState {
+    /// Starts, asks and reads sagas.
+    pub sagas: Arc<dyn Sagas>,
+    /// Which plugins run here, and which were refused.
+    pub plugins: Arc<dyn Plugins>,
+    /// What the host needs, and how that is.
+    pub probe: Arc<dyn Probe>,
+    /// What /metrics prints.
+    pub metrics: PrometheusHandle,
+    /// The bound of a request's body, in bytes.
+    pub body_limit: usize,
+}
+
+/// The state as handlers see it.
+struct Shared {
+    api: ApiState,
+    schemas: Schemas,
+}
+
+type AppState = axum::extract::State<Arc<Shared>>;
+
+/// The routes. POST on the paths of active definitions' HTTP triggers is answered by the fallback, since those come
+/// and go with plugins.
+pub fn app(api: ApiState) -> Router {
+    let body_limit = api.body_limit;
+    Router::new()
+        .route("/api/v1/sagas", post(routes::start::start))
+        .route("/api/v1/sagas/{id}", get(routes::saga::saga))
+        .route("/api/v1/sagas/{id}/history", get(routes::saga::history))
+        .route("/api/v1/sagas/{id}/cancel", post(routes::verbs::cancel))
+        .route("/api/v1/sagas/{id}/resume", post(routes::verbs::resume))
+        .route("/api/v1/plugins", get(routes::plugins::plugins))
+        .route("/healthz", get(routes::health::healthz))
+        .route("/readyz", get(routes::health::readyz))
+        .route("/metrics", get(routes::health::metrics))
+        .fallback(routes::start::trigger)
+        .method_not_allowed_fallback(routes::wrong_method)
+        .layer(middleware::from_fn(telemetry::measure))
+        .layer(DefaultBodyLimit::max(body_limit))
+        .with_state(Arc::new(Shared {
+            api,
+            schemas: Schemas::default(),
+        }))
+}

@@ -1,0 +1,101 @@
+//! What the API asks of the host that runs it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use wasaga_domain::{
+    definition::Definition, ids::SagaId, payload::Payload, ports::CatalogSource, state::Status,
+};
+use wasaga_store::saga_read::{JournalRow, SagaRow};
+
+/// Starts, asks and reads sagas.
+#[async_trait]
+pub trait Sagas: Send + Sync + 'static {
+    /// Starts a saga, or answers with the one that runs for this business key already. It is committed when this
+    /// returns.
+    async fn start(&self, saga: StartSaga) -> Result<Started, SagasError>;
+
+    /// Asks a saga to turn back; the answer is its status from before.
+    async fn cancel(&self, id: SagaId, reason: &str) -> Result<Status, SagasError>;
+
+    /// Asks a saga to go on now; the answer is its status from before.
+    async fn resume(&self, id: SagaId, reason: &str) -> Result<Status, SagasError>;
+
+    /// The saga of this id.
+    async fn saga(&self, id: SagaId) -> Result<SagaRow, SagasError>;
+
+    /// A saga's journal, in order.
+    async fn journal(&self, id: SagaId) -> Result<Vec<JournalRow>, SagasError>;
+}
+
+/// A saga to start.
+#[derive(Clone, Debug)]
+pub struct StartSaga {
+    /// An active definition.
+    pub definition: Arc<Definition>,
+    /// 1 to 500 characters; absent: each call starts a saga of its own.
+    pub business_key: Option<String>,
+    /// JSON that fits the definition's schema.
+    pub input: Payload,
+    /// W3C trace context of the caller.
+    pub traceparent: Option<String>,
+}
+
+/// A saga that was started, now or before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Started {
+    /// Its id.
+    pub saga_id: SagaId,
+    /// Whether this call started it.
+    pub created: bool,
+    /// Its status now.
+    pub status: Status,
+}
+
+/// Why the host did not do what was asked, by what the caller does next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SagasError {
+    /// There is no such saga.
+    NotFound,
+    /// The saga is at its end.
+    Final(Status),
+    /// The request itself can't be kept; the sentence is for the caller.
+    Refused(String),
+    /// The same again may work a little later; the sentence is for the caller.
+    Unavailable(String),
+    /// A fault of this host; the sentence is for its log.
+    Internal(String),
+}
+
+/// Which plugins run here, and which were refused.
+pub trait Plugins: CatalogSource {
+    /// Modules that were refused and not replaced since.
+    fn rejections(&self) -> Vec<Rejected>;
+}
+
+/// A module that was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    /// The file, or the plugin's name.
+    pub source: String,
+    /// What is wrong and how to mend it.
+    pub reason: String,
+}
+
+/// Looks at what the host needs.
+#[async_trait]
+pub trait Probe: Send + Sync + 'static {
+    /// Each thing the host needs, as it is now; within a second or two.
+    async fn check(&self) -> Vec<Check>;
+}
+
+/// Something the host needs, as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// `database`, `broker` or `plugins`.
+    pub name: &'static str,
+    /// Whether the host can work with it.
+    pub ready: bool,
+    /// Why not, or what else is worth knowing.
+    pub reason: Option<String>,
+}

@@ -1,0 +1,302 @@
+//! A host without an engine: a real store, one definition, and a client that calls the routes without a port.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use async_trait::async_trait;
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    http::{Request, Response},
+};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+use uuid::Uuid;
+use wasaga_api::{
+    ApiState, app,
+    ports::{Check, Plugins, Probe, Rejected, Sagas, SagasError, StartSaga, Started},
+};
+use wasaga_domain::{
+    catalog::{Active, Catalog, Plugin},
+    clock::{Clock, SystemClock},
+    definition::Definition,
+    ids::{Digest, HostId, SagaId},
+    manifest::{Manifest, Trigger},
+    ports::CatalogSource,
+    state::{State, Status},
+};
+use wasaga_store::{
+    Store, StoreError,
+    mail::Posted,
+    saga_read::{JournalRow, SagaRow},
+    saga_start::{self, NewSaga},
+    testing::{self, TestDatabase},
+};
+
+/// The bound of a body in these tests.
+pub const BODY_LIMIT: usize = 4096;
+
+/// The host under test.
+pub struct Host {
+    pub app: Router,
+    pub store: Store,
+    pub broken: Arc<NullEngine>,
+    _database: TestDatabase,
+}
+
+/// An answer, taken apart.
+pub struct Answer {
+    pub status: u16,
+    pub content_type: String,
+    pub allow: Option<String>,
+    pub text: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {}", self.text))
+    }
+
+    /// The problem's kind, after its status and media type were checked.
+    pub fn problem(&self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", self.text);
+        assert_eq!(
+            self.content_type, "application/problem+json",
+            "{}",
+            self.text
+        );
+        let problem = self.json();
+        assert_eq!(problem["status"], status);
+        problem
+    }
+}
+
+impl Host {
+    pub async fn start() -> Self {
+        let database = testing::database().await;
+        let store = database.store.clone();
+        let engine = Arc::new(NullEngine {
+            store: store.clone(),
+            down: AtomicBool::new(false),
+        });
+        let app = app(ApiState {
+            sagas: engine.clone(),
+            plugins: Arc::new(OnePlugin(catalog())),
+            probe: engine.clone(),
+            metrics: PrometheusBuilder::new().build_recorder().handle(),
+            body_limit: BODY_LIMIT,
+        });
+        Self {
+            app,
+            store,
+            broken: engine,
+            _database: database,
+        }
+    }
+
+    pub async fn call(&self, request: Request<Body>) -> Answer {
+        let response: Response<Body> = self
+            .app
+            .clone()
+            .oneshot(request)
+            .await
+            .expect("routes do not fail");
+        let header = |name: &str| {
+            response
+                .headers()
+                .get(name)
+                .map(|value| value.to_str().unwrap().to_owned())
+        };
+        let (status, allow) = (response.status().as_u16(), header("allow"));
+        let content_type = header("content-type").unwrap_or_default();
+        let body = to_bytes(response.into_body(), 1 << 20)
+            .await
+            .expect("a body");
+        let text = String::from_utf8(body.to_vec()).expect("text");
+        Answer {
+            status,
+            content_type,
+            allow,
+            text,
+        }
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.call(Request::get(path).body(Body::empty()).unwrap())
+            .await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.post_raw(path, "application/json", body.to_string())
+            .await
+    }
+
+    pub async fn post_raw(&self, path: &str, kind: &str, body: impl Into<Body>) -> Answer {
+        let request = Request::post(path).header("content-type", kind);
+        self.call(request.body(body.into()).unwrap()).await
+    }
+}
+
+struct OnePlugin(Arc<Catalog>);
+
+impl CatalogSource for OnePlugin {
+    fn catalog(&self) -> Arc<Catalog> {
+        self.0.clone()
+    }
+}
+
+impl Plugins for OnePlugin {
+    fn rejections(&self) -> Vec<Rejected> {
+        vec![Rejected {
+            source: "broken.wasm".into(),
+            reason: "it is no component".into(),
+        }]
+    }
+}
+
+fn catalog() -> Arc<Catalog> {
+    let step = json!({ "name": "reserve_inventory", "timeout_ms": 1000, "retry": { "never": {} } });
+    let manifest: Manifest = serde_json::from_value(json!({
+        "name": "order-saga", "version": "1.0.0", "steps": ["reserve_inventory"],
+        "sagas": [{
+            "name": "order", "version": 1, "steps": [step],
+            "triggers": [{ "http": {
+                "path": "/api/v1/orders", "key_name": "order_id", "message": "Order creation started",
+            } }],
+            "input_schema": {
+                "type": "object",
+                "required": ["customer_id", "items"],
+                "properties": {
+                    "customer_id": { "type": "string" },
+                    "items": { "type": "array", "items": {
+                        "type": "object", "properties": { "quantity": { "type": "integer" } },
+                    } },
+                },
+            },
+        }],
+    }))
+    .expect("the manifest fits");
+    let saga = &manifest.sagas[0];
+    let definition = Definition::new(saga, &manifest.name, &Default::default()).expect("it fits");
+    let Trigger::Http(http) = saga.triggers[0].clone() else {
+        panic!("an http trigger")
+    };
+    let active = Active {
+        definition: Arc::new(definition),
+        http: vec![http],
+    };
+    let (name, digest) = (manifest.name.clone(), Digest::of(b"order"));
+    let plugin = Plugin {
+        digest,
+        manifest: Arc::new(manifest),
+    };
+    Arc::new(Catalog {
+        plugins: [(name, plugin)].into(),
+        definitions: [("order".into(), active)].into(),
+    })
+}
+
+/// Starts sagas and posts mail; nothing ever runs.
+pub struct NullEngine {
+    store: Store,
+    pub down: AtomicBool,
+}
+
+fn internal(error: StoreError) -> SagasError {
+    SagasError::Internal(error.to_string())
+}
+
+fn posted(posted: Posted) -> Result<Status, SagasError> {
+    match posted {
+        Posted::Accepted(status) => Ok(status),
+        Posted::Final(status) => Err(SagasError::Final(status)),
+        Posted::NotFound => Err(SagasError::NotFound),
+    }
+}
+
+#[async_trait]
+impl Sagas for NullEngine {
+    async fn start(&self, saga: StartSaga) -> Result<Started, SagasError> {
+        if self.down.load(Ordering::Relaxed) {
+            return Err(SagasError::Unavailable("the database is away".into()));
+        }
+        let StartSaga {
+            definition,
+            business_key,
+            input,
+            traceparent,
+        } = saga;
+        let id = match &business_key {
+            Some(key) => SagaId::derived(&definition.name, key),
+            None => SagaId(Uuid::now_v7()),
+        };
+        let new = NewSaga {
+            id,
+            definition: definition.name.to_string(),
+            version: definition.version,
+            business_key,
+            // Another for each call, or a start would be taken for the repeat of one.
+            nonce: Uuid::new_v4().as_u128() as u32,
+            traceparent,
+            input,
+            state: State::initial(SystemClock.now()),
+        };
+        let started = self
+            .store
+            .sagas_start(HostId(1), &[new])
+            .await
+            .map_err(internal)?;
+        let (created, status) = match started[0] {
+            saga_start::Started::New => (true, Status::Pending),
+            saga_start::Started::Existing { status, .. } => (false, status),
+        };
+        Ok(Started {
+            saga_id: id,
+            created,
+            status,
+        })
+    }
+
+    async fn cancel(&self, id: SagaId, reason: &str) -> Result<Status, SagasError> {
+        posted(self.store.saga_cancel(id, reason).await.map_err(internal)?)
+    }
+
+    async fn resume(&self, id: SagaId, reason: &str) -> Result<Status, SagasError> {
+        posted(self.store.saga_resume(id, reason).await.map_err(internal)?)
+    }
+
+    async fn saga(&self, id: SagaId) -> Result<SagaRow, SagasError> {
+        self.store
+            .saga_get(id)
+            .await
+            .map_err(internal)?
+            .ok_or(SagasError::NotFound)
+    }
+
+    async fn journal(&self, id: SagaId) -> Result<Vec<JournalRow>, SagasError> {
+        self.store.journal_list(id).await.map_err(internal)
+    }
+}
+
+#[async_trait]
+impl Probe for NullEngine {
+    async fn check(&self) -> Vec<Check> {
+        let down = self.down.load(Ordering::Relaxed);
+        let reason = down.then(|| "connection refused".to_owned());
+        vec![
+            Check {
+                name: "database",
+                ready: self.store.ping().await.is_ok(),
+                reason: None,
+            },
+            Check {
+                name: "broker",
+                ready: !down,
+                reason,
+            },
+        ]
+    }
+}

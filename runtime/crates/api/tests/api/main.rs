@@ -1,0 +1,7 @@
+//! The routes on a real store, with a stand-in for the engine that only starts and posts mail. Needs
+//! `WASAGA_TEST_POSTGRES`: run by `cargo xtask test`.
+
+mod bad_input;
+mod health;
+mod host;
+mod sagas;

@@ -1,0 +1,86 @@
+//! Which plugins run here, and what they answer for.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{
+    definition::Definition,
+    ids::{Digest, PluginName},
+    manifest::{HttpTrigger, Locator, Manifest},
+};
+
+/// The plugins of a host, as of one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog {
+    /// By name.
+    pub plugins: BTreeMap<PluginName, Plugin>,
+    /// The active version of each definition, by its name.
+    pub definitions: BTreeMap<Arc<str>, Active>,
+}
+
+/// An active plugin.
+#[derive(Clone, Debug)]
+pub struct Plugin {
+    /// Its module.
+    pub digest: Digest,
+    /// What it says of itself.
+    pub manifest: Arc<Manifest>,
+}
+
+/// An active definition.
+#[derive(Clone, Debug)]
+pub struct Active {
+    /// With the operator's overrides.
+    pub definition: Arc<Definition>,
+    /// Routes that start it.
+    pub http: Vec<HttpTrigger>,
+}
+
+/// Who takes the records of a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recipient {
+    /// Waiting steps, found by what the locator finds.
+    Waits(Locator),
+    /// The plugin's `handle-in`.
+    Plugin(PluginName),
+}
+
+impl Catalog {
+    /// The definition that a POST to this path starts.
+    pub fn http_trigger(&self, path: &str) -> Option<(&Active, &HttpTrigger)> {
+        self.definitions.values().find_map(|active| {
+            active
+                .http
+                .iter()
+                .find(|trigger| trigger.path == path)
+                .map(|http| (active, http))
+        })
+    }
+
+    /// Every topic that somebody hears, sorted.
+    pub fn topics(&self) -> Vec<String> {
+        let mut topics: Vec<_> = self
+            .plugins
+            .values()
+            .flat_map(|plugin| &plugin.manifest.subscriptions)
+            .map(|subscription| subscription.topic.clone())
+            .collect();
+        topics.sort_unstable();
+        topics.dedup();
+        topics
+    }
+
+    /// Who takes the records of this topic: the first subscription, by plugin name.
+    pub fn recipient(&self, topic: &str) -> Option<Recipient> {
+        self.plugins.iter().find_map(|(name, plugin)| {
+            let subscription = plugin
+                .manifest
+                .subscriptions
+                .iter()
+                .find(|candidate| candidate.topic == topic)?;
+            Some(match &subscription.correlation {
+                Some(locator) => Recipient::Waits(locator.clone()),
+                None => Recipient::Plugin(name.clone()),
+            })
+        })
+    }
+}

@@ -1,0 +1,54 @@
+//! Time, as everything but the store's leases sees it.
+
+use std::{fmt, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+/// Unix time in milliseconds, UTC.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct UnixMillis(pub i64);
+
+impl UnixMillis {
+    /// This instant and `delay` more; the end of time where that does not fit.
+    #[must_use]
+    pub fn after(self, delay: Duration) -> Self {
+        Self(
+            self.0
+                .saturating_add(i64::try_from(delay.as_millis()).unwrap_or(i64::MAX)),
+        )
+    }
+
+    /// How long from `now` to this instant; zero when it has passed.
+    pub fn since(self, now: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(now.0)).unwrap_or(0))
+    }
+}
+
+impl fmt::Display for UnixMillis {
+    /// RFC 3339, UTC.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_millisecond(self.0) {
+            Ok(at) => at.fmt(f),
+            Err(_) => write!(f, "{} ms", self.0),
+        }
+    }
+}
+
+/// Where time comes from: the system in the host, a test's own hand elsewhere.
+pub trait Clock: Send + Sync + 'static {
+    /// The time now.
+    fn now(&self) -> UnixMillis;
+}
+
+/// The system's clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> UnixMillis {
+        UnixMillis(jiff::Timestamp::now().as_millisecond())
+    }
+}

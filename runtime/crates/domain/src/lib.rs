@@ -1,0 +1,19 @@
+//! The words of wasaga as types: ids, definitions, states, journal entries, and the ports through which the
+//! engine, the plugin host and the store meet. No I/O lives here, and no clock: time is passed in.
+
+pub mod attempt;
+pub mod catalog;
+pub mod clock;
+pub mod definition;
+pub mod ids;
+pub mod journal;
+pub mod ledger;
+pub mod mail;
+pub mod manifest;
+pub mod message;
+pub mod outcome;
+pub mod payload;
+pub mod ports;
+pub mod retry;
+pub mod sql;
+pub mod state;

@@ -1,0 +1,217 @@
+//! Where the engine, the plugin host and the store meet.
+
+use std::{any::Any, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+
+use crate::{
+    attempt::Attempt,
+    catalog::Catalog,
+    clock::UnixMillis,
+    definition::Definition,
+    ids::{Digest, PluginName, TaskId},
+    ledger::Ledger,
+    manifest::{Manifest, Migration},
+    message::Message,
+    outcome::{Arrival, Effect, ErrorDetail, Failure, StepOutcome},
+    payload::Payload,
+    sql::{SqlError, SqlRows, SqlValue},
+};
+
+/// Calls a plugin for one attempt of a step.
+pub trait StepExecutor: Send + Sync + 'static {
+    /// Starts the call and returns at once; `report` is called exactly once, from any thread, whatever happens.
+    fn run(&self, call: StepCall, report: Report<StepReport>);
+}
+
+/// Calls a plugin for one attempt of a task.
+pub trait TaskExecutor: Send + Sync + 'static {
+    /// Starts the call and returns at once; `report` is called exactly once, from any thread, whatever happens.
+    fn handle_in(&self, call: TaskCall, report: Report<TaskReport>);
+}
+
+/// Takes a report.
+pub type Report<R> = Box<dyn FnOnce(R) + Send>;
+
+/// One attempt of a step.
+#[derive(Clone, Debug)]
+pub struct StepCall {
+    /// What the guest is told.
+    pub attempt: Attempt,
+    /// The plugin to call.
+    pub worker: PluginName,
+    /// The saga's input.
+    pub input: Payload,
+    /// Which export.
+    pub kind: CallKind,
+    /// What the saga has done so far.
+    pub context: CallContext,
+}
+
+/// What the import `context` tells.
+#[derive(Clone, Debug)]
+pub struct CallContext {
+    /// Names for the ledger's places.
+    pub definition: Arc<Definition>,
+    /// What has been done.
+    pub ledger: Arc<Ledger>,
+    /// Why the saga is being undone.
+    pub cause: Option<ErrorDetail>,
+}
+
+/// Which export of a step to call.
+#[derive(Clone, Debug)]
+pub enum CallKind {
+    /// `guard` first where `guarded`, then `execute`.
+    Execute {
+        /// Ask the guard.
+        guarded: bool,
+    },
+    /// `resume`.
+    Resume {
+        /// What the wait left.
+        memo: Option<Payload>,
+        /// What the wait, or the forward step, left for its undo.
+        undo: Option<Payload>,
+        /// What ended the wait.
+        arrival: Arrival,
+    },
+    /// `compensate`.
+    Compensate {
+        /// What the forward step left.
+        undo: Option<Payload>,
+    },
+}
+
+/// How a step's attempt went.
+pub struct StepReport {
+    /// Its end.
+    pub outcome: Result<StepOutcome, Failure>,
+    /// The code that ran; absent where none did.
+    pub digest: Option<Digest>,
+    /// The guest's own SQL, to be committed with the outcome or dropped, which rolls it back.
+    pub transaction: Option<Box<dyn GuestTransaction>>,
+    /// From the call to its end.
+    pub took: Duration,
+}
+
+/// One attempt of an in task.
+#[derive(Clone, Debug)]
+pub struct TaskCall {
+    /// The task.
+    pub id: TaskId,
+    /// The plugin to call.
+    pub plugin: PluginName,
+    /// From 1.
+    pub attempt: u32,
+    /// The same for all attempts.
+    pub idempotency_key: String,
+    /// When the call is ended from outside.
+    pub deadline: UnixMillis,
+    /// W3C trace context.
+    pub traceparent: Option<String>,
+    /// What came.
+    pub message: Message,
+}
+
+/// How a task's attempt went.
+pub struct TaskReport {
+    /// Its end.
+    pub outcome: Result<Vec<Effect>, Failure>,
+    /// The code that ran; absent where none did.
+    pub digest: Option<Digest>,
+    /// The guest's own SQL, to be committed with the outcome or dropped, which rolls it back.
+    pub transaction: Option<Box<dyn GuestTransaction>>,
+    /// From the call to its end.
+    pub took: Duration,
+}
+
+/// Opens transactions for guests, each under its plugin's own login role.
+#[async_trait]
+pub trait GuestDatabase: Send + Sync + 'static {
+    /// A transaction in which every statement ends by `deadline`.
+    async fn begin(
+        &self,
+        plugin: &PluginName,
+        deadline: UnixMillis,
+    ) -> Result<Box<dyn GuestTransaction>, SqlError>;
+}
+
+/// A guest's open transaction. Dropping it rolls it back.
+#[async_trait]
+pub trait GuestTransaction: Send {
+    /// Runs a statement that returns rows.
+    async fn query(
+        &mut self,
+        statement: &str,
+        parameters: &[SqlValue],
+    ) -> Result<SqlRows, SqlError>;
+
+    /// Runs a statement and counts the rows it touched.
+    async fn execute(&mut self, statement: &str, parameters: &[SqlValue]) -> Result<u64, SqlError>;
+
+    /// The transaction itself, for the store that opened it and alone can commit it.
+    fn into_any(self: Box<Self>) -> Box<dyn Any + Send>;
+}
+
+/// Says which plugins run here now.
+pub trait CatalogSource: Send + Sync + 'static {
+    /// The catalog as it is now; cheap.
+    fn catalog(&self) -> Arc<Catalog>;
+}
+
+/// Modules and their activation, which all hosts share.
+#[async_trait]
+pub trait ModuleStore: Send + Sync + 'static {
+    /// Which module is active, a row a plugin.
+    async fn activations(&self) -> Result<Vec<Activation>, ModuleError>;
+
+    /// The bytes of a module.
+    async fn module(&self, digest: Digest) -> Result<Vec<u8>, ModuleError>;
+
+    /// Keeps a checked module, runs the plugin's migrations and makes it the plugin's active one, in one
+    /// transaction. Refused when a definition (name, version) exists with other content, or belongs to another
+    /// plugin. Returns the activation's generation.
+    async fn activate(&self, module: NewModule) -> Result<i64, ModuleError>;
+}
+
+/// A plugin's active module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Activation {
+    /// The plugin.
+    pub plugin: PluginName,
+    /// Its active module.
+    pub digest: Digest,
+    /// Grows with each activation of any plugin.
+    pub generation: i64,
+}
+
+/// A module that was compiled and checked.
+pub struct NewModule {
+    /// Its bytes' digest.
+    pub digest: Digest,
+    /// The component.
+    pub bytes: Vec<u8>,
+    /// What it says of itself.
+    pub manifest: Manifest,
+    /// Whether the operator grants it `sql`: only then does it get a role and a schema.
+    pub sql: bool,
+}
+
+impl NewModule {
+    /// The plugin's migrations, in order.
+    pub fn migrations(&self) -> &[Migration] {
+        &self.manifest.migrations
+    }
+}
+
+/// Why a module was not kept or not read.
+#[derive(Debug, thiserror::Error)]
+pub enum ModuleError {
+    /// It never will be: a sentence that says what, where and how to mend it.
+    #[error("{0}")]
+    Rejected(String),
+    /// Try again.
+    #[error("the database: {0}")]
+    Unavailable(String),
+}

@@ -1,0 +1,34 @@
+//! A host took the lease.
+
+use wasaga_domain::{journal::EntryKind, outcome::ErrorDetail, state::Activity};
+
+use super::Turn;
+
+/// A step that was lost with its host so often in a row may be what kills the hosts: it is not tried again
+/// before an operator has looked.
+const INTERRUPTIONS_TOLERATED: u16 = 2;
+
+impl Turn<'_> {
+    /// Each lost lease counts as an attempt of whatever could have been running. Nothing of it happened: a guest
+    /// reaches nothing outside its host's transaction.
+    pub(super) fn claimed(&mut self, interruptions: u16) {
+        if interruptions == 0 || self.state().attention.is_some() {
+            return;
+        }
+        for open in &mut self.decision.state.open {
+            if matches!(open.activity, Activity::Run | Activity::Resume(_)) {
+                open.attempt += u32::from(interruptions);
+            }
+        }
+        if interruptions > INTERRUPTIONS_TOLERATED
+            && self.decision.state.runnable().next().is_some()
+        {
+            let why = ErrorDetail::new(
+                "interrupted",
+                format!("its host was lost {interruptions} times in a row while it ran"),
+            );
+            self.note(EntryKind::Interrupted, Some(why.clone()));
+            self.needs_attention(why);
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! What follows an event: a pure function from a saga's state to its next one, with what has to be committed
+//! beside it. No I/O, no clock, no chance: they are passed in.
+//!
+//! A file a kind of event; `undo` is how a saga turns back, whatever the reason. To add an event: a variant here,
+//! a file of its name, and a case in the tests' model.
+
+mod claimed;
+mod due;
+mod finished;
+mod mail;
+mod undo;
+
+use wasaga_domain::{
+    attempt::Direction,
+    clock::UnixMillis,
+    definition::{Definition, Step},
+    ids::Digest,
+    journal::{Entry, EntryKind},
+    mail::Mail,
+    outcome::{Effect, ErrorDetail, Failure, StepOutcome, WaitSource},
+    state::{Activity, Course, OpenStep, State},
+};
+
+/// What may happen to a saga.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// Its lease was taken; so many leases before it ended without a release.
+    Claimed {
+        /// Leases in a row that were lost with their host.
+        interruptions: u16,
+    },
+    /// Something that it waits for is due.
+    Due,
+    /// Mail came, in the order of its numbers.
+    Mail {
+        /// What came.
+        mail: Vec<Mail>,
+        /// Whether a guest is being called for it right now.
+        calling: bool,
+    },
+    /// An attempt ended.
+    Finished(Finished),
+}
+
+/// The end of an attempt.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finished {
+    /// The step's place in the definition.
+    pub step: u16,
+    /// How it ended.
+    pub outcome: Result<StepOutcome, Failure>,
+    /// The code that ran.
+    pub digest: Option<Digest>,
+    /// When the call began.
+    pub started_at: UnixMillis,
+}
+
+/// The world, as of the decision.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// The time.
+    pub at: UnixMillis,
+    /// In 0..1, for jitter.
+    pub chance: f64,
+}
+
+/// What was decided. With entries it has to be committed before anything else follows from it; without any, it
+/// may be: a crash before that only repeats the event.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// The next state.
+    pub state: State,
+    /// For the journal, in order.
+    pub entries: Vec<Entry>,
+    /// For the outbox, in order, each with the step that returned it.
+    pub effects: Vec<(u16, Effect)>,
+    /// To be registered, each with the step that waits.
+    pub waits: Vec<(u16, WaitSource)>,
+}
+
+impl Decision {
+    /// Whether nothing is left to call: the saga parks, or ends.
+    pub fn settles(&self) -> bool {
+        self.state.runnable().next().is_none()
+    }
+}
+
+/// An event that the state does not allow: a fault of this program, or of whoever wrote the state.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{event} is not possible while the saga is {state}")]
+pub struct IllegalTransition {
+    event: &'static str,
+    state: String,
+}
+
+/// What follows `event`.
+pub fn decide(
+    definition: &Definition,
+    state: &State,
+    event: Event,
+    now: Now,
+) -> Result<Decision, IllegalTransition> {
+    let mut turn = Turn::new(definition, state, now);
+    match event {
+        Event::Claimed { interruptions } => turn.claimed(interruptions),
+        Event::Due => turn.due(),
+        Event::Mail { mail, calling } => turn.mail(mail, calling),
+        Event::Finished(finished) => turn.finished(finished)?,
+    }
+    Ok(turn.decision)
+}
+
+/// A decision in the making.
+struct Turn<'a> {
+    definition: &'a Definition,
+    now: Now,
+    decision: Decision,
+}
+
+impl<'a> Turn<'a> {
+    fn new(definition: &'a Definition, state: &State, now: Now) -> Self {
+        let decision = Decision {
+            state: state.clone(),
+            entries: Vec::new(),
+            effects: Vec::new(),
+            waits: Vec::new(),
+        };
+        Self {
+            definition,
+            now,
+            decision,
+        }
+    }
+
+    fn state(&mut self) -> &mut State {
+        &mut self.decision.state
+    }
+
+    fn step(&self, step: u16) -> &'a Step {
+        &self.definition.steps[usize::from(step)]
+    }
+
+    fn open(&mut self, step: u16) -> Option<&mut OpenStep> {
+        self.decision
+            .state
+            .open
+            .iter_mut()
+            .find(|open| open.step == step)
+    }
+
+    fn close(&mut self, step: u16) {
+        self.decision.state.open.retain(|open| open.step != step);
+    }
+
+    /// Journals a change of the saga itself.
+    fn note(&mut self, kind: EntryKind, error: Option<ErrorDetail>) {
+        let entry = Entry::of_saga(kind, self.decision.state.direction(), self.now.at);
+        self.decision.entries.push(Entry { error, ..entry });
+    }
+
+    /// Stops the saga until an operator has looked.
+    fn needs_attention(&mut self, why: ErrorDetail) {
+        self.decision.state.attention = Some(why.clone());
+        self.note(EntryKind::NeedsAttention, Some(why));
+    }
+
+    /// Opens the step after the last one that was opened, or completes the saga. A saga that is stopping opens
+    /// nothing.
+    fn advance(&mut self) {
+        let now = self.now.at;
+        let steps = self.definition.steps.len();
+        let state = self.state();
+        if state.course != Course::Forward {
+            return;
+        }
+        if usize::from(state.next) < steps {
+            let step = state.next;
+            state.next += 1;
+            state.open.push(OpenStep::first(step, now));
+        } else if state.open.is_empty() {
+            state.course = Course::Completed;
+            self.note(EntryKind::Completed, None);
+        }
+    }
+}
+
+impl IllegalTransition {
+    fn new(event: &'static str, state: &State) -> Self {
+        let (course, open) = (&state.course, &state.open);
+        Self {
+            event,
+            state: format!("{course:?} with {open:?}"),
+        }
+    }
+}
+
+/// An entry about an attempt of an open step.
+fn entry_of(kind: EntryKind, direction: Direction, open: &OpenStep, ended: &Attempted) -> Entry {
+    Entry {
+        kind,
+        step: Some(open.step),
+        direction,
+        attempt: open.attempt,
+        output: None,
+        undo: None,
+        memo: None,
+        error: None,
+        digest: ended.digest,
+        started_at: ended.started_at,
+        at: ended.at,
+    }
+}
+
+/// When an attempt ran, and which code.
+struct Attempted {
+    digest: Option<Digest>,
+    started_at: UnixMillis,
+    at: UnixMillis,
+}
+
+/// Whether an activity waits for something from outside.
+fn is_waiting(activity: &Activity) -> bool {
+    matches!(activity, Activity::Wait { .. })
+}

@@ -1,0 +1,56 @@
+//! Definitions by name and version: the active ones, and the old ones that sagas in flight were started with.
+
+use std::{collections::HashMap, sync::Arc};
+
+use async_trait::async_trait;
+use tokio::sync::RwLock;
+use wasaga_domain::{
+    definition::{Definition, Overrides},
+    ports::CatalogSource,
+};
+use wasaga_store::Store;
+
+/// Finds a definition, whichever version a saga was started with.
+#[async_trait]
+pub trait DefinitionSource: Send + Sync + 'static {
+    /// The definition, or a sentence that says why there is none.
+    async fn definition(&self, name: &str, version: u32) -> Result<Arc<Definition>, String>;
+}
+
+/// Definitions of the catalog and, for old versions, of the database.
+pub struct StoredDefinitions {
+    catalog: Arc<dyn CatalogSource>,
+    store: Store,
+    overrides: Overrides,
+    old: RwLock<HashMap<(String, u32), Arc<Definition>>>,
+}
+
+impl StoredDefinitions {
+    /// The operator's overrides are applied to old versions too.
+    pub fn new(catalog: Arc<dyn CatalogSource>, store: Store, overrides: Overrides) -> Self {
+        Self { catalog, store, overrides, old: RwLock::default() }
+    }
+}
+
+#[async_trait]
+impl DefinitionSource for StoredDefinitions {
+    async fn definition(&self, name: &str, version: u32) -> Result<Arc<Definition>, String> {
+        if let Some(active) = self.catalog.catalog().definitions.get(name)
+            && active.definition.version == version
+        {
+            return Ok(Arc::clone(&active.definition));
+        }
+        let key = (name.to_owned(), version);
+        if let Some(old) = self.old.read().await.get(&key) {
+            return Ok(Arc::clone(old));
+        }
+        let stored = self.store.definition_get(name, version).await.map_err(|e| e.to_string())?;
+        let (saga, plugin) = stored.ok_or_else(|| {
+            format!("definition {name} version {version} is not in wasaga.definitions")
+        })?;
+        let definition = Definition::new(&saga, &plugin, &self.overrides);
+        let definition = Arc::new(definition.map_err(|bad| bad.to_string())?);
+        self.old.write().await.insert(key, Arc::clone(&definition));
+        Ok(definition)
+    }
+}

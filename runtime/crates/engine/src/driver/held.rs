@@ -1,0 +1,172 @@
+//! A saga that this host holds: its facts, its state, and what is under way for it.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::Arc,
+};
+
+use wasaga_domain::{
+    attempt::{Attempt, Direction, idempotency_key},
+    clock::UnixMillis,
+    definition::{Definition, Step},
+    ids::SagaId,
+    ledger::Ledger,
+    outcome::Effect,
+    payload::Payload,
+    ports::{CallContext, CallKind, GuestTransaction, StepCall},
+    state::{Activity, OpenStep, State, Status},
+};
+use wasaga_store::commit::{JournalEntry, OutboxMessage, RegisteredWait, Transition};
+
+use crate::decide::{Decision, Finished};
+use wasaga_domain::outcome::WaitSource;
+
+/// What never changes of a saga.
+#[derive(Debug)]
+pub(super) struct Facts {
+    pub id: SagaId,
+    pub definition: Arc<Definition>,
+    pub business_key: Option<Arc<str>>,
+    pub nonce: u32,
+    pub traceparent: Option<Arc<str>>,
+    pub input: Payload,
+}
+
+/// A saga under this host's lease.
+pub(super) struct Held {
+    pub facts: Facts,
+    /// Sets this lease apart from another one of the same saga: reports of an old one are dropped.
+    pub life: u64,
+    pub epoch: i64,
+    pub sequence: i32,
+    /// The number of the last piece of mail that is known of.
+    pub mail: i64,
+    pub state: State,
+    pub ledger: Arc<Ledger>,
+    /// Whether the database has timers or waits of it.
+    pub registered: bool,
+    /// Steps a guest is being called for.
+    pub calling: HashSet<u16>,
+    /// What waits for the database.
+    pub busy: Busy,
+    /// Ends of attempts that came while it was busy.
+    pub finished: VecDeque<(Finished, Option<Box<dyn GuestTransaction>>)>,
+}
+
+/// What a held saga waits for; one thing at a time.
+#[derive(Debug, PartialEq)]
+pub(super) enum Busy {
+    /// Nothing.
+    No,
+    /// Its transition is being committed.
+    Committing,
+    /// Its mail is being read.
+    ReadingMail,
+}
+
+impl Held {
+    fn step(&self, step: u16) -> &Step {
+        &self.facts.definition.steps[usize::from(step)]
+    }
+
+    fn key(&self, step: u16, direction: Direction) -> String {
+        idempotency_key(self.facts.id, self.facts.nonce, &self.step(step).name, direction)
+    }
+
+    /// The call that an open step is about to make.
+    pub fn call(&self, open: &OpenStep, now: UnixMillis) -> StepCall {
+        let direction = self.state.direction();
+        let step = self.step(open.step);
+        let timeout = match (direction, &step.undo) {
+            (Direction::Undo, Some(undo)) => undo.timeout,
+            _ => step.timeout,
+        };
+        let undo = || self.ledger.undo(open.step).cloned();
+        let kind = match (&open.activity, direction) {
+            (Activity::Resume(arrival), _) => {
+                let parked = self.ledger.parked(open.step, direction);
+                CallKind::Resume {
+                    memo: parked.and_then(|parked| parked.memo.clone()),
+                    undo: parked.and_then(|parked| parked.undo.clone()).or_else(undo),
+                    arrival: arrival.clone(),
+                }
+            }
+            (_, Direction::Forward) => CallKind::Execute { guarded: step.guarded },
+            (_, Direction::Undo) => CallKind::Compensate { undo: undo() },
+        };
+        StepCall {
+            attempt: Attempt {
+                saga_id: self.facts.id,
+                saga: Arc::clone(&self.facts.definition.name),
+                definition_version: self.facts.definition.version,
+                business_key: self.facts.business_key.clone(),
+                step: Arc::clone(&step.name),
+                direction,
+                number: open.attempt,
+                idempotency_key: self.key(open.step, direction),
+                forward_key: self.key(open.step, Direction::Forward),
+                deadline: now.after(timeout),
+                traceparent: self.facts.traceparent.clone(),
+            },
+            worker: step.worker.clone(),
+            input: self.facts.input.clone(),
+            kind,
+            context: CallContext {
+                definition: Arc::clone(&self.facts.definition),
+                ledger: Arc::clone(&self.ledger),
+                cause: self.state.cause().cloned(),
+            },
+        }
+    }
+
+    /// What has to be committed for a decision.
+    pub fn transition(&self, decision: &Decision, now: UnixMillis) -> Transition {
+        let name = |step: u16| self.step(step).name.as_ref().to_owned();
+        // The effects are those of the state before: its direction, not that of the next one.
+        let direction = self.state.direction();
+        let entries = decision.entries.iter().map(|entry| JournalEntry {
+            step: entry.step.map(name),
+            entry: entry.clone(),
+        });
+        let waits = decision.waits.iter().map(|(step, WaitSource::Message { topic, correlation })| {
+            RegisteredWait { topic: topic.clone(), correlation: correlation.clone(), step: *step }
+        });
+        let messages = decision.effects.iter().map(|(step, effect): &(u16, Effect)| OutboxMessage {
+            effect: effect.clone(),
+            idempotency_key: self.key(*step, direction),
+        });
+        let settles = decision.settles() && self.calling.is_empty();
+        let due = decision.state.due().filter(|_| settles).map(|due| due.since(now));
+        Transition {
+            saga: self.facts.id,
+            epoch: self.epoch,
+            sequence: self.sequence,
+            status: self.status(decision),
+            state: serde_json::value::to_raw_value(&decision.state)
+                .expect("a state has no key that is not text"),
+            settles,
+            seen: decision.state.mail_seen,
+            due,
+            clears: self.registered,
+            entries: entries.collect(),
+            waits: waits.collect(),
+            messages: messages.collect(),
+        }
+    }
+
+    fn status(&self, decision: &Decision) -> Status {
+        let untouched = self.sequence == 0 && decision.entries.is_empty();
+        decision.state.status(untouched)
+    }
+
+    /// Takes up a decision that is committed.
+    pub fn committed(&mut self, decision: Decision) {
+        self.sequence += decision.entries.len() as i32;
+        self.registered = decision.state.due().is_some();
+        if decision.entries.iter().any(|entry| entry.step.is_some()) {
+            let ledger = Arc::make_mut(&mut self.ledger);
+            decision.entries.iter().for_each(|entry| ledger.record(entry));
+        }
+        self.state = decision.state;
+    }
+}

@@ -1,0 +1,7 @@
+//! The engine: `decide` says what follows an event, without I/O; `driver` claims sagas, calls their steps and
+//! commits what was decided; `inbox` works off the messages that came in.
+
+pub mod decide;
+pub mod definitions;
+pub mod driver;
+pub mod lease;

@@ -1,0 +1,324 @@
+//! librdkafka's options, passed through: `producer.` and `consumer.` before a key limit it to one side. Refused is
+//! only what would break a promise, or what librdkafka itself does not know.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use rdkafka::{ClientConfig, config::RDKafkaLogLevel, error::KafkaError};
+
+/// An option that can't be had.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// No broker is named.
+    #[error("kafka option bootstrap.servers is missing: name a broker, as `host:port`")]
+    NoBroker,
+    /// The host fixes this one.
+    #[error("kafka option {key} = {value}: wasaga needs {needed} here, {why}; remove the option")]
+    Fixed {
+        /// As the user wrote it.
+        key: String,
+        /// As the user wrote it.
+        value: String,
+        /// What it has to be.
+        needed: String,
+        /// Why.
+        why: &'static str,
+    },
+    /// librdkafka refuses it.
+    #[error("kafka option {key} = {value}: {reason}")]
+    Refused {
+        /// As the user wrote it.
+        key: String,
+        /// As the user wrote it.
+        value: String,
+        /// librdkafka's own words.
+        reason: String,
+    },
+    /// librdkafka refuses the options together.
+    #[error("kafka options: {0}")]
+    Together(String),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Producer,
+    Consumer,
+}
+
+/// An option that is not the user's: on which side, its name, what it has to be, why.
+const FIXED: [(Side, &str, &[&str], &str); 8] = [
+    (
+        Side::Producer,
+        "enable.idempotence",
+        &["true"],
+        "or a retry may duplicate or reorder",
+    ),
+    (
+        Side::Producer,
+        "acks",
+        &["all", "-1"],
+        "or an acknowledged message may be lost",
+    ),
+    (
+        Side::Producer,
+        "transactional.id",
+        &[],
+        "as each message stands for itself",
+    ),
+    (
+        Side::Producer,
+        "delivery.report.only.error",
+        &["false"],
+        "or messages are never marked",
+    ),
+    (
+        Side::Consumer,
+        "enable.auto.commit",
+        &["false"],
+        "as offsets are stored with the tasks",
+    ),
+    (
+        Side::Consumer,
+        "enable.auto.offset.store",
+        &["false"],
+        "as offsets are stored with the tasks",
+    ),
+    (
+        Side::Consumer,
+        "enable.partition.eof",
+        &["false"],
+        "as the end of a partition is no error",
+    ),
+    (
+        Side::Consumer,
+        "group.id",
+        &[],
+        "as it is set by kafka.group",
+    ),
+];
+
+/// librdkafka's second names for options that matter here.
+const ALIASES: [(&str, &str); 3] = [
+    ("request.required.acks", "acks"),
+    ("delivery.timeout.ms", "message.timeout.ms"),
+    ("metadata.broker.list", "bootstrap.servers"),
+];
+
+/// Checked options for both clients.
+#[derive(Clone, Debug)]
+pub struct ClientOptions {
+    properties: BTreeMap<String, String>,
+}
+
+impl ClientOptions {
+    /// Checks every option; nothing is connected yet.
+    pub fn new(properties: BTreeMap<String, String>) -> Result<Self, ConfigError> {
+        let options = Self { properties };
+        let broker = |side| {
+            options
+                .of(side)
+                .any(|(_, name, _)| name == "bootstrap.servers")
+        };
+        if !broker(Side::Producer) || !broker(Side::Consumer) {
+            return Err(ConfigError::NoBroker);
+        }
+        for side in [Side::Producer, Side::Consumer] {
+            for (key, name, value) in options.of(side) {
+                let fixed = FIXED
+                    .iter()
+                    .find(|fixed| fixed.0 == side && fixed.1 == name);
+                if let Some((_, _, allowed, why)) = fixed
+                    && !allowed.contains(&value)
+                {
+                    return Err(ConfigError::Fixed {
+                        key: key.to_owned(),
+                        value: value.to_owned(),
+                        needed: allowed.first().unwrap_or(&"nothing").to_string(),
+                        why,
+                    });
+                }
+            }
+            options
+                .client(side)
+                .create_native_config()
+                .map_err(|error| options.refusal(error))?;
+        }
+        Ok(options)
+    }
+
+    /// The options of one side: the key as it was written, its own name, its value; the side's own come last.
+    fn of(&self, side: Side) -> impl Iterator<Item = (&str, &str, &str)> {
+        let (own, other) = match side {
+            Side::Producer => ("producer.", "consumer."),
+            Side::Consumer => ("consumer.", "producer."),
+        };
+        let common = self
+            .properties
+            .iter()
+            .filter(move |(key, _)| !key.starts_with(own) && !key.starts_with(other))
+            .map(|(key, value)| (key.as_str(), key.as_str(), value.as_str()));
+        let own = self.properties.iter().filter_map(move |(key, value)| {
+            key.strip_prefix(own)
+                .map(|name| (key.as_str(), name, value.as_str()))
+        });
+        common.chain(own).map(|(key, name, value)| {
+            let alias = ALIASES.iter().find(|(alias, _)| *alias == name);
+            (key, alias.map_or(name, |(_, name)| name), value)
+        })
+    }
+
+    fn refusal(&self, error: KafkaError) -> ConfigError {
+        match error {
+            KafkaError::ClientConfig(_, reason, name, value) => {
+                let written = self.properties.iter().find(|(key, candidate)| {
+                    **candidate == value
+                        && (**key == name || key.split_once('.').is_some_and(|(_, k)| k == name))
+                });
+                let key = written.map_or(name, |(key, _)| key.clone());
+                ConfigError::Refused { key, value, reason }
+            }
+            other => ConfigError::Together(other.to_string()),
+        }
+    }
+
+    fn client(&self, side: Side) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config
+            .set("client.id", "wasaga")
+            .set_log_level(RDKafkaLogLevel::Info);
+        let defaults: &[(&str, &str)] = match side {
+            Side::Producer => &[("partitioner", "murmur2_random"), ("linger.ms", "2")],
+            // Topics that appear later are found within seconds.
+            Side::Consumer => &[
+                ("auto.offset.reset", "earliest"),
+                ("allow.auto.create.topics", "true"),
+                ("topic.metadata.refresh.interval.ms", "5000"),
+                ("statistics.interval.ms", "1000"),
+                ("fetch.wait.max.ms", "100"),
+            ],
+        };
+        for (name, value) in defaults {
+            config.set(*name, *value);
+        }
+        for (_, name, value) in self.of(side) {
+            config.set(name, value);
+        }
+        for (_, name, value, _) in FIXED.iter().filter(|fixed| fixed.0 == side) {
+            if let Some(value) = value.first() {
+                config.set(*name, *value);
+            }
+        }
+        config
+    }
+
+    /// For a producer that gives every record back before a lease of this length ends.
+    pub(crate) fn producer(&self, lease: Duration) -> Result<ClientConfig, ConfigError> {
+        let mut config = self.client(Side::Producer);
+        let lease = lease.as_millis();
+        let longest = (lease * 7 / 10).max(10);
+        if let Some((key, _, value)) = self
+            .of(Side::Producer)
+            .filter(|(_, name, _)| *name == "message.timeout.ms")
+            .last()
+        {
+            if !value.parse::<u128>().is_ok_and(|ms| ms > 0 && ms < lease) {
+                return Err(ConfigError::Fixed {
+                    key: key.to_owned(),
+                    value: value.to_owned(),
+                    needed: format!("1 to {} (ms)", lease.saturating_sub(1)),
+                    why: "as a record must not outlive the host's lease",
+                });
+            }
+        } else {
+            config.set("message.timeout.ms", longest.to_string());
+        }
+        let timeout = config
+            .get("message.timeout.ms")
+            .and_then(|ms| ms.parse::<u128>().ok());
+        if config.get("topic.metadata.propagation.max.ms").is_none() {
+            // Shorter than the timeout, or an unknown topic would look like a broker that does not answer.
+            let wait = (timeout.unwrap_or(longest) / 2).min(3_000);
+            config.set("topic.metadata.propagation.max.ms", wait.to_string());
+        }
+        Ok(config)
+    }
+
+    /// For a consumer of this group.
+    pub(crate) fn consumer(&self, group: &str) -> ClientConfig {
+        let mut config = self.client(Side::Consumer);
+        config.set("group.id", group);
+        let assigns = ["partition.assignment.strategy", "group.protocol"];
+        if assigns.iter().all(|name| config.get(name).is_none()) {
+            config.set("partition.assignment.strategy", "cooperative-sticky");
+        }
+        config
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(extra: &[(&str, &str)]) -> Result<ClientOptions, ConfigError> {
+        let all = [("bootstrap.servers", "127.0.0.1:1")];
+        let all = all.iter().chain(extra);
+        ClientOptions::new(
+            all.map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn options_reach_the_side_they_name() {
+        let options = options(&[
+            ("compression.type", "lz4"),
+            ("producer.linger.ms", "7"),
+            ("consumer.fetch.min.bytes", "9"),
+        ])
+        .expect("all of them exist");
+        let producer = options.producer(Duration::from_secs(10)).expect("a fit");
+        assert_eq!(producer.get("compression.type"), Some("lz4"));
+        assert_eq!(producer.get("linger.ms"), Some("7"));
+        assert_eq!(producer.get("fetch.min.bytes"), None);
+        assert_eq!(producer.get("message.timeout.ms"), Some("7000"));
+        assert_eq!(producer.get("enable.idempotence"), Some("true"));
+        let consumer = options.consumer("g");
+        assert_eq!(consumer.get("fetch.min.bytes"), Some("9"));
+        assert_eq!(consumer.get("enable.auto.commit"), Some("false"));
+    }
+
+    #[test]
+    fn what_would_break_a_promise_is_named() {
+        for (key, value) in [
+            ("enable.auto.commit", "true"),
+            ("producer.acks", "1"),
+            ("request.required.acks", "0"),
+            ("enable.idempotence", "false"),
+            ("consumer.group.id", "mine"),
+            ("transactional.id", "mine"),
+        ] {
+            let error = options(&[(key, value)]).expect_err(key).to_string();
+            assert!(error.contains(key), "{error}");
+        }
+        assert!(options(&[("acks", "-1"), ("enable.auto.commit", "false")]).is_ok());
+    }
+
+    #[test]
+    fn an_unknown_option_is_named_as_it_was_written() {
+        let error = options(&[("producer.lingr.ms", "1")]).expect_err("a typing error");
+        assert!(error.to_string().contains("producer.lingr.ms"), "{error}");
+        assert_eq!(
+            ClientOptions::new(BTreeMap::new()).expect_err("empty"),
+            ConfigError::NoBroker
+        );
+    }
+
+    #[test]
+    fn no_record_outlives_the_lease() {
+        for value in ["10000", "0", "soon"] {
+            let error = options(&[("delivery.timeout.ms", value)])
+                .and_then(|options| options.producer(Duration::from_secs(10)))
+                .expect_err(value);
+            assert!(error.to_string().contains("delivery.timeout.ms"), "{error}");
+        }
+    }
+}

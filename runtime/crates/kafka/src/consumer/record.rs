@@ -1,0 +1,134 @@
+//! A record as an in task.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use bytes::Bytes;
+use rdkafka::{
+    Message as _,
+    message::{BorrowedHeaders, BorrowedMessage, Headers as _},
+};
+use serde_json::{Value, json};
+use wasaga_domain::message::Header;
+use wasaga_store::{headers, task_in_insert::NewTaskIn};
+
+/// A refused record's value is kept with its dead letter up to this size; beyond it Postgres has no place for it.
+const KEPT: usize = 128 << 20;
+/// The year 10000: what Postgres shows as a time.
+const LAST_MILLIS: i64 = 253_402_300_799_999;
+
+/// The lane of a record: FNV-1a (64 bits) over topic, 0xff, partition (4 bytes, little endian) and key, modulo `lanes`.
+/// A record without key has no place in any order: its offset (8 bytes) stands for the key. Never to be changed: waiting
+/// tasks would change their lanes.
+pub fn lane(topic: &str, partition: i32, key: Option<&[u8]>, offset: i64, lanes: u16) -> i16 {
+    let offset = offset.to_le_bytes();
+    let partition = partition.to_le_bytes();
+    let bytes = [
+        topic.as_bytes(),
+        &[0xff],
+        &partition,
+        key.unwrap_or(&offset),
+    ];
+    let hash = bytes
+        .iter()
+        .copied()
+        .flatten()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+    (hash % u64::from(lanes.max(1))) as i16
+}
+
+/// The task of a record. One that can't be a task is refused: it goes to the dead letters, with what of it can be kept.
+pub(super) fn task(message: &BorrowedMessage<'_>, lanes: u16, max_bytes: usize) -> NewTaskIn {
+    let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
+    let (headers, bad_names) = message.headers().map(read_headers).unwrap_or_default();
+    let size = message.payload_len() + message.key_len();
+    let size = headers
+        .iter()
+        .fold(size, |sum, h| sum + h.name.len() + h.value.len());
+    let at = json!({ "topic": topic, "partition": partition, "offset": offset });
+    let refused = if size > max_bytes {
+        let kept = if size > KEPT {
+            "its content is only there"
+        } else {
+            "its content is kept here"
+        };
+        Some(
+            json!({ "code": "record-too-large", "at": at, "message": format!(
+            "the record has {size} bytes and max_record_bytes is {max_bytes}; {kept}") }),
+        )
+    } else if bad_names.is_empty() {
+        None
+    } else {
+        Some(
+            json!({ "code": "header-name-not-utf8", "at": at, "message": format!(
+            "the names of its headers {bad_names:?} (from 0) are not UTF-8; these headers are only there") }),
+        )
+    };
+    let keep = size <= KEPT;
+    NewTaskIn {
+        lane: lane(topic, partition, message.key(), offset, lanes),
+        topic: topic.to_owned(),
+        partition,
+        offset,
+        key: message.key().filter(|_| keep).map(<[u8]>::to_vec),
+        headers: if keep {
+            headers::to_json(&headers)
+        } else {
+            json!([])
+        },
+        value: message.payload().filter(|_| keep).map(<[u8]>::to_vec),
+        produced_at: message
+            .timestamp()
+            .to_millis()
+            .filter(|ms| (0..=LAST_MILLIS).contains(ms)),
+        refused,
+    }
+}
+
+/// What remains of a record that Postgres itself refused: where it is.
+pub(super) fn refused_by_postgres(task: &mut NewTaskIn, error: &str) {
+    let at = json!({ "topic": task.topic, "partition": task.partition, "offset": task.offset });
+    let message = format!("{error}; its content is only there");
+    task.refused = Some(json!({ "code": "refused-by-postgres", "at": at, "message": message }));
+    task.headers = Value::Array(Vec::new());
+    (task.key, task.value) = (None, None);
+}
+
+/// The headers, and the places of those whose name is not UTF-8.
+fn read_headers(headers: &BorrowedHeaders) -> (Vec<Header>, Vec<usize>) {
+    let mut read = Vec::with_capacity(headers.count());
+    let mut bad = Vec::new();
+    for place in 0..headers.count() {
+        // rdkafka panics on such a name, and knows no other way to read a header.
+        match catch_unwind(AssertUnwindSafe(|| headers.try_get(place))) {
+            Ok(Some(header)) => read.push(Header {
+                name: header.key.to_owned(),
+                value: Bytes::copy_from_slice(header.value.unwrap_or_default()),
+            }),
+            Ok(None) => {}
+            Err(_) => bad.push(place),
+        }
+    }
+    (read, bad)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lane;
+
+    #[test]
+    fn lanes_never_change() {
+        let of = |topic, partition, key: Option<&[u8]>| lane(topic, partition, key, 7, 16);
+        let seen = [
+            of("orders", 0, Some(b"a")),
+            of("orders", 1, Some(b"a")),
+            of("orders", 0, None),
+        ];
+        assert_eq!(seen, [13, 6, 3]);
+        let spread: std::collections::BTreeSet<_> = (0..200_u8)
+            .map(|key| of("orders", 0, Some(&[key])))
+            .collect();
+        assert_eq!(spread.len(), 16);
+    }
+}

@@ -1,0 +1,281 @@
+//! The book on random events: what is handed to the broker keeps the order of each key.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::*;
+
+fn row(id: i64, topic: &str, key: Option<u8>) -> TaskOut {
+    TaskOut {
+        id,
+        message_id: Uuid::nil(),
+        saga_id: None,
+        idempotency_key: None,
+        traceparent: None,
+        topic: topic.into(),
+        key: key.map(|key| vec![key]),
+        headers: serde_json::json!([]),
+        value: None,
+        attempts: 0,
+    }
+}
+
+fn sends(book: &mut Book) -> Vec<i64> {
+    let mut ids = Vec::new();
+    while let Some(row) = book.next() {
+        ids.push(row.id);
+        book.sent(row);
+    }
+    ids
+}
+
+#[test]
+fn one_message_of_a_key_at_a_time() {
+    let (mut book, now) = (Book::default(), Instant::now());
+    book.start_read(now);
+    let rows = vec![
+        row(1, "t", Some(1)),
+        row(2, "t", Some(1)),
+        row(3, "t", Some(2)),
+        row(4, "t", None),
+    ];
+    book.read(rows, now);
+    assert_eq!(sends(&mut book), [1, 3, 4]);
+    book.acknowledged(1, now);
+    assert_eq!(sends(&mut book), [2]);
+}
+
+#[test]
+fn a_failed_key_rests_and_the_others_go_on() {
+    let (mut book, now) = (Book::default(), Instant::now());
+    book.start_read(now);
+    book.read(
+        vec![
+            row(1, "t", Some(1)),
+            row(2, "t", Some(1)),
+            row(3, "t", Some(2)),
+        ],
+        now,
+    );
+    sends(&mut book);
+    let until = book.failed(1, now).expect("it was being sent");
+    assert_eq!(book.len(), 1, "only 3 is in hand");
+    let excluded = book.start_read(now);
+    assert_eq!((excluded.keys, excluded.ids), (vec![vec![1]], vec![3]));
+    book.read(vec![], now);
+    assert!(book.start_read(until).keys.is_empty());
+}
+
+#[test]
+fn what_a_read_brings_of_a_key_that_failed_meanwhile_is_stale() {
+    let (mut book, now) = (Book::default(), Instant::now());
+    book.start_read(now);
+    book.read(vec![row(1, "t", Some(1))], now);
+    sends(&mut book);
+    book.start_read(now);
+    let until = book.failed(1, now).expect("it was being sent");
+    book.read(vec![row(2, "t", Some(1))], until + Duration::from_secs(1));
+    assert_eq!(sends(&mut book), [0; 0]);
+}
+
+#[test]
+fn a_hot_key_leaves_room() {
+    let (mut book, now) = (Book::default(), Instant::now());
+    book.start_read(now);
+    book.read((1..1_000).map(|id| row(id, "t", Some(1))).collect(), now);
+    assert_eq!(book.len(), QUEUE + 1);
+    assert_eq!(book.start_read(now).keys, [[1]]);
+}
+
+/// One thing that happens; numbers choose among what can.
+#[derive(Clone, Debug)]
+enum Event {
+    Insert { topic: u8, key: Option<u8> },
+    StartRead,
+    EndRead,
+    Acknowledge(prop::sample::Index),
+    Fail(prop::sample::Index),
+    Refuse(prop::sample::Index),
+    Decide(prop::sample::Index, bool),
+    Mark,
+    LoseProducer,
+    Wait(u64),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let index = any::<prop::sample::Index>;
+    prop_oneof![
+        4 => (0..2_u8, prop::option::of(0..3_u8)).prop_map(|(topic, key)| Event::Insert { topic, key }),
+        3 => Just(Event::StartRead),
+        3 => Just(Event::EndRead),
+        4 => index().prop_map(Event::Acknowledge),
+        1 => index().prop_map(Event::Fail),
+        1 => index().prop_map(Event::Refuse),
+        2 => (index(), any::<bool>()).prop_map(|(index, last)| Event::Decide(index, last)),
+        1 => Just(Event::Mark),
+        1 => Just(Event::LoseProducer),
+        1 => (0..400_u64).prop_map(Event::Wait),
+    ]
+}
+
+/// Postgres and the broker as the book sees them.
+#[derive(Default)]
+struct World {
+    book: Book,
+    now: Option<Instant>,
+    table: BTreeMap<i64, TaskOut>,
+    ended: BTreeSet<i64>,
+    sending: BTreeSet<i64>,
+    deciding: BTreeSet<i64>,
+    read: Option<Vec<TaskOut>>,
+    next: i64,
+}
+
+impl World {
+    fn now(&mut self) -> Instant {
+        *self.now.get_or_insert_with(Instant::now)
+    }
+
+    fn start_read(&mut self) {
+        let now = self.now();
+        let excluded = self.book.start_read(now);
+        let keys: HashSet<_> = excluded.key_topics.iter().zip(&excluded.keys).collect();
+        let chosen = self.table.values().filter(|row| {
+            !excluded.ids.contains(&row.id)
+                && !excluded.topics.contains(&row.topic)
+                && row
+                    .key
+                    .as_ref()
+                    .is_none_or(|key| !keys.contains(&(&row.topic, key)))
+        });
+        self.read = Some(chosen.take(7).cloned().collect());
+    }
+
+    fn apply(&mut self, event: Event) {
+        let now = self.now();
+        let reports: Vec<_> = self.sending.difference(&self.deciding).copied().collect();
+        let pick = |index: prop::sample::Index, of: &[i64]| {
+            (!of.is_empty()).then(|| of[index.index(of.len())])
+        };
+        match event {
+            Event::Insert { topic, key } => {
+                self.next += 1;
+                self.table
+                    .insert(self.next, row(self.next, &format!("t{topic}"), key));
+            }
+            Event::StartRead if self.read.is_none() => self.start_read(),
+            Event::EndRead => {
+                if let Some(rows) = self.read.take() {
+                    self.book.read(rows, now);
+                }
+            }
+            Event::Acknowledge(index) => {
+                if let Some(id) = pick(index, &reports) {
+                    self.sending.remove(&id);
+                    self.ended.insert(id);
+                    self.book.acknowledged(id, now);
+                }
+            }
+            Event::Fail(index) => {
+                if let Some(id) = pick(index, &reports) {
+                    self.sending.remove(&id);
+                    self.book.failed(id, now);
+                }
+            }
+            Event::Refuse(index) => {
+                if let Some(id) = pick(index, &reports) {
+                    self.deciding.insert(id);
+                    self.book.refused(id, now);
+                }
+            }
+            Event::Decide(index, last) => {
+                let deciding: Vec<_> = self.deciding.iter().copied().collect();
+                if let Some(id) = pick(index, &deciding) {
+                    self.deciding.remove(&id);
+                    self.sending.remove(&id);
+                    if last {
+                        self.ended.insert(id);
+                        self.table.remove(&id);
+                        self.book.given_up(id, now);
+                    } else {
+                        self.book.counted(id);
+                    }
+                }
+            }
+            Event::Mark => {
+                let ids = self.book.take_published(usize::MAX);
+                for id in &ids {
+                    self.table.remove(id);
+                }
+                self.book.marked(&ids);
+            }
+            Event::LoseProducer => {
+                self.book
+                    .producer_lost(&self.deciding.iter().copied().collect(), now);
+                self.sending = self.deciding.clone();
+            }
+            Event::Wait(ms) => self.now = Some(now + Duration::from_millis(ms)),
+            Event::StartRead => {}
+        }
+    }
+
+    /// Hands over what is ready, and checks each: nothing of its key that came before it is still to be sent.
+    fn send(&mut self) {
+        while let Some(row) = self.book.next() {
+            assert!(!self.ended.contains(&row.id), "{} is sent again", row.id);
+            if row.key.is_some() {
+                let open = self.table.values().find(|other| {
+                    other.id < row.id
+                        && other.topic == row.topic
+                        && other.key == row.key
+                        && !self.ended.contains(&other.id)
+                });
+                assert!(
+                    open.is_none(),
+                    "{} overtakes {:?}",
+                    row.id,
+                    open.map(|other| other.id)
+                );
+            }
+            self.sending.insert(row.id);
+            self.book.sent(row);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn keys_keep_their_order_and_nothing_is_left_behind(events in prop::collection::vec(event(), 1..200)) {
+        let mut world = World::default();
+        for event in events {
+            world.apply(event);
+            world.send();
+        }
+        // Left alone, all of it is published.
+        for _ in 0..2_000 {
+            if world.table.is_empty() { break }
+            world.apply(Event::EndRead);
+            world.apply(Event::Wait(20_000));
+            for id in world.deciding.clone() {
+                world.deciding.remove(&id);
+                world.sending.remove(&id);
+                world.book.counted(id);
+            }
+            world.apply(Event::StartRead);
+            world.apply(Event::EndRead);
+            world.send();
+            for id in world.sending.clone() {
+                world.sending.remove(&id);
+                world.ended.insert(id);
+                let now = world.now();
+                world.book.acknowledged(id, now);
+                world.send();
+            }
+            world.apply(Event::Mark);
+        }
+        prop_assert!(world.table.is_empty());
+        prop_assert_eq!((world.book.len(), world.book.bytes()), (0, 0));
+    }
+}

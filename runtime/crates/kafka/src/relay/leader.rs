@@ -1,0 +1,343 @@
+//! The relay while it leads: read, publish, mark, all at the same time.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use rdkafka::error::KafkaError;
+use serde_json::Value;
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinSet,
+    time::{Instant, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+use wasaga_domain::ids::HostId;
+use wasaga_store::{
+    Store, StoreError,
+    lanes::Lane,
+    task_out::{Leased, TaskOut},
+};
+
+use super::{
+    Relay, RelayOptions,
+    book::Book,
+    jobs::{FORGET_EVERY, Job},
+    producer::{Producer, Report, Sent},
+    verdict::{Failure, Verdict},
+};
+use crate::BrokerHealth;
+
+/// Between two reads while messages come; it grows to the sweep while none do.
+const FIRST_IDLE: Duration = Duration::from_millis(20);
+/// Marks that run at a time.
+const MARKS: usize = 2;
+const FULL_QUEUE: Duration = Duration::from_millis(5);
+
+/// Why a leader leads no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// The host is stopped.
+    Stopped,
+    /// The lane, or the host's lease, was lost.
+    Lost,
+    /// There is no producer to be had.
+    NoProducer,
+}
+
+pub(super) struct Leader<'a> {
+    pub(super) store: Store,
+    config: &'a rdkafka::ClientConfig,
+    pub(super) options: &'a RelayOptions,
+    changes: &'a mut watch::Receiver<Option<HostId>>,
+    wake: Arc<Notify>,
+    stop: CancellationToken,
+    health: &'a BrokerHealth,
+    pub(super) host: HostId,
+    pub(super) lane: Lane,
+    pub(super) book: Book,
+    producer: Producer,
+    pub(super) jobs: JoinSet<Job>,
+    /// Refused messages of which a job decides now.
+    pub(super) deciding: HashSet<i64>,
+    producer_broken: bool,
+    pub(super) reading: bool,
+    pub(super) read_limit: usize,
+    pub(super) last_read: Instant,
+    pub(super) next_read: Instant,
+    idle: Duration,
+    pub(super) marks: usize,
+    pub(super) next_mark: Instant,
+    next_send: Instant,
+    pub(super) next_backlog: Instant,
+    pub(super) next_forget: Instant,
+}
+
+impl<'a> Leader<'a> {
+    pub(super) fn new(relay: &'a mut Relay, host: HostId, lane: Lane) -> Result<Self, KafkaError> {
+        let now = Instant::now();
+        Ok(Self {
+            store: relay.store.clone(),
+            producer: Producer::new(&relay.config, &relay.health)?,
+            config: &relay.config,
+            options: &relay.options,
+            changes: &mut relay.host,
+            wake: relay.wake.clone(),
+            stop: relay.stop.clone(),
+            health: &relay.health,
+            host,
+            lane,
+            book: Book::default(),
+            jobs: JoinSet::new(),
+            deciding: HashSet::new(),
+            producer_broken: false,
+            reading: false,
+            read_limit: 0,
+            last_read: now,
+            next_read: now,
+            idle: FIRST_IDLE,
+            marks: 0,
+            next_mark: now,
+            next_send: now,
+            next_backlog: now,
+            next_forget: now + FORGET_EVERY,
+        })
+    }
+
+    pub(super) async fn run(mut self) -> End {
+        let end = self.work().await;
+        metrics::gauge!("wasaga_outbox_unpublished").set(0.0);
+        metrics::gauge!("wasaga_outbox_oldest_seconds").set(0.0);
+        end
+    }
+
+    async fn work(&mut self) -> End {
+        let (wake, stop) = (self.wake.clone(), self.stop.clone());
+        let mut give_up_at = None;
+        let mut reports: Vec<Report> = Vec::new();
+        loop {
+            let stopping = give_up_at.is_some();
+            self.publish();
+            self.start_mark();
+            if !stopping {
+                self.start_read();
+                self.start_chores();
+            } else if self.done() || give_up_at.is_some_and(|at| at <= Instant::now()) {
+                return End::Stopped;
+            }
+            let tick = give_up_at.unwrap_or(self.next_tick()).min(self.next_tick());
+            tokio::select! {
+                () = self.producer.reports(&mut reports) => self.take_reports(&mut reports),
+                Some(job) = self.jobs.join_next() => match job {
+                    Ok(job) => if !self.take(job) { return End::Lost },
+                    // Only a fault of this program ends a job so: what it knew is read again by the next leader.
+                    Err(error) => {
+                        tracing::error!(%error, "relay: a job failed");
+                        return End::NoProducer;
+                    }
+                },
+                () = wake.notified(), if !stopping => {
+                    self.idle = FIRST_IDLE;
+                    self.next_read = self.next_read.min(self.last_read + self.options.pace);
+                }
+                () = sleep_until(tick) => {}
+                _ = self.changes.changed() => if *self.changes.borrow() != Some(self.host) {
+                    return End::Lost;
+                },
+                () = stop.cancelled(), if !stopping => {
+                    give_up_at = Some(Instant::now() + self.options.stop_within);
+                }
+            }
+            if self.producer_broken && !self.replace_producer() {
+                return End::NoProducer;
+            }
+        }
+    }
+
+    /// Nothing is under way.
+    fn done(&self) -> bool {
+        self.book.sending() == 0 && self.book.published() == 0 && self.marks == 0
+    }
+
+    fn publish(&mut self) {
+        if self.stop.is_cancelled() || self.next_send > Instant::now() {
+            return;
+        }
+        while let Some(row) = self.book.next() {
+            match self.producer.send(&row) {
+                Sent::Yes => self.book.sent(row),
+                Sent::Full => {
+                    self.book.put_back(row);
+                    self.next_send = Instant::now() + FULL_QUEUE;
+                    return;
+                }
+                Sent::No(failure) => {
+                    let id = row.id;
+                    self.book.sent(row);
+                    self.take_failure(id, failure);
+                }
+            }
+        }
+    }
+
+    fn take_reports(&mut self, reports: &mut Vec<Report>) {
+        let now = Instant::now().into_std();
+        let mut published = 0;
+        for (id, failure) in reports.drain(..) {
+            match failure {
+                None => {
+                    published += 1;
+                    self.book.acknowledged(id, now);
+                }
+                Some(failure) => self.take_failure(id, failure),
+            }
+        }
+        metrics::counter!("wasaga_outbox_published_total").increment(published);
+    }
+
+    fn take_failure(&mut self, id: i64, failure: Failure) {
+        let now = Instant::now().into_std();
+        let Failure { verdict, reason } = failure;
+        metrics::counter!("wasaga_outbox_failures_total").increment(1);
+        match verdict {
+            Verdict::Again | Verdict::NewProducer => {
+                self.producer_broken |= verdict == Verdict::NewProducer;
+                tracing::debug!(task_out = id, %reason, "relay: again");
+                if let Some(until) = self.book.failed(id, now) {
+                    self.next_read = self.next_read.min(until.into());
+                }
+            }
+            Verdict::Refused => {
+                let Some((attempts, until)) = self.book.refused(id, now) else {
+                    return;
+                };
+                self.next_read = self.next_read.min(until.into());
+                if attempts + 1 >= self.options.max_attempts {
+                    self.give_up(id, reason);
+                } else {
+                    tracing::debug!(task_out = id, %reason, "relay: refused");
+                    self.decide(id, reason, false);
+                }
+            }
+            Verdict::Never => self.give_up(id, reason),
+        }
+    }
+
+    fn give_up(&mut self, id: i64, reason: Value) {
+        tracing::warn!(task_out = id, %reason, "relay: given up");
+        metrics::counter!("wasaga_outbox_given_up_total").increment(1);
+        self.decide(id, reason, true);
+    }
+
+    /// Takes up what a job came to; false when the lane is lost.
+    fn take(&mut self, job: Job) -> bool {
+        let now = Instant::now();
+        match job {
+            Job::Read(read) => return self.take_read(read),
+            Job::Marked(ids, held) => {
+                self.marks -= 1;
+                self.book.marked(&ids);
+                return held == Leased::Held(());
+            }
+            Job::Decided { id, last, held } => {
+                self.deciding.remove(&id);
+                if last {
+                    self.book.given_up(id, now.into_std());
+                    // Its rollback message.
+                    self.next_read = now;
+                } else {
+                    self.book.counted(id);
+                }
+                return held == Leased::Held(());
+            }
+            Job::Backlog(Ok(backlog)) => {
+                metrics::gauge!("wasaga_outbox_unpublished").set(backlog.waiting as f64);
+                metrics::gauge!("wasaga_outbox_oldest_seconds").set(backlog.oldest_seconds);
+            }
+            Job::Backlog(Err(error)) => tracing::debug!(%error, "relay: the backlog is unknown"),
+            Job::Forgot => {}
+        }
+        true
+    }
+
+    fn take_read(&mut self, read: Result<Leased<Vec<TaskOut>>, StoreError>) -> bool {
+        self.reading = false;
+        let now = Instant::now();
+        match read {
+            Ok(Leased::Lost) => return false,
+            Ok(Leased::Held(rows)) => {
+                let (brought, before) = (rows.len(), self.book.bytes());
+                self.book.read(rows, now.into_std());
+                let full = brought >= self.read_limit
+                    || self.book.bytes() - before >= self.options.max_bytes / 2;
+                if brought == 0 {
+                    self.idle = (self.idle * 2).min(self.options.sweep);
+                } else {
+                    self.idle = FIRST_IDLE.min(self.options.sweep);
+                }
+                let next = if full { now } else { now + self.idle };
+                // Somebody may have asked for an earlier one meanwhile.
+                let asked = self.next_read > self.last_read;
+                self.next_read = if asked {
+                    self.next_read.min(next)
+                } else {
+                    next
+                };
+            }
+            Err(error) => {
+                tracing::warn!(%error, "relay: the outbox can't be read");
+                self.book.read(Vec::new(), now.into_std());
+                self.next_read = now + self.options.sweep;
+            }
+        }
+        true
+    }
+
+    fn replace_producer(&mut self) -> bool {
+        tracing::warn!("relay: the producer is at its end and is replaced");
+        self.producer_broken = false;
+        match Producer::new(self.config, self.health) {
+            Ok(producer) => {
+                self.producer = producer;
+                self.book
+                    .producer_lost(&self.deciding, Instant::now().into_std());
+                true
+            }
+            Err(error) => {
+                tracing::error!(%error, "relay: no producer");
+                false
+            }
+        }
+    }
+
+    pub(super) fn room(&self) -> usize {
+        if self.book.bytes() >= self.options.max_bytes {
+            return 0;
+        }
+        self.options
+            .max_messages
+            .saturating_sub(self.book.len())
+            .min(self.options.batch)
+    }
+
+    /// Worth a read: not for a few rows at a time while the broker is the limit.
+    pub(super) fn may_read(&self) -> bool {
+        !self.reading && self.room() >= self.options.batch.min(self.options.max_messages) / 4
+    }
+
+    pub(super) fn may_mark(&self) -> bool {
+        self.book.published() > 0 && self.marks < MARKS
+    }
+
+    fn next_tick(&self) -> Instant {
+        let mut tick = Instant::now() + Duration::from_secs(1);
+        if self.may_read() {
+            tick = tick.min(self.next_read);
+        }
+        if self.may_mark() {
+            tick = tick.min(self.next_mark);
+        }
+        if self.next_send > Instant::now() {
+            tick = tick.min(self.next_send);
+        }
+        tick
+    }
+}

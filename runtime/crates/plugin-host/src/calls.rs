@@ -1,0 +1,247 @@
+//! The course of an attempt: which exports are called, in one instance, and what becomes of what they return.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+use wasaga_domain::{
+    attempt::Attempt,
+    clock::{Clock, UnixMillis},
+    outcome::{self, Effect, Failure, StepOutcome},
+    payload::Payload,
+    ports::{CallContext, CallKind, GuestDatabase, StepCall, TaskCall},
+};
+
+use crate::{
+    bindings::{
+        exports::wasaga::plugin::steps::{Arrival, Outcome, Task, Verdict},
+        wasaga::plugin::types,
+    },
+    convert,
+    exports::Steps,
+    failure::{retryable, unavailable},
+    guest::{Guest, Lane},
+    limits::Limits,
+    loading::Loaded,
+    registry::Active,
+    report::Ended,
+    results::{self, Judge},
+    sql::Session,
+    state::{CallState, LogBudget, MemoryBudget, Subject},
+};
+
+/// Longer calls are not timed: no clock that adds them up overflows.
+const LONGEST: Duration = Duration::from_hours(366 * 24);
+
+/// What an export of the contract returns.
+type Returned<T> = (Result<T, types::Failure>,);
+
+/// What every call needs of its host.
+pub(crate) struct Calls {
+    pub active: ArcSwap<Active>,
+    pub clock: Arc<dyn Clock>,
+    pub limits: Arc<Limits>,
+    pub database: Option<Arc<dyn GuestDatabase>>,
+}
+
+impl Calls {
+    /// Runs an attempt of a step.
+    pub(crate) async fn step(
+        &self,
+        plugin: &Loaded,
+        call: StepCall,
+        lane: Lane,
+    ) -> Ended<StepOutcome> {
+        let StepCall {
+            attempt,
+            input,
+            kind,
+            context,
+            ..
+        } = call;
+        let steps = match plugin.step(&attempt.step) {
+            Ok(steps) => steps,
+            Err(missing) => return Ended::failed(missing),
+        };
+        let subject = Subject::Step {
+            saga: attempt.saga_id,
+            step: attempt.step.clone(),
+            attempt: attempt.number,
+        };
+        let guest = self
+            .guest(plugin, subject, Some(context), attempt.deadline, lane)
+            .await;
+        let mut guest = match guest {
+            Ok(guest) => guest,
+            Err(failure) => return Ended::failed(failure),
+        };
+        let outcome = self
+            .course(&mut guest, plugin, steps, &attempt, &input, &kind)
+            .await;
+        let kept = !matches!(outcome, Ok(StepOutcome::Rejected(_)));
+        end(guest, outcome, kept)
+    }
+
+    async fn course(
+        &self,
+        guest: &mut Guest,
+        plugin: &Loaded,
+        steps: &Steps,
+        attempt: &Attempt,
+        input: &Payload,
+        kind: &CallKind,
+    ) -> Result<StepOutcome, Failure> {
+        let mut id = [0; 36];
+        let task = Task {
+            attempt: convert::attempt(attempt, &mut id),
+            input: convert::payload(input),
+        };
+        let (returned,): Returned<Outcome> = match kind {
+            CallKind::Execute { guarded } => {
+                if *guarded {
+                    let (verdict,): Returned<Verdict> =
+                        guest.call(&steps.guard, (task.clone(),)).await?;
+                    match verdict.map_err(|failed| self.failure(failed))? {
+                        Verdict::Proceed => {}
+                        Verdict::Skip => return Ok(StepOutcome::Skipped),
+                        Verdict::Reject(why) => {
+                            return Ok(StepOutcome::Rejected(results::detail(why, &self.limits)));
+                        }
+                    }
+                }
+                guest.call(&steps.execute, (task,)).await?
+            }
+            CallKind::Resume {
+                memo,
+                undo,
+                arrival,
+            } => {
+                let headers = match arrival {
+                    outcome::Arrival::Message { message, .. } => convert::headers(message),
+                    outcome::Arrival::TimedOut => Vec::new(),
+                };
+                let arrival: Arrival<'_> = convert::arrival(arrival, &headers);
+                let params = (
+                    task,
+                    optional(memo.as_ref()),
+                    optional(undo.as_ref()),
+                    arrival,
+                );
+                guest.call(&steps.resume, params).await?
+            }
+            CallKind::Compensate { undo } => {
+                guest
+                    .call(&steps.compensate, (task, optional(undo.as_ref())))
+                    .await?
+            }
+        };
+        let outcome = returned.map_err(|failed| self.failure(failed))?;
+        let active = self.active.load();
+        Judge::new(&self.limits, &plugin.access, &active.catalog).outcome(outcome)
+    }
+
+    /// Runs an attempt of an in task.
+    pub(crate) async fn task(
+        &self,
+        plugin: &Loaded,
+        call: TaskCall,
+        lane: Lane,
+    ) -> Ended<Vec<Effect>> {
+        let Some(tasks) = &plugin.exports.tasks else {
+            let message = format!("plugin {} does not export tasks", plugin.manifest.name);
+            return Ended::failed(unavailable("tasks-missing", message));
+        };
+        let subject = Subject::Task {
+            task: call.id,
+            attempt: call.attempt,
+        };
+        let mut guest = match self.guest(plugin, subject, None, call.deadline, lane).await {
+            Ok(guest) => guest,
+            Err(failure) => return Ended::failed(failure),
+        };
+        let id = call.id.to_string();
+        let headers = convert::headers(&call.message);
+        let params = (convert::task(&call, &id, &headers),);
+        let outcome = async {
+            let (returned,): Returned<Vec<types::Effect>> =
+                guest.call(&tasks.handle_in, params).await?;
+            let effects = returned.map_err(|failed| self.failure(failed))?;
+            let active = self.active.load();
+            Judge::new(&self.limits, &plugin.access, &active.catalog).effects(effects)
+        };
+        let outcome = outcome.await;
+        end(guest, outcome, true)
+    }
+
+    fn failure(&self, failure: types::Failure) -> Failure {
+        results::failure(failure, &self.limits)
+    }
+
+    async fn guest(
+        &self,
+        plugin: &Loaded,
+        subject: Subject,
+        context: Option<CallContext>,
+        deadline: UnixMillis,
+        lane: Lane,
+    ) -> Result<Guest, Failure> {
+        let until = self.until(deadline).ok_or_else(|| overloaded(plugin))?;
+        let session =
+            |database: &Arc<dyn GuestDatabase>| Session::new(database.clone(), deadline, until);
+        let state = CallState {
+            access: plugin.access.clone(),
+            subject,
+            context,
+            clock: self.clock.clone(),
+            limits: self.limits.clone(),
+            log: LogBudget::default(),
+            memory: MemoryBudget::new(self.limits.memory_bytes, self.limits.table_elements),
+            wasi: plugin.wasi.then(Box::default),
+            sql: self
+                .database
+                .as_ref()
+                .filter(|_| plugin.access.sql)
+                .map(session),
+        };
+        Guest::start(&plugin.pre, state, until, lane).await
+    }
+
+    /// When a call of this deadline ends; nothing where that has passed.
+    pub(crate) fn until(&self, deadline: UnixMillis) -> Option<Instant> {
+        let left = deadline.since(self.clock.now());
+        (!left.is_zero()).then(|| Instant::now() + left.min(LONGEST))
+    }
+}
+
+fn optional(payload: Option<&Payload>) -> Option<types::PayloadParam<'_>> {
+    payload.map(convert::payload)
+}
+
+/// A call whose deadline passed in the queue: nobody was called.
+pub(crate) fn overloaded(plugin: &Loaded) -> Failure {
+    let message = format!(
+        "plugin {}: the attempt's deadline passed before its turn came: too many calls at once",
+        plugin.manifest.name
+    );
+    unavailable("overloaded", message)
+}
+
+/// Hands the guest's SQL on with a good end, and drops it, which rolls it back, with any other.
+fn end<T>(guest: Guest, outcome: Result<T, Failure>, kept: bool) -> Ended<T> {
+    let session = guest.into_state().sql;
+    match (outcome, session) {
+        (Ok(outcome), Some(session)) if kept => match session.finish() {
+            Ok(transaction) => Ended {
+                outcome: Ok(outcome),
+                transaction,
+            },
+            Err(lost) => Ended::failed(retryable("timeout", lost.message)),
+        },
+        (outcome, _) => Ended {
+            outcome,
+            transaction: None,
+        },
+    }
+}

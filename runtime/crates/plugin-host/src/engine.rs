@@ -1,0 +1,72 @@
+//! The wasmtime engine: one a host, with a ticker thread that ends calls at their deadline.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use wasmtime::{Config, Engine, PoolingAllocationConfig};
+
+use crate::limits::Limits;
+
+/// How often an epoch begins, and so how exactly a deadline is kept.
+pub(crate) const TICK: Duration = Duration::from_millis(10);
+
+/// Core instances, memories and tables that are set aside for each call that runs at once: most components need one
+/// or two. A host full of larger ones runs fewer at once, and says `overloaded`.
+const USUAL_CORE_INSTANCES: u32 = 10;
+const USUAL_MEMORIES: u32 = 2;
+
+/// An engine for `at_once` calls. The ticker ends with it.
+pub(crate) fn engine(limits: &Limits, at_once: u32) -> wasmtime::Result<Engine> {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(at_once)
+        .total_core_instances((at_once * USUAL_CORE_INSTANCES).max(limits.core_instances))
+        .total_memories((at_once * USUAL_MEMORIES).max(limits.memories))
+        .total_tables((at_once * USUAL_CORE_INSTANCES).max(limits.tables))
+        .total_stacks(at_once)
+        .max_core_instances_per_component(limits.core_instances)
+        .max_memories_per_component(limits.memories)
+        .max_tables_per_component(limits.tables)
+        .max_tables_per_module(limits.tables)
+        .max_memories_per_module(limits.memories)
+        .table_elements(limits.table_elements)
+        .max_core_instance_size(limits.instance_bytes)
+        .max_component_instance_size(limits.instance_bytes)
+        .max_memory_size(limits.memory_bytes)
+        // What a small guest dirties is cleared by hand: cheaper than giving the pages back.
+        .linear_memory_keep_resident(64 << 10)
+        .table_keep_resident(16 << 10);
+    let mut config = Config::new();
+    config
+        .epoch_interruption(true)
+        .concurrency_support(false)
+        .parallel_compilation(true)
+        .memory_init_cow(true)
+        .allocation_strategy(pool);
+    let engine = Engine::new(&config)?;
+    tick(&engine);
+    Ok(engine)
+}
+
+fn tick(engine: &Engine) {
+    let engine = engine.weak();
+    thread::Builder::new()
+        .name("guest-ticker".into())
+        .spawn(move || {
+            while let Some(engine) = engine.upgrade() {
+                engine.increment_epoch();
+                drop(engine);
+                thread::sleep(TICK);
+            }
+        })
+        .expect("a host that cannot start a thread cannot start");
+}
+
+/// Epochs from now to `until`, at least one.
+pub(crate) fn ticks(until: Instant) -> u64 {
+    let left = until.saturating_duration_since(Instant::now());
+    u64::try_from(left.as_millis() / TICK.as_millis())
+        .unwrap_or(u64::MAX / 2)
+        .max(1)
+}

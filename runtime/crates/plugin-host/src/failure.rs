@@ -1,0 +1,71 @@
+//! What becomes of a call that trapped.
+//!
+//! A guest reaches nothing outside the transaction of its result, and its own SQL is rolled back: so a trap, a time-out
+//! and a hit limit did nothing, and the attempt may be repeated. With the import `http` this changes.
+
+use wasaga_domain::outcome::{ErrorDetail, Failure};
+use wasmtime::{PoolConcurrencyLimitError, Trap};
+
+use crate::{limits::Limits, state::CallState};
+
+/// An attempt that did nothing.
+pub(crate) fn retryable(code: &str, message: String) -> Failure {
+    Failure::Retryable {
+        detail: ErrorDetail::new(code, message),
+        after: None,
+    }
+}
+
+/// Nobody could be called.
+pub(crate) fn unavailable(code: &str, message: String) -> Failure {
+    Failure::Unavailable(ErrorDetail::new(code, message))
+}
+
+/// What an error of wasmtime's means for the attempt; `export` is what was called.
+pub(crate) fn of_trap(error: &wasmtime::Error, state: &CallState, export: &str) -> Failure {
+    let plugin = state.access.name();
+    if error.is::<PoolConcurrencyLimitError>() {
+        return unavailable("overloaded", format!("plugin {plugin}, {export}: {error}"));
+    }
+    let (code, what) = cause(error, state);
+    metrics::counter!("wasaga_guest_traps_total", "plugin" => plugin.to_owned(), "code" => code)
+        .increment(1);
+    let said = state
+        .log
+        .last_error
+        .as_ref()
+        .map(|line| format!("; it said: {line}"));
+    retryable(
+        code,
+        format!(
+            "plugin {plugin}, {export}: {what}{}",
+            said.unwrap_or_default()
+        ),
+    )
+}
+
+fn cause(error: &wasmtime::Error, state: &CallState) -> (&'static str, String) {
+    if let Some(hit) = &state.memory.hit {
+        return ("limit", hit.clone());
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::Interrupt) => ("timeout", "it did not end by the attempt's deadline".into()),
+        Some(trap) => ("trap", trap.to_string()),
+        None => of_text(&error.root_cause().to_string(), &state.limits),
+    }
+}
+
+/// wasmtime names some limits in words only.
+fn of_text(text: &str, limits: &Limits) -> (&'static str, String) {
+    if text.contains("fuel allocated for hostcalls") {
+        let limit = limits.result_bytes;
+        (
+            "limit",
+            format!("it hands over too much at once: limit {limit} bytes"),
+        )
+    } else if text.contains("resource limit exceeded") || text.contains("exceeds the limit") {
+        ("limit", text.to_owned())
+    } else {
+        ("trap", text.to_owned())
+    }
+}

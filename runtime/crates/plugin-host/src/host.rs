@@ -1,0 +1,239 @@
+//! The plugin host: what the other crates hold of all this.
+
+use std::{
+    collections::BTreeMap,
+    num::NonZeroUsize,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+};
+
+use arc_swap::ArcSwap;
+use tokio::{runtime::Handle, sync};
+use wasaga_domain::{
+    catalog::Catalog,
+    clock::Clock,
+    definition::Overrides,
+    ids::{Digest, PluginName},
+    ports::{
+        Activation, CatalogSource, GuestDatabase, ModuleStore, Report, StepCall, StepExecutor,
+        StepReport, TaskCall, TaskExecutor, TaskReport,
+    },
+};
+
+use crate::{
+    cache::Cache,
+    calls::Calls,
+    engine::engine,
+    failure::unavailable,
+    grants::Grants,
+    lanes::{Errand, Lanes, Work},
+    limits::Limits,
+    linking::Linkers,
+    loading::{Loaded, Loader},
+    pool::Pool,
+    registry::{Active, Rejection},
+    report::{Ended, Reported, Reporter},
+};
+
+/// How a host treats its plugins.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How much a guest may take.
+    pub limits: Limits,
+    /// What plugins may do.
+    pub grants: Grants,
+    /// The operator's changes to definitions.
+    pub overrides: Overrides,
+    /// Where compiled modules are kept; absent: nowhere. No two operating system users may share it.
+    pub cache_dir: Option<PathBuf>,
+    /// Guests that run at once on threads of their own; by default as many as there are cores.
+    pub threads: usize,
+    /// Guests granted `sql` that run at once; each may hold a connection to the database.
+    pub sql_calls: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            grants: Grants::default(),
+            overrides: Overrides::default(),
+            cache_dir: None,
+            threads: thread::available_parallelism().map_or(2, NonZeroUsize::get),
+            sql_calls: 16,
+        }
+    }
+}
+
+/// Why a host cannot run plugins.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// wasmtime could not be set up.
+    #[error(
+        "the WebAssembly engine does not start: {0}: lower the limits of plugins or raise the process's"
+    )]
+    Engine(String),
+    /// No place for compiled modules.
+    #[error("the directory of compiled modules, {path}: {error}")]
+    Cache {
+        /// The directory.
+        path: PathBuf,
+        /// What went wrong.
+        error: std::io::Error,
+    },
+    /// No threads for guests.
+    #[error("no thread for guests: {0}")]
+    Threads(std::io::Error),
+}
+
+/// Loads, swaps and calls plugins.
+pub struct PluginHost {
+    pub(crate) calls: Arc<Calls>,
+    lanes: Lanes,
+    pub(crate) loader: Arc<Loader>,
+    pub(crate) modules: Option<Arc<dyn ModuleStore>>,
+    /// What of the database was taken up last; held while plugins are swapped.
+    pub(crate) followed: sync::Mutex<Vec<Activation>>,
+    /// Checked modules on their way through the database.
+    pub(crate) checked: Mutex<BTreeMap<Digest, Arc<Loaded>>>,
+    rejections: Mutex<BTreeMap<String, Rejection>>,
+}
+
+/// Set aside for plugins that are being loaded.
+const LOADING: usize = 4;
+
+impl PluginHost {
+    /// A host without plugins yet. Without a module store it has those that are installed by hand; without a database
+    /// it has none that are granted `sql`. It runs on the tokio runtime in which it is made; metrics go to the
+    /// recorder that is installed by then.
+    pub fn new(
+        options: Options,
+        modules: Option<Arc<dyn ModuleStore>>,
+        database: Option<Arc<dyn GuestDatabase>>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, StartError> {
+        let Options {
+            limits,
+            grants,
+            overrides,
+            cache_dir,
+            threads,
+            sql_calls,
+        } = options;
+        let failed = |error: wasmtime::Error| StartError::Engine(format!("{error:#}"));
+        let limits = Arc::new(limits);
+        let at_once = threads + limits.long_calls + sql_calls + LOADING;
+        let at_once = u32::try_from(at_once).unwrap_or(u32::MAX);
+        let engine = engine(&limits, at_once).map_err(failed)?;
+        let cache = cache_dir.map(|path| {
+            Cache::open(path.clone(), &engine).map_err(|error| StartError::Cache { path, error })
+        });
+        let loader = Loader {
+            linkers: Linkers::new(&engine).map_err(failed)?,
+            cache: cache.transpose()?,
+            engine,
+            grants,
+            overrides,
+            limits: limits.clone(),
+            clock: clock.clone(),
+            database: database.is_some(),
+        };
+        let pool = Pool::new(threads, limits.long_calls).map_err(StartError::Threads)?;
+        let calls = Calls {
+            active: ArcSwap::from_pointee(Active::default()),
+            clock,
+            limits,
+            database,
+        };
+        Ok(Arc::new(Self {
+            calls: Arc::new(calls),
+            lanes: Lanes::new(pool, Handle::current(), sql_calls),
+            loader: Arc::new(loader),
+            modules,
+            followed: sync::Mutex::default(),
+            checked: Mutex::default(),
+            rejections: Mutex::default(),
+        }))
+    }
+
+    /// Whether this module is active here.
+    pub fn runs(&self, digest: Digest) -> bool {
+        self.calls.active.load().runs(digest)
+    }
+
+    /// Modules that were not taken, and have not been replaced since.
+    pub fn rejections(&self) -> Vec<Rejection> {
+        locked(&self.rejections).values().cloned().collect()
+    }
+
+    /// Lists a module as rejected; told in the log and counted once.
+    pub(crate) fn reject(&self, source: String, digest: Digest, reason: String) {
+        let at = self.calls.clock.now();
+        let rejection = Rejection {
+            source: source.clone(),
+            digest,
+            reason,
+            at,
+        };
+        let mut rejections = locked(&self.rejections);
+        let same = |known: &Rejection| known.digest == digest && known.reason == rejection.reason;
+        if !rejections.get(&source).is_some_and(same) {
+            tracing::error!(source, %digest, reason = rejection.reason, "plugin rejected");
+            metrics::counter!("wasaga_plugins_rejected_total").increment(1);
+            rejections.insert(source, rejection);
+        }
+    }
+
+    /// Takes what came from there off the list.
+    pub(crate) fn accept(&self, source: &str) {
+        locked(&self.rejections).remove(source);
+    }
+
+    fn send<R: Reported>(
+        &self,
+        name: &PluginName,
+        report: Report<R>,
+        work: impl FnOnce(Reporter<R>) -> Work,
+    ) {
+        let active = self.calls.active.load();
+        let Some(plugin) = active.plugin(name) else {
+            let message = format!(
+                "plugin {name} is not active on this host: put it into the plugin directory"
+            );
+            let missing = Ended::failed(unavailable("plugin-missing", message));
+            return Reporter::new(report, None).send(missing);
+        };
+        let work = work(Reporter::new(report, Some(plugin.digest)));
+        self.lanes.run(Errand {
+            calls: self.calls.clone(),
+            plugin: plugin.clone(),
+            work,
+        });
+    }
+}
+
+impl CatalogSource for PluginHost {
+    fn catalog(&self) -> Arc<Catalog> {
+        self.calls.active.load().catalog.clone()
+    }
+}
+
+impl StepExecutor for PluginHost {
+    fn run(&self, call: StepCall, report: Report<StepReport>) {
+        let name = call.worker.clone();
+        self.send(&name, report, |report| Work::Step(Box::new(call), report));
+    }
+}
+
+impl TaskExecutor for PluginHost {
+    fn handle_in(&self, call: TaskCall, report: Report<TaskReport>) {
+        let name = call.plugin.clone();
+        self.send(&name, report, |report| Work::Task(Box::new(call), report));
+    }
+}
+
+/// What these mutexes hold is whole at any time.
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,43 @@
+//! The plugins of a host: WebAssembly components, loaded, checked, swapped and called. The only crate that knows
+//! wasmtime; the engine meets it in `wasaga_domain::ports` alone.
+//!
+//! - **Loading** (off the hot path): `loading` compiles a component (`cache` keeps the machine code), probes its exports,
+//!   asks it to `describe` itself and has `checks` judge what it says; `grants` are the operator's.
+//! - **Registry**: `host` holds the active plugins behind one atomic pointer; `activation` swaps them; modules and their
+//!   activation live in the database, which `watcher` feeds from a directory.
+//! - **Calls**: `lanes` runs a call on an OS thread of `pool` or, where the plugin is granted `sql`, on tokio; `calls`
+//!   knows an attempt's course, `guest` one instance, `imports` and `sql` what it may ask for, `results` what it may
+//!   return, `failure` what becomes of a trap.
+//!
+//! To offer one more import: its functions in `imports`, its linking in `linking`, its grant in `grants`.
+
+mod activation;
+mod bindings;
+mod cache;
+mod calls;
+mod checks;
+mod convert;
+mod engine;
+mod exports;
+mod failure;
+mod grants;
+mod guest;
+mod host;
+mod imports;
+mod lanes;
+mod limits;
+mod linking;
+mod loading;
+mod pool;
+mod registry;
+mod report;
+mod results;
+mod sql;
+mod state;
+mod watcher;
+
+pub use grants::{Grant, Grants};
+pub use host::{Options, PluginHost, StartError};
+pub use limits::Limits;
+pub use registry::Rejection;
+pub use watcher::Watcher;

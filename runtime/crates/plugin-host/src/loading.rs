@@ -1,0 +1,218 @@
+//! From bytes to a plugin that can be called, or to a sentence that says why not. Slow: off the hot path.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures::FutureExt as _;
+use wasaga_domain::{
+    catalog, clock::Clock, definition::Overrides, ids::Digest, manifest::Manifest, outcome::Failure,
+};
+use wasmtime::{
+    Engine,
+    component::{Component, InstancePre},
+};
+
+use crate::{
+    bindings::{
+        exports::wasaga::plugin::{
+            steps::{Arrival, Outcome, Task, Verdict},
+            tasks,
+        },
+        wasaga::plugin::types::{Effect, Failure as Failed, PayloadParam},
+    },
+    cache::Cache,
+    checks,
+    exports::{Exports, Steps},
+    failure::unavailable,
+    grants::{Access, Grants},
+    guest::{Guest, Lane},
+    limits::Limits,
+    linking::{FITTING, Linkers},
+    state::{CallState, LogBudget, MemoryBudget, Subject},
+};
+
+/// What `describe` may take.
+const DESCRIBE_TIME: Duration = Duration::from_secs(1);
+const DESCRIBE_BYTES: usize = 128 << 20;
+
+/// A plugin that can be called.
+pub(crate) struct Loaded {
+    pub digest: Digest,
+    pub manifest: Arc<Manifest>,
+    pub definitions: Vec<catalog::Active>,
+    pub access: Arc<Access>,
+    pub exports: Exports,
+    pub pre: InstancePre<CallState>,
+    /// Whether it imports WASI.
+    pub wasi: bool,
+}
+
+impl Loaded {
+    /// The exports that run this step, or why nobody does.
+    pub(crate) fn step(&self, step: &str) -> Result<&Steps, Failure> {
+        let name = &self.manifest.name;
+        match &self.exports.steps {
+            Some(steps) if self.manifest.steps.iter().any(|known| known == step) => Ok(steps),
+            _ => Err(unavailable(
+                "step-missing",
+                format!(
+                    "plugin {name} ({}) has no step {step:?}: put a version of it into the plugin \
+                     directory whose manifest lists it under steps",
+                    self.digest
+                ),
+            )),
+        }
+    }
+}
+
+/// Loads plugins under the operator's grants and overrides.
+pub(crate) struct Loader {
+    pub engine: Engine,
+    pub linkers: Linkers,
+    pub cache: Option<Cache>,
+    pub grants: Grants,
+    pub overrides: Overrides,
+    pub limits: Arc<Limits>,
+    pub clock: Arc<dyn Clock>,
+    /// Whether there is a database for guests.
+    pub database: bool,
+}
+
+impl Loader {
+    /// The module's machine code, where this machine has it.
+    pub(crate) fn cached(&self, digest: Digest) -> Option<Component> {
+        self.cache.as_ref()?.read(&self.engine, digest)
+    }
+
+    /// The module's machine code, made where this machine has none.
+    pub(crate) fn compile(&self, digest: Digest, bytes: &[u8]) -> Result<Component, String> {
+        if let Some(component) = self.cached(digest) {
+            return Ok(component);
+        }
+        kind(bytes)?;
+        let component = Component::from_binary(&self.engine, bytes)
+            .map_err(|error| format!("component does not compile: {error:#}: build it anew"))?;
+        if let Some(cache) = &self.cache {
+            cache.write(digest, &component);
+        }
+        Ok(component)
+    }
+
+    /// Asks the component what it is, and checks all that can be checked without the other plugins.
+    pub(crate) fn load(&self, digest: Digest, component: &Component) -> Result<Loaded, String> {
+        let mut exports = Exports::probe(component)?;
+        let imports = component.component_type();
+        let wasi = imports
+            .imports(&self.engine)
+            .any(|(name, _)| name.starts_with("wasi:"));
+        let pre = self.linkers.link(component, false)?;
+        let manifest = self.describe(&pre, &exports, wasi)?;
+        let manifest = checks::parse(&manifest)?;
+        checks::manifest(&manifest, exports.steps.is_some(), exports.tasks.is_some())?;
+        let access = self.grants.access(&manifest)?;
+        if access.sql && !self.database {
+            return Err(format!(
+                "plugin {} asks for sql, and this host has no database for guests: run it in a \
+                 host that has one",
+                manifest.name
+            ));
+        }
+        let definitions = checks::definitions(&manifest, &self.overrides)?;
+        let pre = if access.sql {
+            self.linkers.link(component, true)?
+        } else {
+            pre
+        };
+        exports.measure(manifest.name.as_str());
+        let (manifest, access) = (Arc::new(manifest), Arc::new(access));
+        Ok(Loaded {
+            digest,
+            manifest,
+            definitions,
+            access,
+            exports,
+            pre,
+            wasi,
+        })
+    }
+
+    /// Calls `describe` with nothing granted, and checks the exports' types on the way.
+    fn describe(
+        &self,
+        pre: &InstancePre<CallState>,
+        exports: &Exports,
+        wasi: bool,
+    ) -> Result<String, String> {
+        let state = CallState {
+            access: Arc::default(),
+            subject: Subject::Plugin,
+            context: None,
+            clock: self.clock.clone(),
+            limits: self.limits.clone(),
+            log: LogBudget::default(),
+            memory: MemoryBudget::new(
+                self.limits.memory_bytes.min(DESCRIBE_BYTES),
+                self.limits.table_elements,
+            ),
+            wasi: wasi.then(Box::default),
+            sql: None,
+        };
+        let until = Instant::now() + DESCRIBE_TIME;
+        let described = async {
+            let mut guest = Guest::start(pre, state, until, Lane::Sync(None))
+                .await
+                .map_err(text)?;
+            check_types(&mut guest, exports).map_err(|error| {
+                format!("component's exports do not fit ({error:#}): {FITTING}")
+            })?;
+            let (manifest,): (String,) = guest.call(&exports.describe, ()).await.map_err(text)?;
+            Ok(manifest)
+        };
+        described
+            .now_or_never()
+            .expect("the synchronous lane never waits")
+    }
+}
+
+fn text(failure: Failure) -> String {
+    failure.detail().message.clone()
+}
+
+type Returned<T> = (Result<T, Failed>,);
+type Optional<'a> = Option<PayloadParam<'a>>;
+
+fn check_types(guest: &mut Guest, exports: &Exports) -> wasmtime::Result<()> {
+    guest.check::<(), (String,)>(&exports.describe)?;
+    if let Some(steps) = &exports.steps {
+        guest.check::<(Task<'_>,), Returned<Verdict>>(&steps.guard)?;
+        guest.check::<(Task<'_>,), Returned<Outcome>>(&steps.execute)?;
+        guest.check::<(Task<'_>, Optional<'_>, Optional<'_>, Arrival<'_>), Returned<Outcome>>(
+            &steps.resume,
+        )?;
+        guest.check::<(Task<'_>, Optional<'_>), Returned<Outcome>>(&steps.compensate)?;
+    }
+    if let Some(tasks) = &exports.tasks {
+        guest.check::<(tasks::Task<'_>,), Returned<Vec<Effect>>>(&tasks.handle_in)?;
+    }
+    Ok(())
+}
+
+/// What the first eight bytes say: a component, a core module, or nothing of WebAssembly.
+fn kind(bytes: &[u8]) -> Result<(), String> {
+    match bytes.first_chunk::<8>() {
+        Some(b"\0asm\x0d\0\x01\0") => Ok(()),
+        Some(b"\0asm\x01\0\0\0") => Err(format!(
+            "this is a core WebAssembly module, not a component: {FITTING}, with wasm-component-ld \
+             as the linker or by `wasm-tools component new`"
+        )),
+        Some([0, b'a', b's', b'm', ..]) => Err(format!(
+            "this is WebAssembly of a version that wasaga does not know: {FITTING}"
+        )),
+        _ => Err(format!(
+            "this is not WebAssembly ({} bytes): {FITTING}",
+            bytes.len()
+        )),
+    }
+}

@@ -1,0 +1,73 @@
+//! The active plugins, as of one moment: replaced whole, so that a call sees one state of them.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use wasaga_domain::{
+    catalog::{Catalog, Plugin},
+    clock::UnixMillis,
+    ids::{Digest, PluginName},
+};
+
+use crate::loading::Loaded;
+
+/// The active plugins.
+#[derive(Default)]
+pub(crate) struct Active {
+    plugins: HashMap<PluginName, Arc<Loaded>>,
+    /// The same, as the engine, the API and the consumer see it.
+    pub catalog: Arc<Catalog>,
+}
+
+impl Active {
+    /// A plugin by its name.
+    pub(crate) fn plugin(&self, name: &PluginName) -> Option<&Arc<Loaded>> {
+        self.plugins.get(name)
+    }
+
+    /// Whether a module is active.
+    pub(crate) fn runs(&self, digest: Digest) -> bool {
+        self.plugins.values().any(|plugin| plugin.digest == digest)
+    }
+
+    /// The same plugins with this one in the place of the one of its name.
+    pub(crate) fn with(&self, plugin: Arc<Loaded>) -> Self {
+        let mut plugins = self.plugins.clone();
+        plugins.insert(plugin.manifest.name.clone(), plugin);
+        let mut catalog = Catalog {
+            plugins: BTreeMap::new(),
+            definitions: BTreeMap::new(),
+        };
+        for (name, plugin) in &plugins {
+            let described = Plugin {
+                digest: plugin.digest,
+                manifest: plugin.manifest.clone(),
+            };
+            catalog.plugins.insert(name.clone(), described);
+            for active in &plugin.definitions {
+                catalog
+                    .definitions
+                    .insert(active.definition.name.clone(), active.clone());
+            }
+        }
+        Self {
+            plugins,
+            catalog: Arc::new(catalog),
+        }
+    }
+}
+
+/// A module that was not taken, for the operator's list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// Where it came from: a file's path, or `plugin NAME of the database`.
+    pub source: String,
+    /// The module.
+    pub digest: Digest,
+    /// A sentence: what, where and how to mend it.
+    pub reason: String,
+    /// When it was rejected.
+    pub at: UnixMillis,
+}

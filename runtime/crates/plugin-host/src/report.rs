@@ -1,0 +1,150 @@
+//! The promise that every call is reported, once: whatever becomes of it, also by the host's own fault.
+
+use std::time::Instant;
+
+use wasaga_domain::{
+    ids::Digest,
+    outcome::{Effect, Failure, StepOutcome},
+    ports::{GuestTransaction, Report, StepReport, TaskReport},
+};
+
+use crate::failure::retryable;
+
+/// How a call ended.
+pub(crate) struct Ended<T> {
+    pub outcome: Result<T, Failure>,
+    pub transaction: Option<Box<dyn GuestTransaction>>,
+}
+
+impl<T> Ended<T> {
+    /// Without a result, and so without the guest's SQL.
+    pub(crate) fn failed(failure: Failure) -> Self {
+        Self {
+            outcome: Err(failure),
+            transaction: None,
+        }
+    }
+}
+
+/// A report and what goes into it.
+pub(crate) trait Reported: Sized + 'static {
+    /// What a good end is.
+    type Outcome;
+
+    /// The report of a call that began at `begun`.
+    fn new(ended: Ended<Self::Outcome>, digest: Option<Digest>, begun: Instant) -> Self;
+}
+
+impl Reported for StepReport {
+    type Outcome = StepOutcome;
+
+    fn new(ended: Ended<StepOutcome>, digest: Option<Digest>, begun: Instant) -> Self {
+        let Ended {
+            outcome,
+            transaction,
+        } = ended;
+        Self {
+            outcome,
+            digest,
+            transaction,
+            took: begun.elapsed(),
+        }
+    }
+}
+
+impl Reported for TaskReport {
+    type Outcome = Vec<Effect>;
+
+    fn new(ended: Ended<Vec<Effect>>, digest: Option<Digest>, begun: Instant) -> Self {
+        let Ended {
+            outcome,
+            transaction,
+        } = ended;
+        Self {
+            outcome,
+            digest,
+            transaction,
+            took: begun.elapsed(),
+        }
+    }
+}
+
+/// Reports once: when it is told to, or when it is dropped.
+pub(crate) struct Reporter<R: Reported> {
+    report: Option<Report<R>>,
+    digest: Option<Digest>,
+    begun: Instant,
+}
+
+impl<R: Reported> Reporter<R> {
+    /// For a call that begins now, of the code of this digest.
+    pub(crate) fn new(report: Report<R>, digest: Option<Digest>) -> Self {
+        Self {
+            report: Some(report),
+            digest,
+            begun: Instant::now(),
+        }
+    }
+
+    /// Reports the end.
+    pub(crate) fn send(mut self, ended: Ended<R::Outcome>) {
+        self.report(ended);
+    }
+
+    fn report(&mut self, ended: Ended<R::Outcome>) {
+        if let Some(report) = self.report.take() {
+            report(R::new(ended, self.digest, self.begun));
+        }
+    }
+}
+
+impl<R: Reported> Drop for Reporter<R> {
+    fn drop(&mut self) {
+        let lost = "the host failed or stopped while it ran this attempt: its log says why";
+        self.report(Ended::failed(retryable("host-fault", lost.into())));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    fn reporter() -> (Reporter<StepReport>, mpsc::Receiver<StepReport>) {
+        let (sender, reports) = mpsc::channel();
+        let report = Box::new(move |report| sender.send(report).expect("somebody listens"));
+        (Reporter::new(report, None), reports)
+    }
+
+    #[test]
+    fn a_call_that_is_lost_is_reported() {
+        let (reporter, reports) = reporter();
+        let lost = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let _held = reporter;
+            panic!("a fault of the host's");
+        }));
+        assert!(lost.is_err());
+        let failure = reports
+            .recv()
+            .expect("a report")
+            .outcome
+            .expect_err("a failure");
+        assert_eq!(failure.detail().code, "host-fault");
+        assert!(reports.recv().is_err(), "one report only");
+    }
+
+    #[test]
+    fn a_call_that_ended_is_reported_once() {
+        let (reporter, reports) = reporter();
+        reporter.send(Ended {
+            outcome: Ok(StepOutcome::Skipped),
+            transaction: None,
+        });
+        assert!(matches!(
+            reports.recv().expect("a report").outcome,
+            Ok(StepOutcome::Skipped)
+        ));
+        assert!(reports.recv().is_err(), "one report only");
+    }
+}

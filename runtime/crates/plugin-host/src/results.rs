@@ -1,0 +1,249 @@
+//! What a guest may return: what it hands back is judged before anything of it is queued for the database.
+//!
+//! Too much is a hit limit, and the attempt may be repeated. What can never be stored, is not granted or not built
+//! is permanent: the next attempt would return it again.
+
+use std::time::Duration;
+
+use wasaga_domain::{
+    catalog::{Catalog, Recipient},
+    message::{Message, Outgoing},
+    outcome::{Done, Effect, ErrorDetail, Failure, StepOutcome, Wait, WaitSource},
+    payload::Payload,
+};
+
+use crate::{
+    bindings::{exports::wasaga::plugin::steps, wasaga::plugin::types},
+    convert,
+    failure::retryable,
+    grants::Access,
+    limits::Limits,
+};
+
+/// Error codes and messages are cut off here, in bytes.
+const CODE: usize = 200;
+const MESSAGE: usize = 8 << 10;
+
+/// Judges one result.
+pub(crate) struct Judge<'a> {
+    limits: &'a Limits,
+    access: &'a Access,
+    catalog: &'a Catalog,
+    bytes: usize,
+}
+
+impl<'a> Judge<'a> {
+    /// A judge of what a plugin of this access returned.
+    pub(crate) fn new(limits: &'a Limits, access: &'a Access, catalog: &'a Catalog) -> Self {
+        Self {
+            limits,
+            access,
+            catalog,
+            bytes: 0,
+        }
+    }
+
+    /// What `execute`, `resume` or `compensate` returned.
+    pub(crate) fn outcome(mut self, outcome: steps::Outcome) -> Result<StepOutcome, Failure> {
+        Ok(match outcome {
+            steps::Outcome::Done(done) => StepOutcome::Done(Done {
+                output: self.payload("output", done.output)?,
+                undo: self.optional("undo", done.undo)?,
+                effects: self.listed(done.effects)?,
+            }),
+            steps::Outcome::Wait(wait) => StepOutcome::Wait(Wait {
+                sources: wait
+                    .sources
+                    .into_iter()
+                    .map(|source| self.source(source))
+                    .collect::<Result<_, _>>()?,
+                timeout: wait.timeout_ms.map(Duration::from_millis),
+                effects: self.listed(wait.effects)?,
+                undo: self.optional("undo", wait.undo)?,
+                memo: self.optional("memo", wait.memo)?,
+            }),
+        })
+    }
+
+    /// What a task returned.
+    pub(crate) fn effects(mut self, effects: Vec<types::Effect>) -> Result<Vec<Effect>, Failure> {
+        self.listed(effects)
+    }
+
+    fn listed(&mut self, effects: Vec<types::Effect>) -> Result<Vec<Effect>, Failure> {
+        effects
+            .into_iter()
+            .map(|effect| self.effect(effect))
+            .collect()
+    }
+
+    fn effect(&mut self, effect: types::Effect) -> Result<Effect, Failure> {
+        match effect {
+            types::Effect::Send(outgoing) => Ok(Effect::Send(Outgoing {
+                message: self.message(outgoing.message)?,
+                rollback: outgoing
+                    .rollback
+                    .map(|message| self.message(message))
+                    .transpose()?,
+            })),
+            types::Effect::Start(_) => Err(unsupported("start effect")),
+            types::Effect::Signal(_) => Err(unsupported("signal effect")),
+            types::Effect::Cancel(_) => Err(unsupported("cancel effect")),
+        }
+    }
+
+    fn message(&mut self, message: types::MessageResult) -> Result<Message, Failure> {
+        let message = convert::taken_message(message);
+        let Message {
+            topic,
+            key,
+            headers,
+            value,
+        } = &message;
+        legal_topic(topic).map_err(|fault| bad_output(format!("it sends to {fault}")))?;
+        if !self.access.may_send(topic) {
+            return Err(permanent(
+                "denied",
+                format!(
+                    "plugin {} may not send to topic {topic}: capabilities.topics of its manifest \
+                     does not cover it",
+                    self.access.name()
+                ),
+            ));
+        }
+        let mut bytes = key.as_ref().map_or(0, bytes::Bytes::len);
+        bytes += value.as_ref().map_or(0, bytes::Bytes::len);
+        for header in headers {
+            storable("a header's name", &header.name)?;
+            bytes += header.name.len() + header.value.len();
+        }
+        self.count(&format!("message to {topic}"), bytes)?;
+        Ok(message)
+    }
+
+    fn source(&self, source: steps::WaitSource) -> Result<WaitSource, Failure> {
+        let steps::AwaitedMessage { topic, correlation } = match source {
+            steps::WaitSource::Message(awaited) => awaited,
+            steps::WaitSource::Signal(_) => return Err(unsupported("wait for a signal")),
+            steps::WaitSource::Child(_) => return Err(unsupported("wait for a child")),
+        };
+        storable("a correlation key", &correlation)?;
+        legal_topic(&topic).map_err(|fault| bad_output(format!("it waits for {fault}")))?;
+        match self.catalog.recipient(&topic) {
+            Some(Recipient::Waits(_)) => Ok(WaitSource::Message { topic, correlation }),
+            Some(Recipient::Plugin(_)) | None => Err(permanent(
+                "not-subscribed",
+                format!(
+                    "plugin {} waits for topic {topic}, to which no plugin subscribes with a \
+                     correlation: add {{\"topic\": \"{topic}\", \"correlation\": …}} to its \
+                     manifest's subscriptions",
+                    self.access.name()
+                ),
+            )),
+        }
+    }
+
+    fn optional(
+        &mut self,
+        what: &str,
+        payload: Option<types::PayloadResult>,
+    ) -> Result<Option<Payload>, Failure> {
+        payload
+            .map(|payload| self.payload(what, payload))
+            .transpose()
+    }
+
+    fn payload(&mut self, what: &str, payload: types::PayloadResult) -> Result<Payload, Failure> {
+        storable("a content type", &payload.content_type)?;
+        self.count(what, payload.data.len() + payload.content_type.len())?;
+        Ok(convert::taken_payload(payload))
+    }
+
+    fn count(&mut self, what: &str, bytes: usize) -> Result<(), Failure> {
+        self.bytes += bytes;
+        let Limits {
+            payload_bytes,
+            result_bytes,
+            ..
+        } = *self.limits;
+        let plugin = self.access.name();
+        if bytes > payload_bytes {
+            let message =
+                format!("plugin {plugin}: {what} of {bytes} bytes: limit {payload_bytes} bytes");
+            return Err(retryable("limit", message));
+        }
+        if self.bytes > result_bytes {
+            let message = format!("plugin {plugin}: result too large: limit {result_bytes} bytes");
+            return Err(retryable("limit", message));
+        }
+        Ok(())
+    }
+}
+
+/// A failure that a guest returned. Its class stands, so its texts are mended rather than refused.
+pub(crate) fn failure(failure: types::Failure, limits: &Limits) -> Failure {
+    match failure {
+        types::Failure::Retryable(hint) => Failure::Retryable {
+            detail: detail(hint.detail, limits),
+            after: hint.after_ms.map(Duration::from_millis),
+        },
+        types::Failure::Permanent(error) => Failure::Permanent(detail(error, limits)),
+        types::Failure::Unknown(error) => Failure::Unknown(detail(error, limits)),
+    }
+}
+
+/// An error that a guest returned, made storable: without NUL, cut off, and without data that is too large.
+pub(crate) fn detail(detail: types::ErrorDetailResult, limits: &Limits) -> ErrorDetail {
+    let fits = |data: &types::PayloadResult| data.data.len() <= limits.payload_bytes;
+    let data = detail.data.filter(fits).map(|data| types::PayloadResult {
+        content_type: text(data.content_type, CODE),
+        ..data
+    });
+    ErrorDetail {
+        code: text(detail.code, CODE),
+        message: text(detail.message, MESSAGE),
+        data: data.map(convert::taken_payload),
+    }
+}
+
+fn text(mut text: String, bytes: usize) -> String {
+    text.truncate(text.floor_char_boundary(bytes));
+    if text.contains('\0') {
+        text.replace('\0', "\u{fffd}")
+    } else {
+        text
+    }
+}
+
+/// Whether Kafka takes this name, or what it is called instead.
+pub(crate) fn legal_topic(topic: &str) -> Result<(), String> {
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if (1..=249).contains(&topic.len()) && topic.chars().all(legal) && topic != "." && topic != ".."
+    {
+        return Ok(());
+    }
+    Err(format!(
+        "topic {topic:?}, which is no topic's name: 1 to 249 of a-z A-Z 0-9 . _ -"
+    ))
+}
+
+/// Postgres's text has no NUL.
+fn storable(what: &str, text: &str) -> Result<(), Failure> {
+    if text.contains('\0') {
+        Err(bad_output(format!("{what} holds NUL")))
+    } else {
+        Ok(())
+    }
+}
+
+fn bad_output(message: String) -> Failure {
+    permanent("bad-output", message)
+}
+
+fn unsupported(what: &str) -> Failure {
+    permanent("unsupported", format!("not supported yet: {what}"))
+}
+
+fn permanent(code: &str, message: String) -> Failure {
+    Failure::Permanent(ErrorDetail::new(code, message))
+}

@@ -1,0 +1,137 @@
+//! What a store carries for one call: who calls, what its imports tell, and how much it has taken.
+
+use std::sync::Arc;
+
+use wasaga_domain::{
+    clock::Clock,
+    ids::{SagaId, TaskId},
+    ports::CallContext,
+};
+use wasmtime::{ResourceLimiter, component::ResourceTable};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use crate::{grants::Access, limits::Limits, sql::Session};
+
+/// The data of a call's store.
+pub(crate) struct CallState {
+    pub access: Arc<Access>,
+    pub subject: Subject,
+    pub context: Option<CallContext>,
+    pub clock: Arc<dyn Clock>,
+    pub limits: Arc<Limits>,
+    pub log: LogBudget,
+    pub memory: MemoryBudget,
+    /// Only where the component imports WASI: it costs microseconds.
+    pub wasi: Option<Box<Wasi>>,
+    /// Only where `sql` is granted.
+    pub sql: Option<Session>,
+}
+
+/// What a call is about, for the log.
+pub(crate) enum Subject {
+    /// The plugin itself, while it is loaded.
+    Plugin,
+    /// A step's attempt.
+    Step {
+        /// The saga.
+        saga: SagaId,
+        /// The step's name.
+        step: Arc<str>,
+        /// From 1.
+        attempt: u32,
+    },
+    /// A task's attempt.
+    Task {
+        /// The task.
+        task: TaskId,
+        /// From 1.
+        attempt: u32,
+    },
+}
+
+/// What a call may still log, and what it said last when something was wrong.
+#[derive(Default)]
+pub(crate) struct LogBudget {
+    pub lines: u32,
+    /// The last line of level error: a guest's panic comes as one, before its trap.
+    pub last_error: Option<String>,
+}
+
+/// A WASI context in which there is nothing: no files, network, environment or arguments.
+#[derive(Default)]
+pub(crate) struct Wasi {
+    context: WasiCtx,
+    table: ResourceTable,
+}
+
+impl WasiView for CallState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        let wasi = self
+            .wasi
+            .as_mut()
+            .expect("a component that imports wasi is given its context");
+        WasiCtxView {
+            ctx: &mut wasi.context,
+            table: &mut wasi.table,
+        }
+    }
+}
+
+/// Linear memory and tables of a call.
+pub(crate) struct MemoryBudget {
+    limit: usize,
+    table_limit: usize,
+    used: usize,
+    /// Which limit the call hit, as a sentence.
+    pub hit: Option<String>,
+}
+
+impl MemoryBudget {
+    /// For all memories of a call together.
+    pub(crate) fn new(limit: usize, table_limit: usize) -> Self {
+        Self {
+            limit,
+            table_limit,
+            used: 0,
+            hit: None,
+        }
+    }
+
+    fn refuse(&mut self, what: String) -> wasmtime::Result<bool> {
+        let error = wasmtime::Error::msg(what.clone());
+        self.hit = Some(what);
+        Err(error)
+    }
+}
+
+/// Refusals trap: a guest that is told -1 aborts as if it had a bug, and nobody learns why.
+impl ResourceLimiter for MemoryBudget {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let used = self.used + desired.saturating_sub(current);
+        if used > self.limit {
+            return self.refuse(format!("out of memory: limit {} bytes", self.limit));
+        }
+        self.used = used;
+        Ok(true)
+    }
+
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        if desired > self.table_limit {
+            return self.refuse(format!(
+                "table too large: limit {} elements",
+                self.table_limit
+            ));
+        }
+        Ok(true)
+    }
+}

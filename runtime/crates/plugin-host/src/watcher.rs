@@ -1,0 +1,156 @@
+//! The plugin directory: it feeds the database, and through it all hosts.
+//!
+//! A `*.wasm` is read when it is whole: its size and time of change are those of the last look, or it has not been
+//! written to for a while, as after a rename. A content that this process has not seen yet under that name is offered
+//! once, unless it is active already; so a file that lies there when a host starts is activated where another module
+//! is active. A rejected file is told of once and tried again when it changes; a deleted one changes nothing.
+
+use std::{
+    collections::HashMap,
+    fs::Metadata,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use tokio::fs;
+use tokio_util::sync::CancellationToken;
+use wasaga_domain::{ids::Digest, ports::ModuleError};
+
+use crate::host::PluginHost;
+
+/// How long a file must lie untouched to be read at the first look.
+const UNTOUCHED: Duration = Duration::from_secs(2);
+
+/// Watches the plugin directory and the database.
+pub struct Watcher {
+    host: Arc<PluginHost>,
+    directory: Option<PathBuf>,
+    files: HashMap<PathBuf, File>,
+    /// What is wrong now, so that it is told once.
+    trouble: Option<String>,
+}
+
+#[derive(Default)]
+struct File {
+    stamp: Option<Stamp>,
+    /// The stamp that was read last.
+    read: Option<Stamp>,
+    /// The content that was dealt with last.
+    digest: Option<Digest>,
+}
+
+/// A file's size and time of change.
+type Stamp = (u64, SystemTime);
+
+impl Watcher {
+    /// Without a directory it follows the database alone.
+    pub fn new(host: Arc<PluginHost>, directory: Option<PathBuf>) -> Self {
+        Self {
+            host,
+            directory,
+            files: HashMap::new(),
+            trouble: None,
+        }
+    }
+
+    /// Looks every `interval` until it is stopped.
+    pub async fn run(mut self, interval: Duration, stop: CancellationToken) {
+        let mut interval = tokio::time::interval(interval);
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while stop.run_until_cancelled(interval.tick()).await.is_some() {
+            self.look().await;
+        }
+    }
+
+    /// Looks once: at the database, then at the directory. What cannot be done now is done at a later look.
+    pub async fn look(&mut self) {
+        let looked = self.try_look().await.err();
+        if looked != self.trouble {
+            if let Some(trouble) = &looked {
+                tracing::warn!(trouble, "plugins are not followed for now");
+            } else {
+                tracing::info!("plugins are followed again");
+            }
+            self.trouble = looked;
+        }
+    }
+
+    async fn try_look(&mut self) -> Result<(), String> {
+        self.host.sync().await.map_err(|error| error.to_string())?;
+        let Some(directory) = &self.directory else {
+            return Ok(());
+        };
+        let files = modules_in(directory).await.map_err(|error| {
+            format!(
+                "the plugin directory {}: {error}: make it, or name another",
+                directory.display()
+            )
+        })?;
+        self.files
+            .retain(|path, _| files.iter().any(|(there, _)| there == path));
+        for (path, stamp) in files {
+            let file = self.files.entry(path.clone()).or_default();
+            let settled = file.stamp.replace(stamp) == Some(stamp) || untouched(stamp);
+            if settled && file.read != Some(stamp) {
+                file.take(&self.host, &path, stamp).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl File {
+    async fn take(&mut self, host: &PluginHost, path: &Path, stamp: Stamp) -> Result<(), String> {
+        let source = path.display().to_string();
+        let bytes = match fs::read(path).await {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(format!("{source}: {error}")),
+        };
+        let digest = Digest::of(&bytes);
+        if self.digest != Some(digest) && !host.runs(digest) {
+            match host.activate(bytes).await {
+                Ok(_) => host.accept(&source),
+                Err(ModuleError::Rejected(reason)) => host.reject(source, digest, reason),
+                Err(unavailable) => return Err(format!("{source}: {unavailable}")),
+            }
+        } else if host.runs(digest) {
+            host.accept(&source);
+        }
+        self.digest = Some(digest);
+        self.read = Some(stamp);
+        Ok(())
+    }
+}
+
+async fn modules_in(directory: &Path) -> io::Result<Vec<(PathBuf, Stamp)>> {
+    let mut modules = Vec::new();
+    let mut entries = fs::read_dir(directory).await?;
+    while let Some(entry) = entries.next_entry().await? {
+        let path = entry.path();
+        if path.extension().is_none_or(|extension| extension != "wasm") {
+            continue;
+        }
+        // Through links; what vanished or cannot be looked at is not there.
+        let Ok(found) = fs::metadata(&path).await else {
+            continue;
+        };
+        if found.is_file() {
+            modules.push((path, stamp(&found)?));
+        }
+    }
+    modules.sort_unstable();
+    Ok(modules)
+}
+
+fn stamp(found: &Metadata) -> io::Result<Stamp> {
+    Ok((found.len(), found.modified()?))
+}
+
+fn untouched((_, changed): Stamp) -> bool {
+    SystemTime::now()
+        .duration_since(changed)
+        .is_ok_and(|since| since >= UNTOUCHED)
+}

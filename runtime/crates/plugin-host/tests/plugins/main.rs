@@ -1,0 +1,9 @@
+//! The plugin host with real components: those of plugins/testing, which `cargo xtask test` builds and points
+//! `WASAGA_TEST_PLUGINS` at.
+
+mod calls;
+mod cost;
+mod loading;
+mod sql;
+mod stage;
+mod swapping;

@@ -1,0 +1,168 @@
+//! Guests' SQL on a database that only counts what it is asked.
+
+use std::{
+    any::Any,
+    future::pending,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use wasaga_domain::{
+    clock::{Clock as _, SystemClock, UnixMillis},
+    ids::PluginName,
+    outcome::StepOutcome,
+    ports::{CallKind, GuestDatabase, GuestTransaction, StepReport},
+    sql::{SqlColumn, SqlError, SqlRows, SqlValue},
+};
+use wasaga_plugin_host::PluginHost;
+
+use crate::stage::{call, component, does, failed, generous, output, report};
+
+#[derive(Default)]
+struct Database {
+    begun: AtomicUsize,
+    rolled_back: Arc<AtomicUsize>,
+}
+
+struct Transaction(Arc<AtomicUsize>);
+
+#[async_trait]
+impl GuestDatabase for Database {
+    async fn begin(
+        &self,
+        plugin: &PluginName,
+        _: UnixMillis,
+    ) -> Result<Box<dyn GuestTransaction>, SqlError> {
+        assert_eq!(plugin.as_str(), "probe-sql");
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        Ok(Box::new(Transaction(self.rolled_back.clone())))
+    }
+}
+
+#[async_trait]
+impl GuestTransaction for Transaction {
+    async fn query(&mut self, _: &str, _: &[SqlValue]) -> Result<SqlRows, SqlError> {
+        let columns = vec![SqlColumn {
+            name: "n".into(),
+            type_name: "int8".into(),
+        }];
+        Ok(SqlRows {
+            columns,
+            rows: vec![vec![SqlValue::Int64(7)]],
+        })
+    }
+
+    async fn execute(&mut self, statement: &str, _: &[SqlValue]) -> Result<u64, SqlError> {
+        match statement {
+            "sleep" => pending().await,
+            "fail" => Err(SqlError::new("23505", "duplicate key")),
+            _ => Ok(1),
+        }
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any + Send> {
+        self
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+async fn host(database: &Arc<Database>) -> Arc<PluginHost> {
+    let database: Arc<dyn GuestDatabase> = database.clone();
+    let clock = Arc::new(SystemClock);
+    let host = PluginHost::new(generous(), None, Some(database), clock).expect("a host");
+    host.install_local(component("probe-sql-rust"))
+        .await
+        .expect("it loads");
+    host
+}
+
+async fn sql(host: &PluginHost, action: Value) -> StepReport {
+    report(host, call("probe-sql", &does(action))).await
+}
+
+#[tokio::test]
+async fn a_transaction_begins_with_the_first_statement_and_goes_with_a_good_end() {
+    let database = Arc::new(Database::default());
+    let host = host(&database).await;
+    let without = sql(&host, json!({"do": "done"})).await;
+    assert!(without.transaction.is_none() && without.outcome.is_ok());
+    assert_eq!(database.begun.load(Ordering::Relaxed), 0);
+    let with = sql(
+        &host,
+        json!({"do": "sql", "execute": ["a", "b"], "query": "q"}),
+    )
+    .await;
+    assert!(with.transaction.is_some());
+    assert_eq!(output(with.outcome)["touched"], json!([1, 1]));
+    assert_eq!(database.begun.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn it_is_rolled_back_with_any_other() {
+    let database = Arc::new(Database::default());
+    let host = host(&database).await;
+    for (then, code) in [("permanent", "scripted"), ("trap", "trap")] {
+        let action = json!({"do": "sql", "execute": ["a"], "then": {"do": then}});
+        let report = sql(&host, action).await;
+        assert!(report.transaction.is_none());
+        assert_eq!(failed(report.outcome).1, code);
+    }
+    let mut rejected = call("probe-sql", &json!({"guards": {"a": ["reject"]}}));
+    rejected.kind = CallKind::Execute { guarded: true };
+    let rejected = report(&host, rejected).await;
+    assert!(matches!(rejected.outcome, Ok(StepOutcome::Rejected(_))));
+    assert_eq!(database.rolled_back.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
+async fn an_error_is_the_guests_to_handle() {
+    let database = Arc::new(Database::default());
+    let host = host(&database).await;
+    let told = output(
+        sql(&host, json!({"do": "sql", "execute": ["fail"]}))
+            .await
+            .outcome,
+    );
+    assert_eq!(told, json!({"code": "23505", "message": "duplicate key"}));
+}
+
+/// Whatever the guest makes of the error it is told: its transaction is lost, and so is the attempt.
+#[tokio::test]
+async fn a_statement_ends_by_the_deadline() {
+    let database = Arc::new(Database::default());
+    let host = host(&database).await;
+    let mut sleeps = call(
+        "probe-sql",
+        &does(json!({"do": "sql", "execute": ["sleep"]})),
+    );
+    sleeps.attempt.deadline = SystemClock.now().after(Duration::from_millis(200));
+    let begun = Instant::now();
+    let report = report(&host, sleeps).await;
+    assert!(report.transaction.is_none());
+    let (class, code, _) = failed(report.outcome);
+    assert_eq!((class, code.as_str()), ("retryable", "timeout"));
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert_eq!(database.rolled_back.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_guest_with_sql_that_spins_ends_at_its_deadline() {
+    let database = Arc::new(Database::default());
+    let host = host(&database).await;
+    let action = json!({"do": "sql", "execute": ["a"], "then": {"do": "spin"}});
+    let mut spins = call("probe-sql", &does(action));
+    spins.attempt.deadline = SystemClock.now().after(Duration::from_millis(200));
+    let report = report(&host, spins).await;
+    assert_eq!(failed(report.outcome).1, "timeout");
+    assert_eq!(database.rolled_back.load(Ordering::Relaxed), 1);
+}

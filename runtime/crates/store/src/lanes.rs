@@ -1,0 +1,124 @@
+//! `wasaga.lanes`: who works on which lane of a task flow. A lane's lease is its host's: it is good while the row
+//! in `wasaga.hosts` is. Each take has a new epoch, which whatever is written for the lane names.
+
+use wasaga_domain::ids::HostId;
+
+use crate::{Store, StoreError};
+
+/// A task flow, as `wasaga.lanes.flow` has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Flow {
+    /// `task_in`: 16 lanes, by hash of (topic, partition, key).
+    In,
+    /// `task_out`: lane 0, the relay's.
+    Out,
+}
+
+impl Flow {
+    /// As the table has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::In => "in",
+            Self::Out => "out",
+        }
+    }
+}
+
+/// A lane that a host holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Lane {
+    /// Its number, from 0.
+    pub number: i16,
+    /// Grows with each take.
+    pub epoch: i64,
+}
+
+impl Store {
+    /// Takes at most `limit` lanes that are free, or whose host lives no more. Takes none for a host whose own lease
+    /// has ended. Answers with what was taken.
+    pub async fn lanes_take(
+        &self,
+        host: HostId,
+        flow: Flow,
+        limit: i64,
+    ) -> Result<Vec<Lane>, StoreError> {
+        let taken = sqlx::query_as::<_, (i16, i64)>(
+            "with free as (
+                 select l.lane from wasaga.lanes l
+                 where l.flow = $2
+                   and not exists (select from wasaga.hosts h where h.id = l.host_id and h.lease_until > now())
+                   and exists (select from wasaga.hosts h where h.id = $1 and h.lease_until > now())
+                 order by l.lane limit $3 for update skip locked
+             )
+             update wasaga.lanes l set host_id = $1, epoch = l.epoch + 1
+             from free where l.flow = $2 and l.lane = free.lane
+             returning l.lane, l.epoch",
+        )
+        .bind(host.0)
+        .bind(flow.as_str())
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(lanes(taken))
+    }
+
+    /// Gives lanes back; those that are another's by now stay with it. Whatever runs for them must have ended.
+    pub async fn lanes_release(
+        &self,
+        host: HostId,
+        flow: Flow,
+        numbers: &[i16],
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "update wasaga.lanes set host_id = null where flow = $2 and host_id = $1 and lane = any ($3)",
+        )
+        .bind(host.0)
+        .bind(flow.as_str())
+        .bind(numbers)
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// The lanes a host holds.
+    pub async fn lanes_of(&self, host: HostId, flow: Flow) -> Result<Vec<Lane>, StoreError> {
+        let held = sqlx::query_as::<_, (i16, i64)>(
+            "select l.lane, l.epoch from wasaga.lanes l where l.flow = $2 and l.host_id = $1
+               and exists (select from wasaga.hosts h where h.id = $1 and h.lease_until > now())",
+        )
+        .bind(host.0)
+        .bind(flow.as_str())
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(lanes(held))
+    }
+
+    /// How many lanes a host may hold, so that all living hosts have their part: lanes / hosts, rounded up.
+    pub async fn lanes_share(&self, flow: Flow) -> Result<usize, StoreError> {
+        let share: i64 = sqlx::query_scalar(
+            "select ceil(count(*)::numeric / greatest(1,
+                 (select count(*) from wasaga.hosts where lease_until > now())))::bigint
+             from wasaga.lanes where flow = $1",
+        )
+        .bind(flow.as_str())
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(share as usize)
+    }
+
+    /// How many hosts live.
+    pub async fn hosts_alive(&self) -> Result<i64, StoreError> {
+        let alive =
+            sqlx::query_scalar("select count(*) from wasaga.hosts where lease_until > now()")
+                .fetch_one(&self.pool)
+                .await?;
+        Ok(alive)
+    }
+}
+
+fn lanes(rows: Vec<(i16, i64)>) -> Vec<Lane> {
+    let mut lanes: Vec<_> =
+        rows.into_iter().map(|(number, epoch)| Lane { number, epoch }).collect();
+    lanes.sort_unstable();
+    lanes
+}

@@ -1,0 +1,37 @@
+//! All SQL of the host, a file a table. Nothing else knows sqlx, and nothing here decides: functions are named
+//! noun then verb, take what to write and answer with what was written.
+//!
+//! To add a table: a migration (up and down), a file of its name here, a test on a real Postgres.
+
+pub mod commit;
+pub mod commit_guest;
+pub mod definitions;
+pub mod error;
+mod guest_filter;
+mod guest_migrations;
+mod guest_numeric;
+mod guest_pool;
+mod guest_roles;
+pub mod guest_sql;
+mod guest_values;
+pub mod headers;
+pub mod hosts;
+pub mod lanes;
+pub mod mail;
+pub mod migrations;
+pub mod modules;
+pub mod next_offsets;
+pub mod pool;
+pub mod reach;
+pub mod saga_claim;
+pub mod saga_read;
+pub mod saga_start;
+pub mod task_in_insert;
+pub mod task_out;
+pub mod task_in;
+pub mod statistics;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub use error::StoreError;
+pub use pool::{Store, StoreOptions};

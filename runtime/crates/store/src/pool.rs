@@ -1,0 +1,71 @@
+//! The connections, and how they are set up.
+
+use std::{str::FromStr, sync::Arc, time::Duration};
+
+use sqlx::{
+    PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+use crate::{StoreError, guest_pool::GuestPool};
+
+/// How to reach Postgres.
+#[derive(Clone, Debug)]
+pub struct StoreOptions {
+    /// `postgres://user:password@host:port/database`.
+    pub url: String,
+    /// Connections for the host's own work.
+    pub max_connections: u32,
+    /// Connections for guests' SQL, all plugins together.
+    pub max_guest_connections: u32,
+    /// How long to wait for a free connection.
+    pub acquire_timeout: Duration,
+}
+
+impl StoreOptions {
+    /// Defaults for everything but the place.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            max_connections: 16,
+            max_guest_connections: 16,
+            acquire_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// The database. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pub(crate) pool: PgPool,
+    pub(crate) guests: Arc<GuestPool>,
+}
+
+impl Store {
+    /// A store whose connections are made when they are needed: also while Postgres is away.
+    pub fn new(options: StoreOptions) -> Result<Self, StoreError> {
+        let connect = PgConnectOptions::from_str(&options.url)?.application_name("wasaga");
+        let pool = PgPoolOptions::new()
+            .max_connections(options.max_connections)
+            .acquire_timeout(options.acquire_timeout)
+            .test_before_acquire(false)
+            .connect_lazy_with(connect.clone());
+        let guests = Arc::new(GuestPool::new(&connect, options.max_guest_connections));
+        Ok(Self {
+            pool,
+            guests,
+        })
+    }
+
+    /// Whether Postgres answers.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query("select 1").execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Closes the connections, waiting for those in use.
+    pub async fn close(&self) {
+        self.guests.close();
+        self.pool.close().await;
+    }
+}

@@ -1,0 +1,83 @@
+//! A database of its own for a test, on the server that `WASAGA_TEST_POSTGRES` names.
+
+use std::env;
+
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use uuid::Uuid;
+
+use crate::{Store, StoreOptions, guest_roles::database_hash};
+
+/// A migrated database that is dropped with this value.
+pub struct TestDatabase {
+    /// The store on it.
+    pub store: Store,
+    /// Its url.
+    pub url: String,
+    maintenance: String,
+    name: String,
+}
+
+/// Makes a migrated database; panics, saying what to set, where no server is named.
+pub async fn database() -> TestDatabase {
+    let maintenance = env::var("WASAGA_TEST_POSTGRES")
+        .expect("WASAGA_TEST_POSTGRES must name a Postgres: run the tests by `cargo xtask test`");
+    database_on(maintenance).await
+}
+
+/// Makes a migrated database on the server of this url.
+pub async fn database_on(maintenance: String) -> TestDatabase {
+    let name = format!("wasaga_test_{}", Uuid::new_v4().simple());
+    let mut connection = PgConnection::connect(&maintenance)
+        .await
+        .expect("WASAGA_TEST_POSTGRES is reachable");
+    sqlx::raw_sql(AssertSqlSafe(format!("create database {name}")))
+        .execute(&mut connection)
+        .await
+        .expect("its user may create databases");
+    let (server, _) = maintenance
+        .rsplit_once('/')
+        .expect("the url names a database");
+    let url = format!("{server}/{name}");
+    let store = Store::new(StoreOptions::new(url.clone())).expect("the url is well formed");
+    store.migrate_up().await.expect("the migrations fit");
+    TestDatabase {
+        store,
+        url,
+        maintenance,
+        name,
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        let (maintenance, name) = (self.maintenance.clone(), self.name.clone());
+        let drop = async move {
+            let mut connection = PgConnection::connect(&maintenance).await?;
+            let drop = format!("drop database if exists {name} with (force)");
+            sqlx::raw_sql(AssertSqlSafe(drop))
+                .execute(&mut connection)
+                .await?;
+            // Plugins' login roles belong to the server and outlive the database.
+            let roles = format!(
+                "do $$ declare role text; begin
+                     for role in select rolname from pg_roles where rolname like 'wasaga_plugin_%_{}'
+                     loop execute format('drop role %I', role); end loop;
+                 end $$",
+                database_hash(&name)
+            );
+            sqlx::raw_sql(AssertSqlSafe(roles))
+                .execute(&mut connection)
+                .await
+        };
+        // A runtime of its own: the test's may be gone, or be this very thread.
+        let dropper = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
+            runtime.map(|runtime| runtime.block_on(drop))
+        });
+        if !matches!(dropper.join(), Ok(Ok(Ok(_)))) {
+            eprintln!("the test database {} could not be dropped", self.name);
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! The command line. Exit codes: 0 it is done; 1 it failed; 2 the command line or the configuration is wrong. A failure
+//! is one line on standard error.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+use tokio::runtime::Runtime;
+
+use crate::{
+    commands::{check_config, migrate, plugins},
+    config::{Config, ConfigError},
+    host, logging,
+};
+
+/// Runs sagas whose steps are WebAssembly components, on Postgres and Kafka.
+#[derive(Debug, Parser)]
+#[command(name = "wasaga", version, about)]
+struct Cli {
+    /// The configuration file [default: wasaga.toml, if it is there]
+    #[arg(long, global = true, env = "WASAGA_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the host until SIGTERM or SIGINT (the default)
+    Run,
+    /// Bring the database's schema up or down
+    #[command(subcommand)]
+    Migrate(Migrate),
+    /// Look at plugins
+    #[command(subcommand)]
+    Plugins(Plugins),
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum Migrate {
+    /// Apply what is missing
+    Up,
+    /// Take back the last migration, or all that are newer than --to
+    Down(Down),
+    /// List the migrations, and which the database has
+    Status,
+    /// Write the two files of a new migration into ./migrations
+    New {
+        /// As `add_tenants`
+        name: String,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Down {
+    /// The version that stays; 0 takes everything away
+    #[arg(long, value_name = "VERSION")]
+    to: Option<i64>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Plugins {
+    /// Load a component, check it, and print its manifest and grants
+    Check {
+        /// A .wasm file
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Read the configuration as a run would, and say what is wrong with it
+    Check,
+}
+
+/// The whole program.
+pub fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("wasaga: {error:#}");
+            let configured = error.chain().any(|cause| cause.is::<ConfigError>());
+            ExitCode::from(if configured { 2 } else { 1 })
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    if let Some(Command::Migrate(Migrate::New { name })) = &cli.command {
+        return migrate::new(name);
+    }
+    let config = Config::load(cli.config.as_deref())?;
+    logging::start(&config.log)?;
+    let runtime = Runtime::new()?;
+    let done = match cli.command.unwrap_or(Command::Run) {
+        Command::Run => runtime.block_on(host::run(config)),
+        Command::Migrate(Migrate::Up) => runtime.block_on(migrate::up(&config)),
+        Command::Migrate(Migrate::Down(Down { to })) => runtime.block_on(migrate::down(&config, to)),
+        Command::Migrate(Migrate::Status) => runtime.block_on(migrate::status(&config)),
+        Command::Migrate(Migrate::New { name }) => migrate::new(&name),
+        Command::Plugins(Plugins::Check { file }) => {
+            runtime.block_on(plugins::check(&config, &file))
+        }
+        Command::Config(ConfigCommand::Check) => check_config::check(&config),
+    };
+    // What is still under way after a stop is not waited for.
+    runtime.shutdown_background();
+    done
+}

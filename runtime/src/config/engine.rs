@@ -1,0 +1,102 @@
+//! `[engine]` and `[flows]`: how much is taken on at once.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use wasaga_engine::driver::EngineOptions;
+
+use super::at_least;
+
+/// How much sagas take at once, and how long this host's word holds.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Engine {
+    /// Sagas held at once.
+    pub concurrency: usize,
+    /// Transitions, or starts, in one transaction.
+    pub batch: usize,
+    /// Commits under way at once.
+    pub committers: usize,
+    /// How often to look for work that nobody announced.
+    pub sweep_ms: u64,
+    /// How long others wait before they take over what this host holds.
+    pub lease_ms: u64,
+    /// How long a stop takes at most.
+    pub stop_timeout_ms: u64,
+}
+
+/// How much the task flows take at once.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Flows {
+    /// In tasks that are worked on at once.
+    pub r#in: usize,
+    /// Messages on their way to the broker at once.
+    pub out: usize,
+    /// Not supported yet.
+    pub dead_in: Option<usize>,
+    /// Not supported yet.
+    pub dead_out: Option<usize>,
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        let EngineOptions { held, batch, committers, sweep, .. } = EngineOptions::default();
+        Self {
+            concurrency: held,
+            batch,
+            committers,
+            sweep_ms: sweep.as_millis() as u64,
+            lease_ms: 10_000,
+            stop_timeout_ms: 20_000,
+        }
+    }
+}
+
+impl Default for Flows {
+    fn default() -> Self {
+        Self { r#in: 64, out: 10_000, dead_in: None, dead_out: None }
+    }
+}
+
+impl Engine {
+    /// What the driver is started with.
+    pub fn options(&self) -> EngineOptions {
+        EngineOptions {
+            held: self.concurrency,
+            batch: self.batch,
+            committers: self.committers,
+            sweep: Duration::from_millis(self.sweep_ms),
+            grace: self.stop_timeout() / 2,
+        }
+    }
+
+    /// How long this host's leases are.
+    pub fn lease(&self) -> Duration {
+        Duration::from_millis(self.lease_ms)
+    }
+
+    /// How long a stop takes at most.
+    pub fn stop_timeout(&self) -> Duration {
+        Duration::from_millis(self.stop_timeout_ms)
+    }
+
+    pub(super) fn fault(&self) -> Option<String> {
+        at_least("engine.concurrency", self.concurrency, 1)
+            .or_else(|| at_least("engine.batch", self.batch, 1))
+            .or_else(|| at_least("engine.committers", self.committers, 1))
+            .or_else(|| at_least("engine.sweep_ms", self.sweep_ms, 10))
+            .or_else(|| at_least("engine.lease_ms", self.lease_ms, 1_000))
+            .or_else(|| at_least("engine.stop_timeout_ms", self.stop_timeout_ms, 1_000))
+    }
+}
+
+impl Flows {
+    pub(super) fn fault(&self) -> Option<String> {
+        let dead = [("dead_in", self.dead_in), ("dead_out", self.dead_out)];
+        let set = dead.iter().find(|(_, limit)| limit.is_some());
+        set.map(|(name, _)| format!("not supported yet: flows.{name}: remove it"))
+            .or_else(|| at_least("flows.in", self.r#in, 1))
+            .or_else(|| at_least("flows.out", self.out, 1))
+    }
+}

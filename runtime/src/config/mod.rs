@@ -1,0 +1,114 @@
+//! What an operator may set. Defaults come first, then a TOML file, then environment variables: `WASAGA_` and the key
+//! with `__` between sections (`WASAGA_SERVER__PORT`), then `DATABASE_URL`, `SERVER_PORT` and `KAFKA_BROKERS`.
+//!
+//! To add a key: a field with its default in a section's file, its check in [`Config::fault`], its lines in
+//! wasaga.example.toml, which a test compares with the defaults.
+
+mod database;
+mod engine;
+mod error;
+mod kafka;
+mod log;
+mod plugins;
+mod server;
+
+use std::path::{Path, PathBuf};
+
+use figment::{
+    Figment,
+    providers::{Env, Format, Toml},
+};
+use serde::Deserialize;
+use wasaga_domain::definition::Overrides;
+
+pub use database::{Database, DatabaseUrl, Migrate};
+pub use engine::{Engine, Flows};
+pub use error::ConfigError;
+pub use kafka::{Brokers, Kafka, Properties};
+pub use log::{Log, LogFormat};
+pub use plugins::Plugins;
+pub use server::Server;
+
+/// The file that is read where none is named, if it is there.
+pub const DEFAULT_FILE: &str = "wasaga.toml";
+
+/// All of it.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The HTTP interface.
+    pub server: Server,
+    /// Postgres.
+    pub database: Database,
+    /// The broker.
+    pub kafka: Kafka,
+    /// Where plugins come from, and what each of them may do.
+    pub plugins: Plugins,
+    /// How much sagas take at once.
+    pub engine: Engine,
+    /// How much the task flows take at once.
+    pub flows: Flows,
+    /// Changes to definitions, by name and step.
+    pub definitions: Overrides,
+    /// The log.
+    pub log: Log,
+}
+
+impl Config {
+    /// Reads it. Without `file`, `wasaga.toml` of the working directory is read if it is there.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let default = || Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists());
+        let file = match file {
+            Some(named) if !named.is_file() => return Err(ConfigError::no_file(named)),
+            Some(named) => Some(named.to_owned()),
+            None => default(),
+        };
+        let mut figment = Figment::new();
+        if let Some(file) = &file {
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        let config: Self = figment.merge(own_variables()).merge(common_variables()).extract()?;
+        config.fault().map_or(Ok(config), |fault| Err(ConfigError::new(fault)))
+    }
+
+    /// Reads it from text alone: no file, no environment.
+    pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
+        Ok(Figment::from(Toml::string(text)).extract()?)
+    }
+
+    /// What is wrong with values that parse, if anything is.
+    pub fn fault(&self) -> Option<String> {
+        let Self { server, database, kafka, plugins, engine, flows, .. } = self;
+        (server.fault())
+            .or_else(|| database.fault())
+            .or_else(|| kafka.fault())
+            .or_else(|| plugins.fault())
+            .or_else(|| engine.fault())
+            .or_else(|| flows.fault())
+    }
+}
+
+/// `WASAGA_CONFIG` is the command line's, and `WASAGA_TEST_…` are the test suite's.
+fn own_variables() -> Env {
+    Env::prefixed("WASAGA_")
+        .filter(|name| {
+            let name = name.as_str().to_ascii_lowercase();
+            name != "config" && !name.starts_with("test_")
+        })
+        .split("__")
+}
+
+fn common_variables() -> Env {
+    Env::raw().only(&["DATABASE_URL", "SERVER_PORT", "KAFKA_BROKERS"]).map(|name| {
+        match name.as_str().to_ascii_uppercase().as_str() {
+            "DATABASE_URL" => "database.url".into(),
+            "SERVER_PORT" => "server.port".into(),
+            _ => "kafka.brokers".into(),
+        }
+    })
+}
+
+/// The fault of a number that is too small.
+fn at_least<N: PartialOrd + std::fmt::Display>(key: &str, value: N, least: N) -> Option<String> {
+    (value < least).then(|| format!("{key} = {value}: must be at least {least}"))
+}

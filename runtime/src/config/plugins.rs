@@ -1,0 +1,127 @@
+//! `[plugins]`: where plugins come from; `[plugins.NAME]`: what the plugin of this name may do.
+
+use std::{collections::BTreeMap, env, fmt, path::PathBuf};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, MapAccess, Visitor},
+};
+use wasaga_domain::{definition::Overrides, ids::PluginName};
+use wasaga_plugin_host::{Grant, Grants, Limits, Options};
+
+use super::at_least;
+
+/// Where plugins come from, and what each of them may do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plugins {
+    /// The watched directory; absent: only those in the database run.
+    pub dir: Option<PathBuf>,
+    /// How often the directory and the database are looked at.
+    pub poll_ms: u64,
+    /// Whatever plugins ask for is granted: for development.
+    pub grant_all: bool,
+    /// Where compiled modules are kept; absent: the user's cache directory; empty: nowhere.
+    pub cache_dir: Option<PathBuf>,
+    /// Guests that run at once on threads of their own; absent: one a core.
+    pub guest_threads: Option<usize>,
+    /// Guests granted `sql` that run at once.
+    pub sql_calls: usize,
+    /// How much a guest may take.
+    pub guest_limits: Limits,
+    /// By name.
+    pub grants: BTreeMap<PluginName, Grant>,
+}
+
+/// The keys that are not a plugin's name. But for the first they have an underscore, as no plugin's name has.
+const KEYS: [&str; 7] =
+    ["dir", "poll_ms", "grant_all", "cache_dir", "guest_threads", "sql_calls", "guest_limits"];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfPlugin {
+    #[serde(default)]
+    grant: Grant,
+}
+
+impl Default for Plugins {
+    fn default() -> Self {
+        Self {
+            dir: None,
+            poll_ms: 500,
+            grant_all: false,
+            cache_dir: None,
+            guest_threads: None,
+            sql_calls: Options::default().sql_calls,
+            guest_limits: Limits::default(),
+            grants: BTreeMap::new(),
+        }
+    }
+}
+
+impl Plugins {
+    /// What the plugin host is made with.
+    pub fn options(&self, overrides: &Overrides) -> Options {
+        let defaults = Options::default();
+        Options {
+            limits: self.guest_limits.clone(),
+            grants: Grants { grant_all: self.grant_all, plugins: self.grants.clone() },
+            overrides: overrides.clone(),
+            cache_dir: self.cache(),
+            threads: self.guest_threads.unwrap_or(defaults.threads),
+            sql_calls: self.sql_calls,
+        }
+    }
+
+    fn cache(&self) -> Option<PathBuf> {
+        let Some(named) = &self.cache_dir else {
+            let home = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+            let base = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home)?;
+            return Some(base.join("wasaga/modules"));
+        };
+        Some(named.clone()).filter(|path| !path.as_os_str().is_empty())
+    }
+
+    pub(super) fn fault(&self) -> Option<String> {
+        at_least("plugins.poll_ms", self.poll_ms, 10)
+            .or_else(|| at_least("plugins.sql_calls", self.sql_calls, 1))
+            .or_else(|| at_least("plugins.guest_threads", self.guest_threads?, 1))
+    }
+}
+
+impl<'de> Deserialize<'de> for Plugins {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Section)
+    }
+}
+
+struct Section;
+
+impl<'de> Visitor<'de> for Section {
+    type Value = Plugins;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the section [plugins]")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Plugins, M::Error> {
+        let mut plugins = Plugins::default();
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "dir" => plugins.dir = map.next_value()?,
+                "poll_ms" => plugins.poll_ms = map.next_value()?,
+                "grant_all" => plugins.grant_all = map.next_value()?,
+                "cache_dir" => plugins.cache_dir = map.next_value()?,
+                "guest_threads" => plugins.guest_threads = map.next_value()?,
+                "sql_calls" => plugins.sql_calls = map.next_value()?,
+                "guest_limits" => plugins.guest_limits = map.next_value()?,
+                name => {
+                    let name: PluginName =
+                        name.parse().map_err(|_| M::Error::unknown_field(name, &KEYS))?;
+                    let OfPlugin { grant } = map.next_value()?;
+                    plugins.grants.insert(name, grant);
+                }
+            }
+        }
+        Ok(plugins)
+    }
+}

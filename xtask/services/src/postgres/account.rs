@@ -1,0 +1,55 @@
+//! The account that runs Postgres when this process is root, which Postgres refuses.
+
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use nix::unistd::{Uid, User};
+
+/// In this order: a Debian package of Postgres brings the first, every system has the second.
+const CANDIDATES: [&str; 2] = ["postgres", "nobody"];
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Account {
+    uid: u32,
+    gid: u32,
+}
+
+impl Account {
+    /// The account to change to; none when this process may run Postgres itself.
+    pub fn unprivileged() -> Result<Option<Self>> {
+        if !Uid::effective().is_root() {
+            return Ok(None);
+        }
+        CANDIDATES
+            .iter()
+            .find_map(|name| User::from_name(name).ok().flatten())
+            .map(|user| {
+                Some(Self {
+                    uid: user.uid.as_raw(),
+                    gid: user.gid.as_raw(),
+                })
+            })
+            .context("root may not run Postgres, and there is no user `postgres` or `nobody`")
+    }
+
+    pub fn run_as(self, command: &mut Command) {
+        command.uid(self.uid).gid(self.gid);
+    }
+
+    pub fn give(self, path: &Path) -> Result<()> {
+        chown(path, Some(self.uid), Some(self.gid))
+            .with_context(|| format!("cannot give {} to uid {}", path.display(), self.uid))
+    }
+}
+
+/// Whether every user can reach and run `program`: what lies in root's home is not.
+pub(super) fn open_to_all(program: &Path) -> bool {
+    let enterable = |path: &Path| {
+        path.metadata()
+            .is_ok_and(|m| m.permissions().mode() & 0o001 != 0)
+    };
+    program.ancestors().all(enterable)
+}

@@ -1,0 +1,67 @@
+//! The project's commands: `cargo xtask COMMAND`. One file a command.
+//!
+//! To add a command: a module with `run`, a variant of `Command`, a line in `dispatch`. Long
+//! waits take an `Interrupt`, and services are values that stop when they are dropped: whatever
+//! ends a command, nothing of it stays behind.
+
+mod bench;
+mod guests;
+mod interrupt;
+mod lint;
+mod setup;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::interrupt::Interrupt;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Builds, tests and measures wasaga")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build the plugins to WebAssembly components
+    Guests(guests::Arguments),
+    /// Run all tests on a real Postgres and a real Apache Kafka
+    Test(test::Arguments),
+    /// Check formatting and lints
+    Lint,
+    /// Measure
+    #[command(subcommand)]
+    Bench(bench::Bench),
+}
+
+fn main() -> ExitCode {
+    let interrupt = match Interrupt::install() {
+        Ok(interrupt) => interrupt,
+        Err(error) => return failed(&error),
+    };
+    let result = dispatch(Arguments::parse().command, &interrupt);
+    if let Some(code) = interrupt.exit_code() {
+        return code;
+    }
+    result.unwrap_or_else(|error| failed(&error))
+}
+
+fn dispatch(command: Command, interrupt: &Interrupt) -> Result<ExitCode> {
+    match command {
+        Command::Guests(arguments) => guests::run(&arguments),
+        Command::Test(arguments) => test::run(&arguments, interrupt),
+        Command::Lint => lint::run(interrupt),
+        Command::Bench(bench::Bench::Sagas { arguments }) => bench::sagas(&arguments, interrupt),
+    }
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    // No back trace: these errors tell a person what to do.
+    eprintln!("error: {error:#}");
+    ExitCode::FAILURE
+}

@@ -1,0 +1,77 @@
+//! `cargo xtask test`: every test, on real services that are started once.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use wasaga_services::{Kafka, KafkaOptions, Postgres, PostgresOptions};
+
+use crate::interrupt::Interrupt;
+use crate::workspace::{binary, cargo, exit_code, must, status};
+use crate::{guests, setup};
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Run only the tests whose name holds this
+    filter: Option<String>,
+    /// Start the services, print the environment for `cargo test`, and wait for Ctrl-C
+    #[arg(long, conflicts_with_all = ["filter", "harness"])]
+    keep: bool,
+    /// Arguments of the test binaries
+    #[arg(last = true)]
+    harness: Vec<String>,
+}
+
+/// What the tests share, and the environment in which they find it.
+struct Stage {
+    // Held for their Drop, which stops them.
+    _postgres: Postgres,
+    _kafka: Kafka,
+    environment: [(&'static str, OsString); 4],
+}
+
+pub fn run(arguments: &Arguments, interrupt: &Interrupt) -> Result<ExitCode> {
+    let stage = Stage::set(interrupt)?;
+    if arguments.keep {
+        for (name, value) in &stage.environment {
+            println!("export {name}={}", value.display());
+        }
+        eprintln!("Postgres and Kafka are up; Ctrl-C stops them");
+        interrupt.wait();
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut test = cargo(["test", "--release", "--workspace", "--no-fail-fast"]);
+    test.args(&arguments.filter)
+        .arg("--")
+        .args(&arguments.harness);
+    let ended = status(test.envs(stage.environment.iter().cloned()), interrupt)?;
+    // Cargo has said what failed, and its summary stays the last thing on the screen.
+    Ok(exit_code(ended))
+}
+
+impl Stage {
+    fn set(interrupt: &Interrupt) -> Result<Self> {
+        setup::ensure(setup::BUILD.into_iter().chain(setup::KAFKA))?;
+        let plugins = guests::build_all()?;
+        // Bins and tests in one build: with the dev-dependencies' features or without them,
+        // wasmtime would be compiled twice.
+        must(
+            &mut cargo("build --release --workspace --bins --tests".split(' ')),
+            interrupt,
+        )?;
+        let postgres = Postgres::start(PostgresOptions::default())?;
+        interrupt.check()?;
+        let kafka = Kafka::start(KafkaOptions::default())?;
+        let environment = [
+            ("WASAGA_TEST_POSTGRES", postgres.url().into()),
+            ("WASAGA_TEST_KAFKA", kafka.bootstrap().into()),
+            ("WASAGA_TEST_PLUGINS", plugins.into()),
+            ("WASAGA_TEST_HOST", binary("wasaga")?.into()),
+        ];
+        Ok(Self {
+            _postgres: postgres,
+            _kafka: kafka,
+            environment,
+        })
+    }
+}
