@@ -97,7 +97,9 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     let done = match cli.command.unwrap_or(Command::Run) {
         Command::Run => runtime.block_on(host::run(config)),
         Command::Migrate(Migrate::Up) => runtime.block_on(migrate::up(&config)),
-        Command::Migrate(Migrate::Down(Down { to })) => runtime.block_on(migrate::down(&config, to)),
+        Command::Migrate(Migrate::Down(Down { to })) => {
+            runtime.block_on(migrate::down(&config, to))
+        }
         Command::Migrate(Migrate::Status) => runtime.block_on(migrate::status(&config)),
         Command::Migrate(Migrate::New { name }) => migrate::new(&name),
         Command::Plugins(Plugins::Check { file }) => {

@@ -24,10 +24,9 @@ pub enum Bench {
 pub fn sagas(arguments: &[String], interrupt: &Interrupt) -> Result<ExitCode> {
     setup::ensure(setup::BUILD)?;
     let plugins = guests::build_all()?;
-    must(
-        &mut cargo("build --release --package wasaga-bench".split(' ')),
-        interrupt,
-    )?;
+    // With the host, whose features are then the same for both: wasmtime is not built again.
+    let build = "build --release --package wasaga --package wasaga-bench";
+    must(&mut cargo(build.split(' ')), interrupt)?;
     let postgres = Postgres::start(PostgresOptions::default())?;
     let pid = postgres.pid().context("Postgres ended")?;
     let mut bench = Command::new(binary("wasaga-bench")?);

@@ -40,7 +40,8 @@ pub fn build_all() -> Result<PathBuf> {
     Ok(out_dir)
 }
 
-fn build(members: &[&str], out_dir: PathBuf) -> Result<Vec<Guest>> {
+/// Builds these packages of plugins/ (none: all) into a directory.
+pub fn build(members: &[&str], out_dir: PathBuf) -> Result<Vec<Guest>> {
     let toolchain = GuestToolchain::detect()?;
     eprintln!("building guests for {toolchain}");
     let root = workspace::root().join("plugins");

@@ -49,19 +49,20 @@ impl Interrupt {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let mut hangup = signal(SignalKind::hangup())?;
-        let number = tokio::select! {
-            _ = interrupt.recv() => Signal::SIGINT,
-            _ = terminate.recv() => Signal::SIGTERM,
-            _ = hangup.recv() => Signal::SIGHUP,
-        } as u8;
+        let received = tokio::select! {
+            _ = interrupt.recv() => Signal::INT,
+            _ = terminate.recv() => Signal::TERM,
+            _ = hangup.recv() => Signal::HUP,
+        };
         eprintln!("\ninterrupted: stopping what was started");
-        self.received.store(number, Ordering::SeqCst);
+        self.received
+            .store(received.as_raw() as u8, Ordering::SeqCst);
         main.unpark();
-        end_workers(Signal::SIGTERM);
+        end_workers(Signal::TERM);
         // Those that take too long, and those the main thread started meanwhile.
         loop {
             tokio::time::sleep(PATIENCE).await;
-            end_workers(Signal::SIGKILL);
+            end_workers(Signal::KILL);
         }
     }
 

@@ -5,6 +5,7 @@
 //! ends a command, nothing of it stays behind.
 
 mod bench;
+mod demo;
 mod guests;
 mod interrupt;
 mod lint;
@@ -30,6 +31,8 @@ struct Arguments {
 enum Command {
     /// Build the plugins to WebAssembly components
     Guests(guests::Arguments),
+    /// Run the order saga on embedded defaults, and balance its books
+    Demo(demo::Arguments),
     /// Run all tests on a real Postgres and a real Apache Kafka
     Test(test::Arguments),
     /// Check formatting and lints
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
 fn dispatch(command: Command, interrupt: &Interrupt) -> Result<ExitCode> {
     match command {
         Command::Guests(arguments) => guests::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments, interrupt),
         Command::Test(arguments) => test::run(&arguments, interrupt),
         Command::Lint => lint::run(interrupt),
         Command::Bench(bench::Bench::Sagas { arguments }) => bench::sagas(&arguments, interrupt),

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use serde::Deserialize;
-use wasaga_engine::driver::EngineOptions;
+use wasaga_engine::{driver::EngineOptions, inbox::InboxOptions};
+use wasaga_kafka::RelayOptions;
 
-use super::at_least;
+use super::{Config, at_least};
 
 /// How much sagas take at once, and how long this host's word holds.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -31,6 +32,8 @@ pub struct Engine {
 pub struct Flows {
     /// In tasks that are worked on at once.
     pub r#in: usize,
+    /// In tasks of one plugin that are worked on at once.
+    pub in_per_plugin: usize,
     /// Messages on their way to the broker at once.
     pub out: usize,
     /// Not supported yet.
@@ -41,7 +44,13 @@ pub struct Flows {
 
 impl Default for Engine {
     fn default() -> Self {
-        let EngineOptions { held, batch, committers, sweep, .. } = EngineOptions::default();
+        let EngineOptions {
+            held,
+            batch,
+            committers,
+            sweep,
+            ..
+        } = EngineOptions::default();
         Self {
             concurrency: held,
             batch,
@@ -55,7 +64,43 @@ impl Default for Engine {
 
 impl Default for Flows {
     fn default() -> Self {
-        Self { r#in: 64, out: 10_000, dead_in: None, dead_out: None }
+        let InboxOptions {
+            concurrency,
+            plugin_concurrency,
+            ..
+        } = InboxOptions::default();
+        let out = RelayOptions::default().max_messages;
+        Self {
+            r#in: concurrency,
+            in_per_plugin: plugin_concurrency,
+            out,
+            dead_in: None,
+            dead_out: None,
+        }
+    }
+}
+
+impl Config {
+    /// What the inbox is started with.
+    pub fn inbox(&self) -> InboxOptions {
+        InboxOptions {
+            concurrency: self.flows.r#in,
+            plugin_concurrency: self.flows.in_per_plugin,
+            poll: Duration::from_millis(self.engine.sweep_ms),
+            grace: self.engine.grace(),
+            ..InboxOptions::default()
+        }
+    }
+
+    /// What the relay is started with.
+    pub fn relay(&self) -> RelayOptions {
+        RelayOptions {
+            lease: self.engine.lease(),
+            sweep: Duration::from_millis(self.engine.sweep_ms),
+            max_messages: self.flows.out,
+            stop_within: self.engine.grace(),
+            ..RelayOptions::default()
+        }
     }
 }
 
@@ -67,7 +112,7 @@ impl Engine {
             batch: self.batch,
             committers: self.committers,
             sweep: Duration::from_millis(self.sweep_ms),
-            grace: self.stop_timeout() / 2,
+            grace: self.grace(),
         }
     }
 
@@ -79,6 +124,11 @@ impl Engine {
     /// How long a stop takes at most.
     pub fn stop_timeout(&self) -> Duration {
         Duration::from_millis(self.stop_timeout_ms)
+    }
+
+    /// How much of a stop each part may take.
+    fn grace(&self) -> Duration {
+        self.stop_timeout() / 4
     }
 
     pub(super) fn fault(&self) -> Option<String> {
@@ -97,6 +147,7 @@ impl Flows {
         let set = dead.iter().find(|(_, limit)| limit.is_some());
         set.map(|(name, _)| format!("not supported yet: flows.{name}: remove it"))
             .or_else(|| at_least("flows.in", self.r#in, 1))
+            .or_else(|| at_least("flows.in_per_plugin", self.in_per_plugin, 1))
             .or_else(|| at_least("flows.out", self.out, 1))
     }
 }

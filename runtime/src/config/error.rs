@@ -16,11 +16,16 @@ pub struct ConfigError {
 impl ConfigError {
     /// One fault, as a sentence.
     pub fn new(fault: impl Into<String>) -> Self {
-        Self { faults: vec![fault.into()] }
+        Self {
+            faults: vec![fault.into()],
+        }
     }
 
     pub(super) fn no_file(file: &Path) -> Self {
-        Self::new(format!("{} is not a file that can be read: name another by --config", file.display()))
+        Self::new(format!(
+            "{} is not a file that can be read: name another by --config",
+            file.display()
+        ))
     }
 }
 
@@ -34,7 +39,9 @@ impl std::error::Error for ConfigError {}
 
 impl From<Error> for ConfigError {
     fn from(error: Error) -> Self {
-        Self { faults: error.into_iter().map(sentence).collect() }
+        Self {
+            faults: error.into_iter().map(sentence).collect(),
+        }
     }
 }
 
@@ -47,7 +54,13 @@ fn sentence(error: Error) -> String {
                 path.push(field.clone());
             }
             let section = path[..path.len() - 1].join(".");
-            let full = |name: &str| if section.is_empty() { name.into() } else { format!("{section}.{name}") };
+            let full = |name: &str| {
+                if section.is_empty() {
+                    name.into()
+                } else {
+                    format!("{section}.{name}")
+                }
+            };
             let mend = match nearest(field, known) {
                 Some(name) => format!("did you mean {}?", full(name)),
                 None if section.is_empty() => format!("the sections are {}", known.join(", ")),
@@ -62,7 +75,9 @@ fn sentence(error: Error) -> String {
 
 /// Where the value was set, as ` (in wasaga.toml)`.
 fn place(error: &Error) -> String {
-    let Some(metadata) = &error.metadata else { return String::new() };
+    let Some(metadata) = &error.metadata else {
+        return String::new();
+    };
     let Metadata { name, source, .. } = metadata;
     match source.as_ref().and_then(|source| source.file_path()) {
         Some(file) => format!(" (in {})", file.display()),
@@ -82,11 +97,11 @@ fn place(error: &Error) -> String {
     }
 }
 
-/// The name that is at most a third of its letters away.
+/// The nearest name, if not more than half of its letters are others.
 fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let distances = known.iter().map(|known| (distance(name, known), *known));
     let (distance, known) = distances.min()?;
-    (distance * 3 <= known.len().max(3)).then_some(known)
+    (distance * 2 <= known.len()).then_some(known)
 }
 
 /// Levenshtein's.

@@ -83,16 +83,26 @@ impl Kafka {
     pub(super) fn fault(&self) -> Option<String> {
         let named = !self.brokers.trim().is_empty();
         if self.enabled && self.embedded && named {
-            return Some("kafka.embedded = true and kafka.brokers exclude each other: remove one".into());
+            return Some(
+                "kafka.embedded = true and kafka.brokers exclude each other: remove one".into(),
+            );
         }
         if self.group.trim().is_empty() {
             return Some("kafka.group is empty: name the consumer group".into());
         }
         let servers = ["bootstrap.servers", "metadata.broker.list"];
-        let sides = [("properties", &self.properties), ("producer", &self.producer), ("consumer", &self.consumer)];
+        let sides = [
+            ("properties", &self.properties),
+            ("producer", &self.producer),
+            ("consumer", &self.consumer),
+        ];
         sides.iter().find_map(|(side, properties)| {
-            let name = servers.iter().find(|name| properties.0.contains_key(**name))?;
-            Some(format!("kafka.{side} {name:?}: the brokers are named by kafka.brokers"))
+            let name = servers
+                .iter()
+                .find(|name| properties.0.contains_key(**name))?;
+            Some(format!(
+                "kafka.{side} {name:?}: the brokers are named by kafka.brokers"
+            ))
         })
     }
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 pub struct Log {
     /// For people or for machines.
     pub format: LogFormat,
-    /// Directives as `info,wasaga_engine=debug`.
+    /// Directives; the default leaves out what Postgres notices.
     pub filter: String,
 }
 
@@ -24,6 +24,9 @@ pub enum LogFormat {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { format: LogFormat::Text, filter: "info".into() }
+        Self {
+            format: LogFormat::Text,
+            filter: "info,sqlx=warn".into(),
+        }
     }
 }

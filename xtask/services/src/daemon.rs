@@ -14,7 +14,8 @@ use crate::process::{self, Process, Signal, signal};
 /// How long a process may take to vanish after SIGKILL.
 const KILL_PATIENCE: Duration = Duration::from_secs(10);
 
-pub(crate) struct Daemon {
+/// A running child process.
+pub struct Daemon {
     child: Child,
 }
 
@@ -34,6 +35,7 @@ impl Daemon {
         Ok(Self { child })
     }
 
+    /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -75,7 +77,7 @@ pub(crate) fn kill_and_wait(processes: &[Process]) -> Result<()> {
 
 fn kill_all(processes: &[Process]) {
     for process in processes {
-        signal(process.pid, Signal::SIGKILL);
+        signal(process.pid, Signal::KILL);
     }
 }
 

@@ -78,15 +78,17 @@ pub(crate) fn fetch(directory: &Path, artifacts: &[Artifact<'_>], jars: Jars) ->
 
 /// A project that is nothing but its dependencies.
 fn project_file(artifacts: &[Artifact<'_>]) -> String {
-    let dependencies: String = artifacts
+    let dependency = |(group, artifact, version): &Artifact<'_>| {
+        format!(
+            "<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId>\
+             <version>{version}</version></dependency>\n"
+        )
+    };
+    let dependencies = artifacts
         .iter()
-        .map(|(group, artifact, version)| {
-            format!(
-                "<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId>\
-                 <version>{version}</version></dependency>\n"
-            )
-        })
-        .collect();
+        .map(dependency)
+        .collect::<Vec<_>>()
+        .concat();
     format!(
         "<project xmlns=\"http://maven.apache.org/POM/4.0.0\">\n\
          <modelVersion>4.0.0</modelVersion>\n\

@@ -9,7 +9,7 @@
 //! built from `daemon::Daemon` (the process) and `workdir::WorkDir` (its files).
 
 mod cache;
-mod daemon;
+pub mod daemon;
 pub mod guests;
 mod java;
 mod kafka;

@@ -83,7 +83,13 @@ mod tests {
     fn a_free_port_is_free_and_new() {
         let (first, second) = (free_port().unwrap(), free_port().unwrap());
         assert_ne!(first, second);
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, first)).unwrap();
+        // A child that another test forks holds the socket of free_port's probe until its exec.
+        let mut listener = None;
+        let bound = wait_until(Duration::from_secs(1), || {
+            listener = TcpListener::bind((Ipv4Addr::LOCALHOST, first)).ok();
+            Ok(listener.is_some())
+        });
+        assert!(bound.unwrap());
         wait_for_port(first, Duration::ZERO).unwrap();
         assert!(wait_until_free(first, Duration::ZERO).is_err());
         drop(listener);

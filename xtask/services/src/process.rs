@@ -2,10 +2,10 @@
 
 use std::fs;
 
-use anyhow::{Context, Result};
-pub use nix::sys::signal::Signal;
-use nix::sys::signal::kill;
-use nix::unistd::{Pid, SysconfVar, sysconf};
+use anyhow::{Context, Result, bail};
+use rustix::param::clock_ticks_per_second;
+pub use rustix::process::Signal;
+use rustix::process::{Pid, kill_process};
 
 /// One process as `/proc/PID/stat` shows it.
 #[derive(Clone, Copy, Debug)]
@@ -55,14 +55,20 @@ pub fn tree(pid: u32) -> Vec<Process> {
 
 /// Sends `signal` to one process; one that has already ended is no error.
 pub fn signal(pid: u32, signal: Signal) {
-    let _ = kill(Pid::from_raw(pid as i32), signal);
+    if let Some(pid) = Pid::from_raw(pid as i32) {
+        let _ = kill_process(pid, signal);
+    }
 }
 
 /// CPU time (user and system, seconds) of `pid`, its descendants, and the children each of them
 /// has waited for. In steps of a clock tick, usually 10 ms.
 pub fn cpu_seconds(pid: u32) -> Result<f64> {
-    let ticks: u64 = tree(pid).iter().map(|p| p.cpu_ticks).sum();
-    Ok(ticks as f64 / ticks_per_second()?)
+    let tree = tree(pid);
+    if tree.is_empty() {
+        bail!("there is no process {pid}");
+    }
+    let ticks: u64 = tree.iter().map(|p| p.cpu_ticks).sum();
+    Ok(ticks as f64 / clock_ticks_per_second() as f64)
 }
 
 /// CPU time (user and system, seconds) of this process alone, its threads included.
@@ -75,7 +81,7 @@ pub fn own_cpu_seconds() -> Result<f64> {
         .flat_map(|rest| rest.split_whitespace().skip(11).take(2))
         .filter_map(|field| field.parse::<u64>().ok())
         .sum();
-    Ok(ticks as f64 / ticks_per_second()?)
+    Ok(ticks as f64 / clock_ticks_per_second() as f64)
 }
 
 /// Every process that is visible to this one.
@@ -97,11 +103,6 @@ pub(crate) fn arguments(pid: u32) -> Vec<String> {
     arguments
         .map(|argument| String::from_utf8_lossy(argument).into_owned())
         .collect()
-}
-
-fn ticks_per_second() -> Result<f64> {
-    let ticks = sysconf(SysconfVar::CLK_TCK).context("sysconf(CLK_TCK)")?;
-    Ok(ticks.context("the system does not say how long a clock tick is")? as f64)
 }
 
 #[cfg(test)]
@@ -136,7 +137,7 @@ mod tests {
         let grown =
             crate::net::wait_until(Duration::from_secs(5), || Ok(tree(shell.id()).len() == 2));
         for process in tree(shell.id()) {
-            signal(process.pid, Signal::SIGKILL);
+            signal(process.pid, Signal::KILL);
         }
         shell.wait().unwrap();
         assert!(grown.unwrap());

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
-use nix::unistd::Uid;
+use rustix::process::geteuid;
 
 /// The executable file `name` on PATH.
 pub fn find_binary(name: &str) -> Option<PathBuf> {
@@ -49,7 +49,7 @@ pub(crate) fn output_of(command: &mut Command) -> Result<String> {
 /// Installs Debian packages when this process may (root, with apt-get); says whether it could.
 /// A failing installation is an error.
 pub fn install_debian_packages(packages: &[&str]) -> Result<bool> {
-    let Some(apt_get) = find_binary("apt-get").filter(|_| Uid::effective().is_root()) else {
+    let Some(apt_get) = find_binary("apt-get").filter(|_| geteuid().is_root()) else {
         return Ok(false);
     };
     let apt = || {

@@ -75,7 +75,8 @@ fn find_nul(value: &Value, pointer: &mut String, found: &mut Vec<Misfit>) {
         }
         Value::Array(items) => {
             for (place, item) in items.iter().enumerate() {
-                pointer.push_str(&format!("/{place}"));
+                pointer.push('/');
+                pointer.push_str(&place.to_string());
                 find_nul(item, pointer, found);
                 pointer.truncate(here);
             }

@@ -21,10 +21,13 @@ const LISTED: usize = 50;
 /// How many characters a business key has at most.
 const KEY_LENGTH: usize = 500;
 
+/// A definition's name and version.
+type Version = (Arc<str>, u32);
+
 /// Compiled schemas, by definition and version: the content of those never changes.
 #[derive(Default)]
 pub(crate) struct Schemas {
-    compiled: Mutex<HashMap<(Arc<str>, u32), Arc<Validator>>>,
+    compiled: Mutex<HashMap<Version, Arc<Validator>>>,
 }
 
 impl Schemas {

@@ -4,4 +4,5 @@
 pub mod decide;
 pub mod definitions;
 pub mod driver;
+pub mod inbox;
 pub mod lease;

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use wasmtime::{Config, Engine, PoolingAllocationConfig};
+use wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig};
 
 use crate::limits::Limits;
 
@@ -21,9 +21,17 @@ const USUAL_MEMORIES: u32 = 2;
 pub(crate) fn engine(limits: &Limits, at_once: u32) -> wasmtime::Result<Engine> {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(at_once)
-        .total_core_instances((at_once * USUAL_CORE_INSTANCES).max(limits.core_instances))
-        .total_memories((at_once * USUAL_MEMORIES).max(limits.memories))
-        .total_tables((at_once * USUAL_CORE_INSTANCES).max(limits.tables))
+        .total_core_instances(
+            at_once
+                .saturating_mul(USUAL_CORE_INSTANCES)
+                .max(limits.core_instances),
+        )
+        .total_memories(at_once.saturating_mul(USUAL_MEMORIES).max(limits.memories))
+        .total_tables(
+            at_once
+                .saturating_mul(USUAL_CORE_INSTANCES)
+                .max(limits.tables),
+        )
         .total_stacks(at_once)
         .max_core_instances_per_component(limits.core_instances)
         .max_memories_per_component(limits.memories)
@@ -34,8 +42,10 @@ pub(crate) fn engine(limits: &Limits, at_once: u32) -> wasmtime::Result<Engine> 
         .max_core_instance_size(limits.instance_bytes)
         .max_component_instance_size(limits.instance_bytes)
         .max_memory_size(limits.memory_bytes)
-        // What a small guest dirties is cleared by hand: cheaper than giving the pages back.
-        .linear_memory_keep_resident(64 << 10)
+        // The few pages that a small guest dirties are found and cleared by hand where the kernel tells which they are
+        // (Linux 6.7): half the cost of giving them back and faulting them in again.
+        .pagemap_scan(Enabled::Auto)
+        .linear_memory_keep_resident(256 << 10)
         .table_keep_resident(16 << 10);
     let mut config = Config::new();
     config

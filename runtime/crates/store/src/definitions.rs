@@ -23,13 +23,22 @@ impl Store {
         .bind(version.cast_signed())
         .fetch_optional(&self.pool)
         .await?;
-        let Some((plugin, content)) = row else { return Ok(None) };
-        let stored = |column, reason: String| {
-            StoreError::stored("wasaga.definitions", column, format!("{name} {version}"), reason)
+        let Some((plugin, content)) = row else {
+            return Ok(None);
         };
-        let saga =
-            serde_json::from_value(content).map_err(|error| stored("content", error.to_string()))?;
-        let plugin = plugin.try_into().map_err(|error| stored("plugin", format!("{error}")))?;
+        let stored = |column, reason: String| {
+            StoreError::stored(
+                "wasaga.definitions",
+                column,
+                format!("{name} {version}"),
+                reason,
+            )
+        };
+        let saga = serde_json::from_value(content)
+            .map_err(|error| stored("content", error.to_string()))?;
+        let plugin = plugin
+            .try_into()
+            .map_err(|error| stored("plugin", format!("{error}")))?;
         Ok(Some((saga, plugin)))
     }
 }
@@ -74,7 +83,11 @@ pub(crate) async fn definition_add(
                 known.plugin, known.version,
             )));
         }
-        Some(Known { same: false, digest, .. }) => {
+        Some(Known {
+            same: false,
+            digest,
+            ..
+        }) => {
             return Ok(Err(format!(
                 "definition {name} version {version} exists with other content (from module sha256:{}): \
                  give it a new version",

@@ -7,12 +7,14 @@ pub mod commit;
 pub mod commit_guest;
 pub mod definitions;
 pub mod error;
+mod guest_begin;
 mod guest_filter;
 mod guest_migrations;
 mod guest_numeric;
 mod guest_pool;
 mod guest_roles;
 pub mod guest_sql;
+mod guest_statement;
 mod guest_values;
 pub mod headers;
 pub mod hosts;
@@ -26,12 +28,14 @@ pub mod reach;
 pub mod saga_claim;
 pub mod saga_read;
 pub mod saga_start;
+pub mod task_in;
 pub mod task_in_insert;
 pub mod task_out;
-pub mod task_in;
 pub mod statistics;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(feature = "testing")]
+pub mod testing_sql;
 
 pub use error::StoreError;
 pub use pool::{Store, StoreOptions};

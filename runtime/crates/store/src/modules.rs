@@ -25,12 +25,21 @@ impl ModuleStore for Store {
                 StoreError::stored("wasaga.activations", column, &plugin, reason)
             };
             let digest = Digest(
-                digest.try_into().map_err(|_| stored("digest", &"must have 32 bytes"))?,
+                digest
+                    .try_into()
+                    .map_err(|_| stored("digest", &"must have 32 bytes"))?,
             );
             let name = plugin.parse().map_err(|error| stored("plugin", &error))?;
-            Ok(Activation { plugin: name, digest, generation })
+            Ok(Activation {
+                plugin: name,
+                digest,
+                generation,
+            })
         };
-        rows.into_iter().map(activation).collect::<Result<_, StoreError>>().map_err(unavailable)
+        rows.into_iter()
+            .map(activation)
+            .collect::<Result<_, StoreError>>()
+            .map_err(unavailable)
     }
 
     async fn module(&self, digest: Digest) -> Result<Vec<u8>, ModuleError> {
@@ -39,7 +48,9 @@ impl ModuleStore for Store {
             .fetch_optional(&self.pool)
             .await
             .map_err(unavailable)?
-            .ok_or_else(|| ModuleError::Rejected(format!("module {digest} is not in wasaga.modules")))
+            .ok_or_else(|| {
+                ModuleError::Rejected(format!("module {digest} is not in wasaga.modules"))
+            })
     }
 
     async fn activate(&self, module: NewModule) -> Result<i64, ModuleError> {
@@ -51,14 +62,20 @@ impl ModuleStore for Store {
             )));
         }
         // Committed by itself: the role can log in only then.
-        let role = if module.sql { Some(self.guest_role_ensure(plugin).await?) } else { None };
+        let role = if module.sql {
+            Some(self.guest_role_ensure(plugin).await?)
+        } else {
+            None
+        };
 
         let mut tx = self.pool.begin().await.map_err(unavailable)?;
-        sqlx::query("select pg_advisory_xact_lock(hashtextextended('wasaga.activations ' || $1, 0))")
-            .bind(plugin.as_str())
-            .execute(&mut *tx)
-            .await
-            .map_err(unavailable)?;
+        sqlx::query(
+            "select pg_advisory_xact_lock(hashtextextended('wasaga.activations ' || $1, 0))",
+        )
+        .bind(plugin.as_str())
+        .execute(&mut *tx)
+        .await
+        .map_err(unavailable)?;
         module_add(&mut tx, &module).await.map_err(unavailable)?;
         let mut sagas: Vec<_> = module.manifest.sagas.iter().collect();
         // In one order for all, since each name is locked.
@@ -70,10 +87,13 @@ impl ModuleStore for Store {
                 .map_err(ModuleError::Rejected)?;
         }
         if let Some(role) = role {
-            self.guest_migrate(&mut tx, plugin, &role, module.migrations()).await?;
+            self.guest_migrate(&mut tx, plugin, &role, module.migrations())
+                .await?;
             self.guests.set_role(plugin, role);
         }
-        let generation = activation_set(&mut tx, plugin, module.digest).await.map_err(unavailable)?;
+        let generation = activation_set(&mut tx, plugin, module.digest)
+            .await
+            .map_err(unavailable)?;
         tx.commit().await.map_err(unavailable)?;
         Ok(generation)
     }

@@ -25,7 +25,7 @@ pub enum Unreachable {
 impl Store {
     /// `host:port`, or the socket's path.
     pub fn address(&self) -> String {
-        let connect = &self.connect;
+        let connect = self.pool.connect_options();
         match connect.get_socket() {
             Some(path) => path.display().to_string(),
             None => format!("{}:{}", connect.get_host(), connect.get_port()),
@@ -34,7 +34,7 @@ impl Store {
 
     /// Makes one connection of its own and closes it.
     pub async fn reach(&self) -> Result<(), Unreachable> {
-        match timeout(ATTEMPT, self.connect.connect()).await {
+        match timeout(ATTEMPT, self.pool.connect_options().connect()).await {
             Ok(Ok(connection)) => {
                 // It was made: how it ends does not matter.
                 let _ = connection.close().await;
@@ -46,7 +46,8 @@ impl Store {
     }
 
     fn unreachable(&self, error: &sqlx::Error) -> Unreachable {
-        let (place, user) = (self.address(), self.connect.get_username());
+        let (place, connect) = (self.address(), self.pool.connect_options());
+        let user = connect.get_username();
         let code = error.as_database_error().and_then(DatabaseError::code);
         let refused = |what: String| Unreachable::Refused(format!("Postgres at {place} {what}"));
         match (code.as_deref(), error) {
@@ -54,7 +55,7 @@ impl Store {
                 refused(format!("does not let user {user} in ({error}): mend the user or password of database.url"))
             }
             (Some("3D000"), _) => {
-                let database = self.connect.get_database().unwrap_or(user);
+                let database = connect.get_database().unwrap_or(user);
                 refused(format!("has no database {database}: create it, or name another in database.url"))
             }
             // It starts or stops, or has no connection free.

@@ -135,9 +135,11 @@ struct RecordRow {
     value: Option<Vec<u8>>,
 }
 
-const FINISH: &str = "select * from wasaga.task_in_finish($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,
+const FINISH: &str =
+    "select * from wasaga.task_in_finish($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,
     $14, $15, $16)";
-const GUEST_FINISH: &str = "select * from wasaga_guest.task_in_finish($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
+const GUEST_FINISH: &str =
+    "select * from wasaga_guest.task_in_finish($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
     $12, $13, $14, $15, $16, $17)";
 
 impl Store {
@@ -254,9 +256,18 @@ impl Store {
         let woken: Vec<uuid::Uuid> =
             sqlx::query_scalar("select wasaga.replies_deliver($1, $2, $3, $4, $5, $6)")
                 .bind(messages().map(|m| m.topic.as_str()).collect::<Vec<_>>())
-                .bind(replies.iter().map(|reply| reply.correlation.as_str()).collect::<Vec<_>>())
+                .bind(
+                    replies
+                        .iter()
+                        .map(|reply| reply.correlation.as_str())
+                        .collect::<Vec<_>>(),
+                )
                 .bind(messages().map(|m| m.key.as_deref()).collect::<Vec<_>>())
-                .bind(messages().map(|m| Json(headers::to_json(&m.headers))).collect::<Vec<_>>())
+                .bind(
+                    messages()
+                        .map(|m| Json(headers::to_json(&m.headers)))
+                        .collect::<Vec<_>>(),
+                )
                 .bind(messages().map(|m| m.value.as_deref()).collect::<Vec<_>>())
                 .bind(millis(early_ttl))
                 .fetch_one(&mut *tx)
@@ -351,11 +362,15 @@ impl<'a> EndColumns<'a> {
         self.attempts.push(end.attempts.cast_signed());
         self.due_ms.push(due);
         self.errors.push(error);
-        self.digests.push(end.digest.as_ref().map(|digest| &digest.0[..]));
+        self.digests
+            .push(end.digest.as_ref().map(|digest| &digest.0[..]));
     }
 
     /// Binds the arguments after the host.
-    fn bind(self, query: QueryAs<'a, Postgres, (i64,), PgArguments>) -> QueryAs<'a, Postgres, (i64,), PgArguments> {
+    fn bind(
+        self,
+        query: QueryAs<'a, Postgres, (i64,), PgArguments>,
+    ) -> QueryAs<'a, Postgres, (i64,), PgArguments> {
         let query = query
             .bind(self.ids)
             .bind(self.lanes)

@@ -48,6 +48,23 @@ pub async fn database_on(maintenance: String) -> TestDatabase {
     }
 }
 
+impl TestDatabase {
+    /// Runs statements, whatever they are.
+    pub async fn run(&self, statements: &str) {
+        let run = sqlx::raw_sql(AssertSqlSafe(statements.to_owned())).execute(&self.store.pool);
+        run.await
+            .unwrap_or_else(|error| panic!("{statements}: {error}"));
+    }
+
+    /// The first column of a query whose first column is text.
+    pub async fn texts(&self, query: &str) -> Vec<Option<String>> {
+        let texts = sqlx::query_scalar(AssertSqlSafe(query.to_owned())).fetch_all(&self.store.pool);
+        texts
+            .await
+            .unwrap_or_else(|error| panic!("{query}: {error}"))
+    }
+}
+
 impl Drop for TestDatabase {
     fn drop(&mut self) {
         let (maintenance, name) = (self.maintenance.clone(), self.name.clone());

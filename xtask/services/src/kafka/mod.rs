@@ -100,7 +100,7 @@ impl Kafka {
     pub fn stop(&mut self) -> Result<()> {
         self.broker
             .take()
-            .map_or(Ok(()), |broker| broker.stop(Signal::SIGTERM, STOP_PATIENCE))
+            .map_or(Ok(()), |broker| broker.stop(Signal::TERM, STOP_PATIENCE))
     }
 
     /// Starts after `kill9` or `stop`, on the same data and port.

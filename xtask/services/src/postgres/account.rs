@@ -1,12 +1,13 @@
 //! The account that runs Postgres when this process is root, which Postgres refuses.
 
+use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use nix::unistd::{Uid, User};
+use rustix::process::geteuid;
 
 /// In this order: a Debian package of Postgres brings the first, every system has the second.
 const CANDIDATES: [&str; 2] = ["postgres", "nobody"];
@@ -20,19 +21,29 @@ pub(super) struct Account {
 impl Account {
     /// The account to change to; none when this process may run Postgres itself.
     pub fn unprivileged() -> Result<Option<Self>> {
-        if !Uid::effective().is_root() {
+        if !geteuid().is_root() {
             return Ok(None);
         }
-        CANDIDATES
-            .iter()
-            .find_map(|name| User::from_name(name).ok().flatten())
-            .map(|user| {
-                Some(Self {
-                    uid: user.uid.as_raw(),
-                    gid: user.gid.as_raw(),
-                })
-            })
+        let users = fs::read_to_string("/etc/passwd").context("cannot read /etc/passwd")?;
+        let account = CANDIDATES.iter().find_map(|name| Self::of(name, &users));
+        account
+            .map(Some)
             .context("root may not run Postgres, and there is no user `postgres` or `nobody`")
+    }
+
+    /// Looks a user up in the text of /etc/passwd: `NAME:PASSWORD:UID:GID:…`.
+    fn of(name: &str, users: &str) -> Option<Self> {
+        users.lines().find_map(|line| {
+            let mut fields = line
+                .strip_prefix(name)?
+                .strip_prefix(':')?
+                .split(':')
+                .skip(1);
+            Some(Self {
+                uid: fields.next()?.parse().ok()?,
+                gid: fields.next()?.parse().ok()?,
+            })
+        })
     }
 
     pub fn run_as(self, command: &mut Command) {

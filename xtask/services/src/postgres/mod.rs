@@ -122,7 +122,7 @@ impl Postgres {
         // SIGINT is Postgres's word for a fast shutdown.
         self.server
             .take()
-            .map_or(Ok(()), |server| server.stop(Signal::SIGINT, STOP_PATIENCE))
+            .map_or(Ok(()), |server| server.stop(Signal::INT, STOP_PATIENCE))
     }
 
     /// Starts after `kill9` or `stop`, on the same data and port.

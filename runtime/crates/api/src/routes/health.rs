@@ -30,9 +30,10 @@ pub(crate) async fn readyz(State(shared): AppState) -> Response {
             (check.name.to_owned(), state)
         })
         .collect();
-    let (code, status) = match ready {
-        true => (StatusCode::OK, "ready"),
-        false => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
+    let (code, status) = if ready {
+        (StatusCode::OK, "ready")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not_ready")
     };
     (code, Json(json!({ "status": status, "checks": checks }))).into_response()
 }

@@ -1,6 +1,6 @@
 //! A host took the lease.
 
-use wasaga_domain::{journal::EntryKind, outcome::ErrorDetail, state::Activity};
+use wasaga_domain::{journal::EntryKind, outcome::ErrorDetail, state::{Activity, Course}};
 
 use super::Turn;
 
@@ -12,6 +12,11 @@ impl Turn<'_> {
     /// Each lost lease counts as an attempt of whatever could have been running. Nothing of it happened: a guest
     /// reaches nothing outside its host's transaction.
     pub(super) fn claimed(&mut self, interruptions: u16) {
+        if matches!(self.decision.state.course, Course::Stopping(_)) {
+            // The call that it was to wait for is lost.
+            self.turn_back();
+            return;
+        }
         if interruptions == 0 || self.state().attention.is_some() {
             return;
         }

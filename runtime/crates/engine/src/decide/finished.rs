@@ -10,7 +10,7 @@ use wasaga_domain::{
     state::{Activity, OpenStep},
 };
 
-use super::{Attempted, Finished, IllegalTransition, Turn, entry_of};
+use super::{Attempted, Finished, IllegalTransition, Turn, entry_of, is_unsettled};
 
 /// How long a step whose plugin is not here is put off; that counts as no attempt.
 const UNAVAILABLE_MS: u64 = 2_000;
@@ -22,6 +22,7 @@ impl Turn<'_> {
             outcome,
             digest,
             started_at,
+            wrote,
         } = finished;
         let running =
             |open: &&OpenStep| matches!(open.activity, Activity::Run | Activity::Resume(_));
@@ -39,8 +40,10 @@ impl Turn<'_> {
             at: self.now.at,
         };
         match (outcome, self.decision.state.direction()) {
-            (Err(Failure::Unavailable(_)), _) => self.put_off(step),
-            (Ok(StepOutcome::Wait(wait)), direction) => self.wait(&open, wait, direction, &ended),
+            (Err(Failure::Unavailable(_)), _) => self.put_off(),
+            (Ok(StepOutcome::Wait(wait)), direction) => {
+                self.wait(&open, wait, wrote, direction, &ended);
+            }
             (outcome, Direction::Forward) => self.forward(&open, outcome, &ended),
             (outcome, Direction::Undo) => self.undo(&open, outcome, &ended),
         }
@@ -73,6 +76,9 @@ impl Turn<'_> {
             Ok(StepOutcome::Skipped) => {
                 self.decision.entries.push(entry(EntryKind::Skipped));
                 self.close(step);
+                if open.uncertain {
+                    self.state().done.push(step);
+                }
                 self.advance();
             }
             Ok(StepOutcome::Rejected(why)) => {
@@ -188,7 +194,14 @@ impl Turn<'_> {
         }
     }
 
-    fn wait(&mut self, open: &OpenStep, wait: Wait, direction: Direction, ended: &Attempted) {
+    fn wait(
+        &mut self,
+        open: &OpenStep,
+        wait: Wait,
+        wrote: bool,
+        direction: Direction,
+        ended: &Attempted,
+    ) {
         let Wait {
             sources,
             timeout,
@@ -208,9 +221,8 @@ impl Turn<'_> {
             _ => policy.timeout,
         };
         let until = self.now.at.after(timeout.unwrap_or(bound));
-        let sent = !effects.is_empty();
-        let waits = sources.iter().map(|source| (open.step, source.clone()));
-        self.decision.waits.extend(waits);
+        // What an earlier wait of the same attempt sent is still unsettled.
+        let sent = wrote || !effects.is_empty() || is_unsettled(&open.activity);
         self.send(open.step, effects);
         if let Some(open) = self.open(open.step) {
             open.activity = Activity::Wait {
@@ -221,11 +233,9 @@ impl Turn<'_> {
         }
     }
 
-    fn put_off(&mut self, step: u16) {
-        let until = self.now.at.after(Duration::from_millis(UNAVAILABLE_MS));
-        if let Some(open) = self.open(step) {
-            open.activity = Activity::BackOff(until);
-        }
+    /// The state stays as it is: an arrival that was to be handed over still is.
+    fn put_off(&mut self) {
+        self.decision.put_off = Some(self.now.at.after(Duration::from_millis(UNAVAILABLE_MS)));
     }
 
     fn send(&mut self, step: u16, effects: Vec<Effect>) {

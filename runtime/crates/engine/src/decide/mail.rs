@@ -103,8 +103,9 @@ impl Turn<'_> {
             }
         }
         if held && self.decision.state.open.is_empty() {
+            // They were left last one first, as they were to be undone.
             let leftovers = std::mem::take(&mut self.state().leftovers);
-            self.state().done = leftovers;
+            self.state().done = leftovers.into_iter().rev().collect();
             self.undo_next();
         }
     }

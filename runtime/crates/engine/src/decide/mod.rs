@@ -17,7 +17,7 @@ use wasaga_domain::{
     ids::Digest,
     journal::{Entry, EntryKind},
     mail::Mail,
-    outcome::{Effect, ErrorDetail, Failure, StepOutcome, WaitSource},
+    outcome::{Effect, ErrorDetail, Failure, StepOutcome},
     state::{Activity, Course, OpenStep, State},
 };
 
@@ -53,6 +53,8 @@ pub struct Finished {
     pub digest: Option<Digest>,
     /// When the call began.
     pub started_at: UnixMillis,
+    /// Whether SQL of the guest's own is committed with it.
+    pub wrote: bool,
 }
 
 /// The world, as of the decision.
@@ -74,14 +76,19 @@ pub struct Decision {
     pub entries: Vec<Entry>,
     /// For the outbox, in order, each with the step that returned it.
     pub effects: Vec<(u16, Effect)>,
-    /// To be registered, each with the step that waits.
-    pub waits: Vec<(u16, WaitSource)>,
+    /// Nobody could be called: what the state says is to be run has to wait until then.
+    pub put_off: Option<UnixMillis>,
 }
 
 impl Decision {
-    /// Whether nothing is left to call: the saga parks, or ends.
+    /// Whether there is nothing to call now: the saga parks, or ends.
     pub fn settles(&self) -> bool {
-        self.state.runnable().next().is_none()
+        self.put_off.is_some() || self.state.runnable().next().is_none()
+    }
+
+    /// When the saga wants to go on by itself.
+    pub fn due(&self) -> Option<UnixMillis> {
+        self.put_off.or_else(|| self.state.due())
     }
 }
 
@@ -123,7 +130,7 @@ impl<'a> Turn<'a> {
             state: state.clone(),
             entries: Vec::new(),
             effects: Vec::new(),
-            waits: Vec::new(),
+            put_off: None,
         };
         Self {
             definition,
@@ -218,7 +225,7 @@ struct Attempted {
     at: UnixMillis,
 }
 
-/// Whether an activity waits for something from outside.
-fn is_waiting(activity: &Activity) -> bool {
-    matches!(activity, Activity::Wait { .. })
+/// Whether an attempt waits, or has not said yet what it makes of its wait's end.
+fn is_unsettled(activity: &Activity) -> bool {
+    matches!(activity, Activity::Wait { .. } | Activity::Resume(_))
 }

@@ -7,7 +7,7 @@ use wasaga_domain::{
     state::{Course, OpenStep},
 };
 
-use super::{Turn, is_waiting};
+use super::{Turn, is_unsettled};
 
 impl Turn<'_> {
     /// Ends what is open (an unanswered step may have happened) and starts to undo.
@@ -16,9 +16,10 @@ impl Turn<'_> {
             return;
         };
         let cause = cause.clone();
+        self.decision.put_off = None;
         let state = self.state();
         for open in std::mem::take(&mut state.open) {
-            if open.uncertain || is_waiting(&open.activity) {
+            if open.uncertain || is_unsettled(&open.activity) {
                 state.done.push(open.step);
             }
         }

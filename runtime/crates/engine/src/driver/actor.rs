@@ -5,6 +5,7 @@ use std::{
     cmp::Reverse,
     mem,
     sync::Arc,
+    time::Duration,
 };
 
 use metrics::{counter, gauge, histogram};
@@ -30,7 +31,7 @@ use wasaga_store::{
 
 use super::{
     EngineOptions, Parts, StartError,
-    claims::{self, Claims, Loaded},
+    claims::{self, Claims, Loaded, Reach},
     committer::{self, Outcome},
     held::{Busy, Held},
     starts::{self, Start},
@@ -64,6 +65,8 @@ pub(super) struct Pending {
     guest: bool,
     /// Whether the saga parks or ends by it.
     settles: bool,
+    /// When it wants to go on by itself, from the commit.
+    due: Option<Duration>,
 }
 
 pub(super) struct Actor {
@@ -79,7 +82,7 @@ pub(super) struct Actor {
     committing: usize,
     guests_committing: usize,
     claiming: bool,
-    claim_again: bool,
+    claim_again: Option<Reach>,
     dues: BinaryHeap<Reverse<Instant>>,
     sweeps: u32,
     /// Leases that were not in memory at the last audit.
@@ -102,7 +105,7 @@ impl Actor {
             committing: 0,
             guests_committing: 0,
             claiming: false,
-            claim_again: false,
+            claim_again: None,
             dues: BinaryHeap::new(),
             sweeps: 0,
             strays: HashSet::new(),
@@ -129,13 +132,13 @@ impl Actor {
                         break;
                     }
                 }
-                () = sagas.notified() => self.claim(),
+                () = sagas.notified() => self.claim(Reach::Ready),
                 () = due, if has_due => {
                     let now = Instant::now();
                     while self.dues.peek().is_some_and(|due| due.0 <= now) {
                         self.dues.pop();
                     }
-                    self.claim();
+                    self.claim(Reach::Due);
                 }
                 _ = sweep.tick() => self.sweep(),
             }
@@ -167,7 +170,8 @@ impl Actor {
             Event::Claimed(host, claims) => self.claimed(host, claims),
             Event::Reported { saga, life, step, started_at, report } => {
                 let StepReport { outcome, digest, transaction, .. } = report;
-                let finished = Finished { step, outcome, digest, started_at };
+                let wrote = transaction.is_some();
+                let finished = Finished { step, outcome, digest, started_at, wrote };
                 if let Some(held) = self.held.get_mut(&saga).filter(|held| held.life == life) {
                     held.calling.remove(&step);
                     held.finished.push_back((finished, transaction));
@@ -229,7 +233,7 @@ impl Actor {
         self.queue.clear();
         self.strays.clear();
         self.host = host;
-        self.claim();
+        self.claim(Reach::All);
     }
 
     /// Does the next thing for a saga that nothing is under way for, or that a guest was called for.
@@ -300,9 +304,9 @@ impl Actor {
         }
         let transition = held.transition(&decision, at);
         held.busy = Busy::Committing;
-        let (life, settles) = (held.life, transition.settles);
-        let guest = transaction.is_some();
-        let pending = Pending { saga, life, decision, finished, guest, settles };
+        let (life, guest) = (held.life, transaction.is_some());
+        let Transition { settles, due, .. } = transition;
+        let pending = Pending { saga, life, decision, finished, guest, settles, due };
         match transaction {
             None => self.queue.push((pending, transition)),
             Some(guest) => self.commit_guest(pending, transition, guest),
@@ -310,7 +314,7 @@ impl Actor {
     }
 
     fn committed(&mut self, host: HostId, pending: Pending, outcome: Option<Outcome>) {
-        let Pending { saga, life, decision, finished, guest, settles } = pending;
+        let Pending { saga, life, decision, finished, guest, settles, due } = pending;
         let current = self.host == Some(host);
         let Some(held) = self.held.get_mut(&saga).filter(|held| current && held.life == life) else {
             return;
@@ -322,7 +326,6 @@ impl Actor {
                 if !decision.effects.is_empty() {
                     self.parts.outbox.notify_one();
                 }
-                let due = decision.state.due();
                 held.committed(decision);
                 held.mail = mail;
                 if settles && mail == held.state.mail_seen {
@@ -416,12 +419,14 @@ impl Actor {
                     let saga = self.hold(held);
                     self.take_up(saga, interruptions, mail);
                 }
-                self.claim_again |= claims.more;
+                if claims.more {
+                    self.claim_again = Some(Reach::All);
+                }
             }
             Ok(_) => {}
         }
-        if mem::take(&mut self.claim_again) {
-            self.claim();
+        if let Some(reach) = self.claim_again.take() {
+            self.claim(reach);
         }
     }
 
@@ -486,9 +491,9 @@ impl Actor {
         });
     }
 
-    fn claim(&mut self) {
+    fn claim(&mut self, reach: Reach) {
         if self.claiming {
-            self.claim_again = true;
+            self.claim_again = self.claim_again.max(Some(reach));
             return;
         }
         let room = self.options.held.saturating_sub(self.held.len()).min(self.options.batch);
@@ -497,13 +502,13 @@ impl Actor {
         let (store, events) = (self.parts.store.clone(), self.events.clone());
         let definitions = Arc::clone(&self.parts.definitions);
         tokio::spawn(async move {
-            let claims = claims::claim(&store, &*definitions, host, room).await;
+            let claims = claims::claim(&store, &*definitions, host, room, reach).await;
             let _ = events.send(Event::Claimed(host, claims));
         });
     }
 
     fn sweep(&mut self) {
-        self.claim();
+        self.claim(Reach::All);
         self.sweeps += 1;
         if let Some(host) = self.host
             && self.sweeps.is_multiple_of(SWEEPS_PER_AUDIT)
@@ -545,9 +550,10 @@ impl Actor {
         });
     }
 
-    fn note_due(&mut self, due: Option<UnixMillis>) {
-        if let Some(due) = due {
-            self.dues.push(Reverse(Instant::now() + due.since(self.parts.clock.now())));
+    /// Near dues get a wake-up of their own; the sweep finds the others.
+    fn note_due(&mut self, due: Option<Duration>) {
+        if let Some(due) = due.filter(|due| *due < 2 * self.options.sweep) {
+            self.dues.push(Reverse(Instant::now() + due + Duration::from_millis(1)));
         }
     }
 

@@ -39,18 +39,30 @@ pub(super) struct Claims {
     pub more: bool,
 }
 
+/// Which sagas a round of claims looks for; each reach includes those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Reach {
+    /// Those that were woken.
+    Ready,
+    /// Those whose time has come.
+    Due,
+    /// Those whose host is gone.
+    All,
+}
+
 /// Takes up to `limit` leases.
 pub(super) async fn claim(
     store: &Store,
     definitions: &dyn DefinitionSource,
     host: HostId,
     limit: usize,
+    reach: Reach,
 ) -> Result<Claims, StoreError> {
     let mut claimed = store.sagas_claim_ready(host, limit).await?;
-    if claimed.len() < limit {
+    if reach >= Reach::Due && claimed.len() < limit {
         claimed.extend(store.sagas_claim_due(host, limit - claimed.len()).await?);
     }
-    if claimed.len() < limit {
+    if reach >= Reach::All && claimed.len() < limit {
         let lost = store.sagas_claim_lost(host, limit - claimed.len()).await?;
         if !lost.is_empty() {
             info!(sagas = lost.len(), "took over from a host that is gone");

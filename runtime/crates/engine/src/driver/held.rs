@@ -128,15 +128,16 @@ impl Held {
             step: entry.step.map(name),
             entry: entry.clone(),
         });
-        let waits = decision.waits.iter().map(|(step, WaitSource::Message { topic, correlation })| {
-            RegisteredWait { topic: topic.clone(), correlation: correlation.clone(), step: *step }
+        // All of them: those that were registered before are cleared with the timers.
+        let waits = waits(&decision.state).map(|(step, WaitSource::Message { topic, correlation })| {
+            RegisteredWait { topic: topic.clone(), correlation: correlation.clone(), step }
         });
         let messages = decision.effects.iter().map(|(step, effect): &(u16, Effect)| OutboxMessage {
             effect: effect.clone(),
             idempotency_key: self.key(*step, direction),
         });
         let settles = decision.settles() && self.calling.is_empty();
-        let due = decision.state.due().filter(|_| settles).map(|due| due.since(now));
+        let due = decision.due().filter(|_| settles).map(|due| due.since(now));
         Transition {
             saga: self.facts.id,
             epoch: self.epoch,
@@ -162,11 +163,22 @@ impl Held {
     /// Takes up a decision that is committed.
     pub fn committed(&mut self, decision: Decision) {
         self.sequence += decision.entries.len() as i32;
-        self.registered = decision.state.due().is_some();
+        self.registered = decision.due().is_some();
         if decision.entries.iter().any(|entry| entry.step.is_some()) {
             let ledger = Arc::make_mut(&mut self.ledger);
             decision.entries.iter().for_each(|entry| ledger.record(entry));
         }
         self.state = decision.state;
     }
+}
+
+/// What the open steps wait for, each with its step.
+fn waits(state: &State) -> impl Iterator<Item = (u16, &WaitSource)> {
+    state.open.iter().flat_map(|open| {
+        let sources: &[WaitSource] = match &open.activity {
+            Activity::Wait { sources, .. } => sources,
+            _ => &[],
+        };
+        sources.iter().map(|source| (open.step, source))
+    })
 }

@@ -52,6 +52,8 @@ pub(super) struct Context {
     /// Where a partition starts of which no offset is stored.
     pub(super) start: Offset,
     pub(super) held: Mutex<Held>,
+    /// Too many tasks wait: what is assigned begins paused.
+    pub(super) full: AtomicBool,
 }
 
 impl Context {
@@ -88,7 +90,7 @@ impl Context {
     ) -> Option<Vec<Option<i64>>> {
         while !self.stopping() {
             let read = timeout(PATIENCE, self.store.next_offsets(cluster, partitions));
-            match self.runtime.block_on(async { read.await }) {
+            match self.runtime.block_on(read) {
                 Ok(Ok(next)) => return Some(next),
                 Ok(Err(error)) => tracing::warn!(%error, "consumer: offsets can't be read"),
                 Err(_) => tracing::warn!("consumer: Postgres does not answer"),
@@ -178,10 +180,15 @@ impl ConsumerContext for Context {
         let done = if event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
             self.locate(consumer, list);
             tracing::info!(partitions = list.count(), "consumer: partitions came");
-            if cooperative {
+            let assigned = if cooperative {
                 consumer.incremental_assign(list)
             } else {
                 consumer.assign(list)
+            };
+            if self.full.load(Ordering::Relaxed) {
+                assigned.and_then(|()| consumer.pause(list))
+            } else {
+                assigned
             }
         } else {
             let mut held = self.held();

@@ -9,6 +9,8 @@
 //! warning. One that was made anew and has grown past the stored offset meanwhile can't be told apart.
 
 mod context;
+mod follow;
+mod keep;
 mod record;
 mod worker;
 
@@ -31,7 +33,7 @@ use wasaga_domain::ports::CatalogSource;
 use wasaga_store::Store;
 
 use crate::{BrokerHealth, ClientOptions};
-use worker::Worker;
+use worker::{Progress, Worker};
 
 pub use record::lane;
 
@@ -92,16 +94,17 @@ impl Consumer {
     ) -> io::Result<ConsumerHandle> {
         let stop = Arc::new(AtomicBool::new(false));
         let (end, ended) = oneshot::channel();
-        let worker = Worker::new(
+        let worker = Worker {
             store,
-            client.consumer(&options.group),
+            config: client.consumer(&options.group),
             catalog,
             options,
             wake,
-            health.clone(),
-            stop.clone(),
-            Handle::current(),
-        );
+            health: health.clone(),
+            stop: stop.clone(),
+            runtime: Handle::current(),
+            progress: Progress::default(),
+        };
         thread::Builder::new()
             .name("kafka-consumer".into())
             .spawn(move || {

@@ -8,6 +8,7 @@
 mod book;
 mod jobs;
 mod leader;
+mod outcomes;
 mod producer;
 mod verdict;
 
@@ -61,7 +62,7 @@ impl Default for RelayOptions {
             max_messages: 10_000,
             max_bytes: 64 << 20,
             max_attempts: 10,
-            retention: Duration::from_secs(3_600),
+            retention: Duration::from_hours(1),
             stop_within: Duration::from_secs(8),
         }
     }

@@ -1,9 +1,6 @@
 //! How attempts end: well, badly, and by force.
 
-use std::{
-    sync::mpsc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use wasaga_domain::{
@@ -11,11 +8,13 @@ use wasaga_domain::{
     message::Message,
     outcome::{Arrival, Effect, StepOutcome, WaitSource},
     payload::Payload,
-    ports::{CallKind, TaskExecutor as _},
+    ports::{CallKind, StepExecutor as _, TaskExecutor as _},
 };
 use wasaga_plugin_host::{Limits, Options};
 
-use crate::stage::{call, does, failed, generous, host, output, probe, report, reports, run, task};
+use crate::stage::{
+    call, component, does, failed, generous, host, output, probe, report, reports, run, task,
+};
 
 #[tokio::test]
 async fn a_step_is_done_with_output_undo_and_effects() {
@@ -149,7 +148,7 @@ async fn a_guest_that_spins_ends_at_its_deadline() {
     );
 }
 
-/// More calls spin than there are threads: another plugin's call is still answered before they end.
+/// More calls spin than there are threads: another call is still answered before they end.
 #[tokio::test]
 async fn guests_that_spin_do_not_stall_the_others() {
     let host = probe(Options {
@@ -157,22 +156,22 @@ async fn guests_that_spin_do_not_stall_the_others() {
         ..generous()
     })
     .await;
-    let spin = || {
-        let mut spin = call("probe", &does(json!({"do": "spin"})));
-        spin.attempt.deadline = SystemClock.now().after(Duration::from_secs(20));
-        spin
-    };
-    let (sender, ends) = mpsc::channel();
+    let mut spins = Vec::new();
     for _ in 0..4 {
-        let sender = sender.clone();
-        wasaga_domain::ports::StepExecutor::run(
-            &*host,
-            spin(),
-            Box::new(move |_| drop(sender.send(()))),
-        );
+        let mut spin = call("probe", &does(json!({"do": "spin"})));
+        spin.attempt.deadline = SystemClock.now().after(Duration::from_secs(6));
+        let (sender, end) = tokio::sync::oneshot::channel();
+        host.run(spin, Box::new(move |report| drop(sender.send(report))));
+        spins.push(end);
     }
     output(run(&host, json!({})).await);
-    assert!(ends.try_recv().is_err(), "the spinning calls still run");
+    assert!(
+        spins.iter_mut().all(|spin| spin.try_recv().is_err()),
+        "they still run"
+    );
+    for spin in spins {
+        assert_eq!(failed(spin.await.expect("a report").outcome).1, "timeout");
+    }
 }
 
 #[tokio::test]
@@ -383,11 +382,11 @@ async fn a_task_is_handled() {
     };
     let send = json!({"attempts": [{"do": "done", "send": [{"topic": "probe.out"}]}]});
     let effects = handle(send).await.expect("effects");
-    assert!(matches!(&effects[..], [Effect::Send(sent)] if sent.message.topic == "probe.out"));
+    assert!(
+        matches!(&effects[..], [Effect::Send(outgoing)] if outgoing.message.topic == "probe.out")
+    );
     let failure = handle(json!({"attempts": [{"do": "trap"}]}))
         .await
         .expect_err("a trap");
     assert_eq!(failure.detail().code, "trap");
 }
-
-use crate::stage::component;

@@ -187,7 +187,8 @@ impl Drop for Directory {
 /// Modules in memory, as several hosts share them.
 #[derive(Default)]
 pub struct Modules {
-    kept: Mutex<(HashMap<Digest, Vec<u8>>, Vec<Activation>)>,
+    bytes: Mutex<HashMap<Digest, Vec<u8>>>,
+    active: Mutex<Vec<Activation>>,
     pub down: std::sync::atomic::AtomicBool,
 }
 
@@ -204,19 +205,22 @@ impl Modules {
 impl ModuleStore for Modules {
     async fn activations(&self) -> Result<Vec<Activation>, ModuleError> {
         self.up()?;
-        Ok(self.kept.lock().expect("not poisoned").1.clone())
+        Ok(self.active.lock().expect("not poisoned").clone())
     }
 
     async fn module(&self, digest: Digest) -> Result<Vec<u8>, ModuleError> {
         self.up()?;
-        Ok(self.kept.lock().expect("not poisoned").0[&digest].clone())
+        Ok(self.bytes.lock().expect("not poisoned")[&digest].clone())
     }
 
     async fn activate(&self, module: NewModule) -> Result<i64, ModuleError> {
         self.up()?;
-        let (modules, activations) = &mut *self.kept.lock().expect("not poisoned");
+        let mut activations = self.active.lock().expect("not poisoned");
         let generation = activations.iter().map(|a| a.generation).max().unwrap_or(0) + 1;
-        modules.insert(module.digest, module.bytes);
+        self.bytes
+            .lock()
+            .expect("not poisoned")
+            .insert(module.digest, module.bytes);
         let plugin = module.manifest.name;
         activations.retain(|activation| activation.plugin != plugin);
         activations.push(Activation {

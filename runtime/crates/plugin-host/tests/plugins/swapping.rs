@@ -20,7 +20,7 @@ fn host(modules: &Arc<Modules>) -> Arc<PluginHost> {
 /// Puts a file there as a rename would: whole, and older than it is.
 fn put(path: &Path, bytes: &[u8]) {
     std::fs::write(path, bytes).expect("written");
-    let before = SystemTime::now() - Duration::from_secs(60);
+    let before = SystemTime::now() - Duration::from_mins(1);
     std::fs::File::options()
         .write(true)
         .open(path)

@@ -1,0 +1,261 @@
+//! Hands ready tasks to whom they are for.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use wasaga_domain::{
+    catalog::Recipient,
+    ids::{PluginName, TaskId},
+    manifest::Locator,
+    message::Message,
+    outcome::ErrorDetail,
+    ports::TaskCall,
+    retry::RetryPolicy,
+};
+use wasaga_store::{
+    StoreError,
+    lanes::Lane,
+    task_in::{Reply, TaskEnd, TaskRecord, TaskResult},
+};
+
+use super::{
+    super::{
+        board::{Key, Queued},
+        commit::{self, Delivery, Ended},
+        end, locate,
+    },
+    Actor, BATCH, Call, Event,
+    reports::count,
+};
+
+/// Between attempts to find somebody who takes a record.
+const ABSENT: RetryPolicy = RetryPolicy::Exponential {
+    initial_ms: 100,
+    multiplier: 2.0,
+    max_delay_ms: 10_000,
+    max_attempts: None,
+    jitter: 0.2,
+};
+
+impl Actor {
+    /// Hands ready tasks to whom they are for, as far as there is room.
+    pub(super) async fn dispatch(&mut self) {
+        let catalog = self.parts.catalog.catalog();
+        let now = Instant::now();
+        self.board.wake(now);
+        let (mut calls, mut replies) = (Vec::new(), Vec::new());
+        let mut planned = self.calls.clone();
+        let mut total: usize = planned.values().sum();
+        let mut back = Vec::new();
+        for _ in 0..self.board.ready() {
+            let room = total < self.options.concurrency;
+            if !room && (self.delivering || replies.len() >= BATCH) {
+                break;
+            }
+            let Some(key) = self.board.take() else { break };
+            match catalog.recipient(key.topic()) {
+                Some(Recipient::Waits(_)) if self.delivering || replies.len() >= BATCH => {
+                    back.push(key);
+                }
+                Some(Recipient::Waits(locator)) => {
+                    let tasks = self.board.begin(&key, BATCH - replies.len(), now);
+                    replies.extend(
+                        tasks
+                            .into_iter()
+                            .map(|task| (key.clone(), task, locator.clone())),
+                    );
+                }
+                Some(Recipient::Plugin(plugin)) => {
+                    let of_plugin = planned.entry(plugin.clone()).or_default();
+                    if !room || *of_plugin >= self.options.plugin_concurrency {
+                        back.push(key);
+                    } else if let [task] = self.board.begin(&key, 1, now)[..] {
+                        total += 1;
+                        *of_plugin += 1;
+                        calls.push((key, task, plugin));
+                    }
+                }
+                None => self.nobody_takes(&key, now),
+            }
+        }
+        for key in back {
+            self.board.place(&key, now);
+        }
+        if calls.is_empty() && replies.is_empty() {
+            return;
+        }
+        let ids = calls.iter().map(|(_, task, _)| task.id);
+        let ids: Vec<TaskId> = ids
+            .chain(replies.iter().map(|(_, task, _)| task.id))
+            .collect();
+        let read = self.parts.store.task_in_read(&ids).await;
+        self.hand_over(calls, replies, read);
+    }
+
+    fn nobody_takes(&mut self, key: &Key, now: Instant) {
+        let misses = self.board.miss(key);
+        self.board.hold(key, now + absent_for(misses), now);
+        let topic = key.topic();
+        if self
+            .warned
+            .get(topic)
+            .is_none_or(|at| at.elapsed() > Duration::from_mins(1))
+        {
+            tracing::warn!(
+                topic,
+                "no active plugin subscribes to the topic: its records wait"
+            );
+            self.warned.insert(topic.to_owned(), now);
+        }
+    }
+
+    fn hand_over(
+        &mut self,
+        calls: Vec<(Key, Queued, PluginName)>,
+        replies: Vec<(Key, Queued, Locator)>,
+        read: Result<Vec<TaskRecord>, StoreError>,
+    ) {
+        let now = Instant::now();
+        let mut records: HashMap<TaskId, TaskRecord> = match read {
+            Ok(records) => records
+                .into_iter()
+                .map(|record| (record.id, record))
+                .collect(),
+            Err(error) => {
+                tracing::warn!(%error, "the inbox can't read its tasks");
+                let calls = calls.iter().map(|(key, ..)| key);
+                for key in calls.chain(replies.iter().map(|(key, ..)| key)) {
+                    self.board.hold(key, now + self.options.poll, now);
+                }
+                return;
+            }
+        };
+        for (key, task, plugin) in calls {
+            match (records.remove(&task.id), self.lanes.get(task.lane)) {
+                (
+                    Some(TaskRecord {
+                        message: Err(what), ..
+                    }),
+                    _,
+                ) => {
+                    self.give_up(key, task, ErrorDetail::new("unreadable", what));
+                }
+                (Some(record), Some(lane)) => self.call(key, task, lane, plugin, record),
+                // It ended under another host's hand, before the lane was ours.
+                _ => {
+                    self.board.end(&key, task.id);
+                    self.board.place(&key, now);
+                }
+            }
+        }
+        self.deliver(replies, records);
+    }
+
+    fn call(&mut self, key: Key, task: Queued, lane: Lane, plugin: PluginName, record: TaskRecord) {
+        let Ok(message) = &record.message else { return };
+        let idempotency_key = locate::idempotency_key(&record, message);
+        let traceparent = locate::header(message, "traceparent");
+        let message: Message = message.clone();
+        let call = TaskCall {
+            id: task.id,
+            plugin: plugin.clone(),
+            attempt: task.attempts + 1,
+            idempotency_key: idempotency_key.clone(),
+            deadline: self.parts.clock.now().after(self.options.attempt_timeout),
+            traceparent,
+            message,
+        };
+        let (life, sender) = (self.life, self.sender.clone());
+        let under_way = Box::new(Call {
+            key,
+            task,
+            lane,
+            plugin,
+            idempotency_key,
+        });
+        let report = move |report| {
+            // Nobody listens any more when the inbox stopped: dropping the report rolls its transaction back.
+            let _ = sender.send(Event::Reported {
+                life,
+                call: under_way,
+                report,
+            });
+        };
+        *self.calls.entry(call.plugin.clone()).or_default() += 1;
+        self.parts.executor.handle_in(call, Box::new(report));
+    }
+
+    fn deliver(
+        &mut self,
+        replies: Vec<(Key, Queued, Locator)>,
+        mut records: HashMap<TaskId, TaskRecord>,
+    ) {
+        let Some(host) = self.host else { return };
+        let mut deliveries = Vec::with_capacity(replies.len());
+        for (key, task, locator) in replies {
+            let (Some(lane), Some(record)) = (self.lanes.get(task.lane), records.remove(&task.id))
+            else {
+                self.board.end(&key, task.id);
+                self.board.place(&key, Instant::now());
+                continue;
+            };
+            let message = record
+                .message
+                .map_err(|what| ErrorDetail::new("unreadable", what));
+            let found =
+                message.and_then(|message| Ok((locate::correlation(&locator, &message)?, message)));
+            match found {
+                Ok((correlation, message)) => {
+                    let attempts = task.attempts + 1;
+                    let reply = Reply {
+                        task: task.id,
+                        lane,
+                        attempts,
+                        correlation,
+                        message,
+                    };
+                    deliveries.push(Delivery { key, reply });
+                }
+                Err(reason) => self.give_up(key, task, reason),
+            }
+        }
+        if deliveries.is_empty() {
+            return;
+        }
+        self.delivering = true;
+        let (life, sender, store) = (self.life, self.sender.clone(), self.parts.store.clone());
+        let (sagas, ttl) = (self.parts.sagas.clone(), self.options.early_reply_ttl);
+        self.commits.spawn(async move {
+            let (fates, woke) = commit::deliver(&store, host, ttl, deliveries).await;
+            if woke {
+                sagas.notify_one();
+            }
+            let _ = sender.send(Event::Delivered { life, fates });
+        });
+    }
+
+    /// To the dead letters, without a call.
+    fn give_up(&mut self, key: Key, task: Queued, reason: ErrorDetail) {
+        if let Some(lane) = self.lanes.get(task.lane) {
+            count("", "error");
+            let result = TaskResult::Error(end::storable(reason));
+            let end = TaskEnd {
+                id: task.id,
+                lane,
+                result,
+                attempts: task.attempts + 1,
+                digest: None,
+            };
+            self.ended.push(Ended { key, end });
+        }
+    }
+}
+
+/// How long a key waits after so many misses in a row.
+pub(super) fn absent_for(misses: u32) -> Duration {
+    ABSENT
+        .delay(misses, None, rand::random())
+        .unwrap_or(Duration::from_secs(10))
+}

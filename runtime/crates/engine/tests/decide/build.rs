@@ -1,0 +1,215 @@
+//! Definitions, outcomes and a saga that is led by hand: each decision is taken as committed.
+
+use std::time::Duration;
+
+use wasaga_domain::{
+    attempt::Direction,
+    clock::UnixMillis,
+    definition::{Definition, Step, Undo},
+    journal::Entry,
+    mail::{Mail, MailContent},
+    manifest::OnUndoFailure,
+    message::{Message, Outgoing},
+    outcome::{Done, Effect, ErrorDetail, Failure, StepOutcome, Wait, WaitSource},
+    payload::Payload,
+    retry::RetryPolicy,
+    state::{Activity, State},
+};
+use wasaga_engine::decide::{Decision, Event, Finished, Now, decide};
+
+pub type Outcome = Result<StepOutcome, Failure>;
+
+pub const TOPIC: &str = "replies";
+/// Of every wait that names no time-out of its own.
+pub const STEP_TIMEOUT: Duration = Duration::from_secs(1);
+
+pub fn attempts(max: u32) -> RetryPolicy {
+    RetryPolicy::Fixed { delay_ms: 0, max_attempts: Some(max) }
+}
+
+/// A step with two attempts, forward and back.
+pub fn step(name: &str) -> Step {
+    Step {
+        name: name.into(),
+        worker: "worker".parse().unwrap(),
+        guarded: false,
+        timeout: STEP_TIMEOUT,
+        retry: attempts(2),
+        undo: Some(undo(OnUndoFailure::NeedsAttention)),
+    }
+}
+
+pub fn undo(on_failure: OnUndoFailure) -> Undo {
+    Undo { retry: attempts(2), timeout: STEP_TIMEOUT, on_failure }
+}
+
+pub fn steps(names: &str) -> Vec<Step> {
+    names.split(' ').map(step).collect()
+}
+
+pub fn why(code: &str) -> ErrorDetail {
+    ErrorDetail::new(code, "for a test")
+}
+
+pub fn done() -> Outcome {
+    Ok(StepOutcome::Done(Done { output: Payload::json("1"), undo: None, effects: Vec::new() }))
+}
+
+pub fn retryable() -> Outcome {
+    Err(Failure::Retryable { detail: why("retryable"), after: None })
+}
+
+pub fn permanent() -> Outcome {
+    Err(Failure::Permanent(why("permanent")))
+}
+
+pub fn unknown() -> Outcome {
+    Err(Failure::Unknown(why("unknown")))
+}
+
+pub fn unavailable() -> Outcome {
+    Err(Failure::Unavailable(why("unavailable")))
+}
+
+pub fn rejected() -> Outcome {
+    Ok(StepOutcome::Rejected(why("rejected")))
+}
+
+pub fn source(correlation: &str) -> WaitSource {
+    WaitSource::Message { topic: TOPIC.into(), correlation: correlation.into() }
+}
+
+pub fn command() -> Effect {
+    let message = Message { topic: "commands".into(), key: None, headers: Vec::new(), value: None };
+    Effect::Send(Outgoing { message, rollback: None })
+}
+
+pub fn reply_message() -> Message {
+    Message { topic: TOPIC.into(), key: None, headers: Vec::new(), value: Some("yes".into()) }
+}
+
+/// A wait for one message; `sends`: it asks somebody for it.
+pub fn wait(correlation: &str, sends: bool) -> Outcome {
+    Ok(StepOutcome::Wait(Wait {
+        sources: vec![source(correlation)],
+        timeout: None,
+        effects: sends.then(command).into_iter().collect(),
+        undo: None,
+        memo: None,
+    }))
+}
+
+/// A saga led by hand.
+pub struct Run {
+    pub definition: Definition,
+    pub state: State,
+    pub now: UnixMillis,
+    /// Entries, as `[undo ]kind[ step]`.
+    pub journal: Vec<String>,
+    pub entries: Vec<Entry>,
+    pub last: Option<Decision>,
+    mails: i64,
+}
+
+impl Run {
+    pub fn of(steps: Vec<Step>) -> Self {
+        let definition =
+            Definition { name: "test".into(), version: 1, steps, input_schema: None };
+        let now = UnixMillis(1_000_000);
+        Self {
+            definition,
+            state: State::initial(now),
+            now,
+            journal: Vec::new(),
+            entries: Vec::new(),
+            last: None,
+            mails: 0,
+        }
+    }
+
+    /// Decides with no jitter taken off, and takes the decision as committed.
+    pub fn happens(&mut self, event: Event) -> &mut Self {
+        let now = Now { at: self.now, chance: 0.0 };
+        let decision = decide(&self.definition, &self.state, event, now).unwrap();
+        self.state = decision.state.clone();
+        for entry in &decision.entries {
+            self.journal.push(self.line(entry));
+        }
+        self.entries.extend(decision.entries.clone());
+        self.last = Some(decision);
+        self
+    }
+
+    fn line(&self, entry: &Entry) -> String {
+        let undo = if entry.direction == Direction::Undo && entry.step.is_some() { "undo " } else { "" };
+        let step = entry.step.map(|step| format!(" {}", self.definition.steps[usize::from(step)].name));
+        format!("{undo}{}{}", entry.kind.as_str(), step.unwrap_or_default())
+    }
+
+    /// The running attempt ends.
+    pub fn ends(&mut self, outcome: Outcome) -> &mut Self {
+        self.ends_with(outcome, false)
+    }
+
+    /// The running attempt ends; `wrote`: with SQL of its own.
+    pub fn ends_with(&mut self, outcome: Outcome, wrote: bool) -> &mut Self {
+        let step = self.state.runnable().next().expect("a step runs").step;
+        let started_at = self.now;
+        self.happens(Event::Finished(Finished { step, outcome, digest: None, started_at, wrote }))
+    }
+
+    fn mail(&mut self, content: MailContent, calling: bool) -> &mut Self {
+        self.mails += 1;
+        let mail = vec![Mail { number: self.mails, content }];
+        self.happens(Event::Mail { mail, calling })
+    }
+
+    pub fn reply(&mut self, step: u16, correlation: &str) -> &mut Self {
+        let (correlation, message) = (correlation.into(), reply_message());
+        self.mail(MailContent::Reply { step, correlation, message }, false)
+    }
+
+    pub fn cancel(&mut self) -> &mut Self {
+        self.mail(MailContent::Cancel { reason: "asked".into() }, false)
+    }
+
+    pub fn cancel_during_call(&mut self) -> &mut Self {
+        self.mail(MailContent::Cancel { reason: "asked".into() }, true)
+    }
+
+    pub fn resume(&mut self) -> &mut Self {
+        self.mail(MailContent::Resume { reason: "asked".into() }, false)
+    }
+
+    /// Time passes, and what is due goes on.
+    pub fn later(&mut self, by: Duration) -> &mut Self {
+        self.now = self.now.after(by);
+        self.happens(Event::Due)
+    }
+
+    pub fn claimed(&mut self, interruptions: u16) -> &mut Self {
+        self.happens(Event::Claimed { interruptions })
+    }
+
+    /// What runs: `[undo ]step attempt`, or `resume …`; `-`: nothing.
+    pub fn runs(&self) -> String {
+        let Some(open) = self.state.runnable().next() else { return "-".into() };
+        let undo = if self.state.direction() == Direction::Undo { "undo " } else { "" };
+        let resume = if matches!(open.activity, Activity::Resume(_)) { "resume " } else { "" };
+        let name = &self.definition.steps[usize::from(open.step)].name;
+        format!("{resume}{undo}{name} {}", open.attempt)
+    }
+
+    pub fn status(&self) -> &'static str {
+        self.state.status(false).as_str()
+    }
+
+    /// Lets every undo succeed, and tells which steps were undone, in order.
+    pub fn undone(&mut self) -> String {
+        while self.state.direction() == Direction::Undo && self.runs() != "-" {
+            self.ends(done());
+        }
+        let undone = self.journal.iter().filter_map(|line| line.strip_prefix("undo succeeded "));
+        undone.collect::<Vec<_>>().join(" ")
+    }
+}

@@ -1,0 +1,17 @@
+//! `decide` by example, a file a rule of "Saga semantics", and by simulation: random definitions, outcomes, mail and
+//! crashes against a model of the world that knows nothing of `decide`.
+
+mod attention;
+mod build;
+mod cancel;
+mod exact_undo;
+mod guards;
+mod interruptions;
+mod mail;
+mod may_have_happened;
+mod retries;
+mod simulation;
+mod unavailable;
+mod undo_order;
+mod waits;
+mod world;

@@ -1,0 +1,67 @@
+//! Options are checked before anything is connected.
+
+use super::*;
+
+fn options(extra: &[(&str, &str)]) -> Result<ClientOptions, ConfigError> {
+    let all = [("bootstrap.servers", "127.0.0.1:1")];
+    let all = all.iter().chain(extra);
+    ClientOptions::new(
+        all.map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect(),
+    )
+}
+
+#[test]
+fn options_reach_the_side_they_name() {
+    let options = options(&[
+        ("compression.type", "lz4"),
+        ("producer.linger.ms", "7"),
+        ("consumer.fetch.min.bytes", "9"),
+    ])
+    .expect("all of them exist");
+    let producer = options.producer(Duration::from_secs(10)).expect("a fit");
+    assert_eq!(producer.get("compression.type"), Some("lz4"));
+    assert_eq!(producer.get("linger.ms"), Some("7"));
+    assert_eq!(producer.get("fetch.min.bytes"), None);
+    assert_eq!(producer.get("message.timeout.ms"), Some("7000"));
+    assert_eq!(producer.get("enable.idempotence"), Some("true"));
+    let consumer = options.consumer("g");
+    assert_eq!(consumer.get("fetch.min.bytes"), Some("9"));
+    assert_eq!(consumer.get("enable.auto.commit"), Some("false"));
+}
+
+#[test]
+fn what_would_break_a_promise_is_named() {
+    for (key, value) in [
+        ("enable.auto.commit", "true"),
+        ("producer.acks", "1"),
+        ("request.required.acks", "0"),
+        ("enable.idempotence", "false"),
+        ("consumer.group.id", "mine"),
+        ("transactional.id", "mine"),
+    ] {
+        let error = options(&[(key, value)]).expect_err(key).to_string();
+        assert!(error.contains(key), "{error}");
+    }
+    assert!(options(&[("acks", "-1"), ("enable.auto.commit", "false")]).is_ok());
+}
+
+#[test]
+fn an_unknown_option_is_named_as_it_was_written() {
+    let error = options(&[("producer.lingr.ms", "1")]).expect_err("a typing error");
+    assert!(error.to_string().contains("producer.lingr.ms"), "{error}");
+    assert_eq!(
+        ClientOptions::new(BTreeMap::new()).expect_err("empty"),
+        ConfigError::NoBroker
+    );
+}
+
+#[test]
+fn no_record_outlives_the_lease() {
+    for value in ["10000", "0", "soon"] {
+        let error = options(&[("delivery.timeout.ms", value)])
+            .and_then(|options| options.producer(Duration::from_secs(10)))
+            .expect_err(value);
+        assert!(error.to_string().contains("delivery.timeout.ms"), "{error}");
+    }
+}

@@ -1,0 +1,360 @@
+//! The consumer on real Postgres and a real broker.
+
+mod raw;
+mod support;
+
+use std::{sync::Arc, time::Duration};
+
+use rdkafka::mocking::MockCluster;
+use support::{World, broker, client, produce, topic};
+use wasaga_domain::{
+    catalog::{Catalog, Plugin},
+    ids::Digest,
+    ports::CatalogSource,
+};
+use wasaga_kafka::{ClientOptions, Consumer, ConsumerHandle, ConsumerOptions};
+use wasaga_store::testing_sql::Session;
+
+struct Topics(Vec<String>);
+
+impl CatalogSource for Topics {
+    fn catalog(&self) -> Arc<Catalog> {
+        let subscriptions: Vec<_> = self
+            .0
+            .iter()
+            .map(|topic| serde_json::json!({ "topic": topic }))
+            .collect();
+        let manifest = serde_json::json!({
+            "name": "hears", "version": "1.0.0", "subscriptions": subscriptions });
+        let manifest: wasaga_domain::manifest::Manifest =
+            serde_json::from_value(manifest).expect("a manifest");
+        let name = manifest.name.clone();
+        let plugin = Plugin {
+            digest: Digest::of(b""),
+            manifest: Arc::new(manifest),
+        };
+        Arc::new(Catalog {
+            plugins: [(name, plugin)].into(),
+            ..Catalog::default()
+        })
+    }
+}
+
+fn consume(world: &World, client: &ClientOptions, topics: &[&str]) -> ConsumerHandle {
+    consume_with(world, client, topics, ConsumerOptions::default())
+}
+
+fn consume_with(
+    world: &World,
+    client: &ClientOptions,
+    topics: &[&str],
+    options: ConsumerOptions,
+) -> ConsumerHandle {
+    // A group a test: it is the database that knows where to go on.
+    consume_in(
+        world,
+        client,
+        topics,
+        ConsumerOptions {
+            group: topic("group"),
+            ..options
+        },
+    )
+}
+
+fn consume_in(
+    world: &World,
+    client: &ClientOptions,
+    topics: &[&str],
+    options: ConsumerOptions,
+) -> ConsumerHandle {
+    let catalog = Arc::new(Topics(
+        topics.iter().map(|topic| (*topic).to_owned()).collect(),
+    ));
+    let (store, wake) = (world.db.store.clone(), world.wake.clone());
+    Consumer::start(store, client, catalog, options, wake, world.health.clone()).expect("a thread")
+}
+
+fn records(from: usize, to: usize) -> Vec<(Option<i32>, &'static str, &'static [u8])> {
+    (from..to)
+        .map(|n| (Some(0), ["a", "b", "c"][n % 3], &b"value"[..]))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn consumption_goes_on_where_the_database_says() {
+    let mut world = World::new().await;
+    let (broker, topic) = (broker(), topic("resume"));
+    let client = client(&broker, &[]);
+    produce(&broker, &topic, &records(0, 30));
+    let consumer = consume(&world, &client, &[&topic]);
+    wait_until!("the first are stored", world.count("task_in").await == 30);
+    consumer.stop().await;
+    produce(&broker, &topic, &records(0, 20));
+    // Another group: Kafka knows nothing of what was consumed.
+    let consumer = consume(&world, &client, &[&topic]);
+    wait_until!("the others are stored", world.count("task_in").await >= 50);
+    consumer.stop().await;
+    let offsets = world
+        .sql
+        .texts("select string_agg(\"offset\"::text, ',' order by id) from wasaga.task_in")
+        .await;
+    let expected: Vec<String> = (0..50).map(|n| n.to_string()).collect();
+    assert_eq!(offsets[0].as_deref(), Some(expected.join(",").as_str()));
+    assert_eq!(
+        world
+            .sql
+            .number("select next from wasaga.next_offsets")
+            .await,
+        50
+    );
+    assert_eq!(
+        world
+            .sql
+            .number("select count(distinct (key, lane)) from wasaga.task_in")
+            .await,
+        3
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_of_a_partition_that_is_anothers_is_dropped() {
+    let mut world = World::new().await;
+    let (broker, topic) = (broker(), topic("lost"));
+    produce(&broker, &topic, &records(0, 10));
+    let consumer = consume(&world, &client(&broker, &[]), &[&topic]);
+    wait_until!("the first are stored", world.count("task_in").await == 10);
+    // Another consumer has stored five more.
+    world
+        .sql
+        .run("update wasaga.next_offsets set next = 15")
+        .await;
+    produce(&broker, &topic, &records(0, 10));
+    wait_until!(
+        "the rest is stored",
+        world
+            .sql
+            .number("select next from wasaga.next_offsets")
+            .await
+            == 20
+    );
+    consumer.stop().await;
+    let offsets = world
+        .sql
+        .texts("select string_agg(\"offset\"::text, ',' order by id) from wasaga.task_in where \"offset\" >= 10")
+        .await;
+    assert_eq!(offsets[0].as_deref(), Some("15,16,17,18,19"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_offset_beyond_the_end_means_a_new_topic() {
+    let mut world = World::new().await;
+    let (broker, topic) = (broker(), topic("anew"));
+    let client = client(&broker, &[]);
+    produce(&broker, &topic, &records(0, 5));
+    let consumer = consume(&world, &client, &[&topic]);
+    wait_until!("they are stored", world.count("task_in").await == 5);
+    consumer.stop().await;
+    world
+        .sql
+        .run("update wasaga.next_offsets set next = 1000")
+        .await;
+    let consumer = consume(&world, &client, &[&topic]);
+    wait_until!("they are stored again", world.count("task_in").await == 10);
+    consumer.stop().await;
+    assert_eq!(
+        world
+            .sql
+            .number("select next from wasaga.next_offsets")
+            .await,
+        5
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_can_be_no_task_is_a_dead_letter() {
+    let mut world = World::new().await;
+    let (broker, topic) = (broker(), topic("dead"));
+    let large = vec![b'x'; 20_000];
+    produce(
+        &broker,
+        &topic,
+        &[(Some(0), "a", b"fits"), (Some(0), "a", &large)],
+    );
+    raw::produce(
+        &broker,
+        &topic,
+        b"a",
+        b"odd",
+        &[(b"good", b"1"), (b"\xff\xfe", b"2")],
+    );
+    produce(&broker, &topic, &[(Some(0), "a", b"after")]);
+    let options = ConsumerOptions {
+        max_record_bytes: 10_000,
+        ..ConsumerOptions::default()
+    };
+    let consumer = consume_with(&world, &client(&broker, &[]), &[&topic], options);
+    wait_until!(
+        "all are stored",
+        world
+            .sql
+            .number("select coalesce(max(next), 0) from wasaga.next_offsets")
+            .await
+            == 4
+    );
+    consumer.stop().await;
+    let statuses = world
+        .sql
+        .texts("select status from wasaga.task_in order by id")
+        .await;
+    assert_eq!(
+        statuses.iter().flatten().collect::<Vec<_>>(),
+        ["wait", "error", "error", "wait"]
+    );
+    let dead = "dead_letter_in d join wasaga.task_in t on t.id = d.task_id
+        where d.reason ->> 'code' = 'record-too-large' and octet_length(d.value) = 20000";
+    assert_eq!(world.count(dead).await, 1);
+    let odd = "dead_letter_in where reason ->> 'code' = 'header-name-not-utf8'
+        and headers = '[[\"good\", \"1\"]]' and value = 'odd'";
+    assert_eq!(world.count(odd).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_group_is_kept_and_nothing_lost_while_postgres_is_away() {
+    let mut world = World::new().await;
+    let (broker, topic) = (broker(), topic("outage"));
+    produce(&broker, &topic, &records(0, 5));
+    let consumer = consume(&world, &client(&broker, &[]), &[&topic]);
+    wait_until!("the first are stored", world.count("task_in").await == 5);
+    let (server, name) = world.db.url.rsplit_once('/').expect("a database's url");
+    let mut outside = Session::open(&format!("{server}/postgres")).await;
+    let allow = async |outside: &mut Session, allowed| {
+        let allow = format!("alter database {name} with allow_connections {allowed}");
+        outside.run(&allow).await;
+    };
+    allow(&mut outside, false).await;
+    outside
+        .run(&format!(
+            "select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'"
+        ))
+        .await;
+    produce(&broker, &topic, &records(0, 300));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    allow(&mut outside, true).await;
+    world.sql = Session::open(&world.db.url).await;
+    wait_until!("everything is stored", world.count("task_in").await == 305);
+    consumer.stop().await;
+    assert_eq!(
+        world
+            .sql
+            .number("select count(distinct \"offset\") from wasaga.task_in")
+            .await,
+        305
+    );
+    assert_eq!(
+        world
+            .sql
+            .number("select max(next) from wasaga.next_offsets")
+            .await,
+        305
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_starts_while_the_broker_is_away_and_goes_on_when_it_comes() {
+    let mut world = World::new().await;
+    let mock = MockCluster::new(1).expect("a mock");
+    let (broker, topic) = (mock.bootstrap_servers(), topic("early"));
+    mock.create_topic(&topic, 1, 1).expect("a topic");
+    mock.broker_down(1).expect("it goes");
+    let consumer = consume(
+        &world,
+        &client(&broker, &[("reconnect.backoff.max.ms", "500")]),
+        &[&topic],
+    );
+    wait_until!(
+        "the broker is missed",
+        consumer.health().state().last_error.is_some()
+    );
+    assert!(consumer.health().state().connected_since.is_none());
+    mock.broker_up(1).expect("it comes");
+    produce(&broker, &topic, &records(0, 3));
+    wait_until!("they are stored", world.count("task_in").await == 3);
+    wait_until!(
+        "it is connected",
+        consumer.health().state().connected_since.is_some()
+    );
+    assert!(consumer.health().state().last_error.is_none());
+    consumer.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_waits_while_too_many_tasks_do_and_an_unknown_topic_stops_nobody() {
+    let mut world = World::new().await;
+    let (broker, known, unknown) = (broker(), topic("known"), topic("unknown"));
+    produce(&broker, &known, &records(0, 100));
+    let options = ConsumerOptions {
+        max_waiting: 50,
+        batch: 10,
+        ..ConsumerOptions::default()
+    };
+    let client = client(&broker, &[("consumer.allow.auto.create.topics", "false")]);
+    world
+        .sql
+        .run(
+            "insert into wasaga.task_in (lane, cluster, topic, partition, \"offset\")
+              select 0, 'c', 't', 0, n from generate_series(1, 50) n",
+        )
+        .await;
+    let consumer = consume_with(&world, &client, &[&known, &unknown], options);
+    let connected = || consumer.health().state().connected_since.is_some();
+    wait_until!("it is connected", connected());
+    // As long as an assignment and some records would take.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(world.count("task_in").await, 50, "nothing is added");
+    world
+        .sql
+        .run("update wasaga.task_in set status = 'ready', finished_at = now()")
+        .await;
+    let next = "select coalesce(max(next), 0) from wasaga.next_offsets";
+    wait_until!("the rest comes as tasks are done", {
+        world.sql.run("update wasaga.task_in set status = 'ready', finished_at = now() where status = 'wait'").await;
+        world.sql.number(next).await == 100
+    });
+    consumer.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_consumers_of_a_group_share_the_partitions_and_store_each_record_once() {
+    let mut world = World::new().await;
+    let (broker, topic) = (broker(), topic("shared"));
+    let client = client(&broker, &[]);
+    let spread: Vec<(Option<i32>, &str, &[u8])> = (0..400)
+        .map(|n| (Some(n % 4), ["a", "b", "c"][n as usize % 3], &b"v"[..]))
+        .collect();
+    produce(&broker, &topic, &spread);
+    let group = self::topic("group");
+    let options = || ConsumerOptions {
+        group: group.clone(),
+        ..ConsumerOptions::default()
+    };
+    let first = consume_in(&world, &client, &[&topic], options());
+    wait_until!("the first are stored", world.count("task_in").await == 400);
+    let second = consume_in(&world, &client, &[&topic], options());
+    for _ in 0..5 {
+        produce(&broker, &topic, &spread);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    wait_until!("the next are stored", world.count("task_in").await == 2_400);
+    first.stop().await;
+    produce(&broker, &topic, &spread);
+    wait_until!("the last are stored", world.count("task_in").await == 2_800);
+    second.stop().await;
+    let sorted = "select count(*) from (select \"offset\" - lag(\"offset\", 1, -1::bigint)
+        over (partition by partition order by id) as step from wasaga.task_in) as steps where step <> 1";
+    assert_eq!(
+        world.sql.number(sorted).await,
+        0,
+        "each record once, in the order of offsets"
+    );
+}

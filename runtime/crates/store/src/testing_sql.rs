@@ -1,0 +1,28 @@
+//! SQL for tests of other crates, which do not know sqlx: a connection of its own, also for transactions held open.
+
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+
+/// A connection.
+pub struct Session(PgConnection);
+
+impl Session {
+    /// Connects; panics where that fails, as all of this does.
+    pub async fn open(url: &str) -> Self {
+        Self(PgConnection::connect(url).await.expect("the test's database is reachable"))
+    }
+
+    /// Runs statements.
+    pub async fn run(&mut self, sql: &str) {
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut self.0).await.expect(sql);
+    }
+
+    /// The first column of every row; it must be text.
+    pub async fn texts(&mut self, sql: &str) -> Vec<Option<String>> {
+        sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&mut self.0).await.expect(sql)
+    }
+
+    /// The first column of the only row; it must be a bigint.
+    pub async fn number(&mut self, sql: &str) -> i64 {
+        sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut self.0).await.expect(sql)
+    }
+}

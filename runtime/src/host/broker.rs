@@ -1,0 +1,51 @@
+//! Which broker the host talks to.
+
+use anyhow::Context;
+use wasaga_kafka::{ClientOptions, DevBroker};
+
+use crate::config::{Brokers, Config, ConfigError};
+
+/// A broker, and the checked options for its clients.
+pub(super) struct Broker {
+    pub options: ClientOptions,
+    /// Ends with this value.
+    pub embedded: Option<DevBroker>,
+}
+
+/// The configured broker; nothing where Kafka is off.
+pub(super) fn broker(config: &Config) -> anyhow::Result<Option<Broker>> {
+    match config.kafka.broker() {
+        Brokers::Off => Ok(None),
+        Brokers::Named => {
+            let options = client_options(config, &config.kafka.brokers)?;
+            Ok(Some(Broker {
+                options,
+                embedded: None,
+            }))
+        }
+        Brokers::Embedded => {
+            let embedded = DevBroker::start().context("the embedded broker does not start")?;
+            tracing::warn!(
+                "kafka: the embedded broker is at {}: in memory, for development",
+                embedded.bootstrap()
+            );
+            let options = client_options(config, embedded.bootstrap())?;
+            Ok(Some(Broker {
+                options,
+                embedded: Some(embedded),
+            }))
+        }
+    }
+}
+
+/// librdkafka's options for clients of these brokers, checked.
+pub(crate) fn client_options(config: &Config, brokers: &str) -> Result<ClientOptions, ConfigError> {
+    if brokers.trim().is_empty() {
+        return Err(ConfigError::new(
+            "kafka.brokers is missing: set it, or the environment variable KAFKA_BROKERS, as host:9092; for \
+             development set kafka.embedded = true; to go without, kafka.enabled = false",
+        ));
+    }
+    ClientOptions::new(config.kafka.properties(brokers))
+        .map_err(|error| ConfigError::new(error.to_string()))
+}

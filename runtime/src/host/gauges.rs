@@ -1,0 +1,62 @@
+//! What is measured by asking the database now and then, whoever asks for /metrics and however often.
+
+use std::time::Duration;
+
+use metrics::gauge;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::time::{MissedTickBehavior, interval};
+use wasaga_store::{Store, saga_read::QueueDepths};
+
+/// How often queues are counted.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// So many counts of the queues to one of the sagas that need attention, which reads all sagas.
+const SELDOM: u32 = 12;
+
+/// Counts until it is dropped.
+pub(super) async fn keep(store: Store, metrics: PrometheusHandle) {
+    let mut ticks = interval(EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut round = 0;
+    loop {
+        ticks.tick().await;
+        metrics.run_upkeep();
+        match store.queue_depths().await {
+            Ok(depths) => set(depths),
+            Err(error) => tracing::debug!(%error, "queues were not counted"),
+        }
+        if round % SELDOM == 0
+            && let Ok(count) = store.sagas_needing_attention().await
+        {
+            gauge!("wasaga_sagas_needing_attention").set(count as f64);
+        }
+        round = round.wrapping_add(1);
+    }
+}
+
+fn set(depths: QueueDepths) {
+    let QueueDepths {
+        task_in,
+        task_out,
+        dead_letter_in,
+        dead_letter_out,
+        ..
+    } = depths;
+    let QueueDepths {
+        sagas_leased,
+        sagas_ready,
+        sagas_timed,
+        ..
+    } = depths;
+    for (queue, depth) in [
+        ("task_in", task_in),
+        ("task_out", task_out),
+        ("dead_letter_in", dead_letter_in),
+        ("dead_letter_out", dead_letter_out),
+        ("sagas_leased", sagas_leased),
+        ("sagas_ready", sagas_ready),
+        ("sagas_timed", sagas_timed),
+    ] {
+        gauge!("wasaga_queue_depth", "queue" => queue).set(depth as f64);
+    }
+}

@@ -1,0 +1,159 @@
+//! The engine, the store and the plugins, as the API asks for them. Until the host has started they are not there,
+//! and it says so.
+
+use std::sync::{Arc, OnceLock};
+
+use async_trait::async_trait;
+use wasaga_api::ports::{Plugins, Rejected, Sagas, SagasError, StartSaga, Started};
+use wasaga_domain::{catalog::Catalog, ids::SagaId, ports::CatalogSource, state::Status};
+use wasaga_engine::driver::{Engine, StartError, StartRequest, VerbError};
+use wasaga_plugin_host::{PluginHost, Rejection};
+use wasaga_store::{
+    Store, StoreError,
+    saga_read::{JournalRow, SagaRow},
+};
+
+/// What of the host has started.
+pub(super) struct HostSagas {
+    store: Store,
+    engine: OnceLock<Engine>,
+    plugins: OnceLock<Arc<PluginHost>>,
+}
+
+impl HostSagas {
+    pub(super) fn new(store: Store) -> Self {
+        Self {
+            store,
+            engine: OnceLock::new(),
+            plugins: OnceLock::new(),
+        }
+    }
+
+    /// The engine works. Told once.
+    pub(super) fn set_engine(&self, engine: Engine) {
+        let _ = self.engine.set(engine);
+    }
+
+    /// The plugins are loaded. Told once.
+    pub(super) fn set_plugins(&self, plugins: Arc<PluginHost>) {
+        let _ = self.plugins.set(plugins);
+    }
+
+    /// Whether sagas can be started.
+    pub(super) fn runs(&self) -> bool {
+        self.engine.get().is_some()
+    }
+
+    /// Whether plugins are loaded.
+    pub(super) fn has_plugins(&self) -> bool {
+        self.plugins.get().is_some()
+    }
+
+    fn engine(&self) -> Result<&Engine, SagasError> {
+        let starting = || {
+            SagasError::Unavailable("the host is starting: /readyz tells what it waits for".into())
+        };
+        self.engine.get().ok_or_else(starting)
+    }
+}
+
+#[async_trait]
+impl Sagas for HostSagas {
+    async fn start(&self, saga: StartSaga) -> Result<Started, SagasError> {
+        let StartSaga {
+            definition,
+            business_key,
+            input,
+            traceparent,
+        } = saga;
+        let request = StartRequest {
+            definition,
+            business_key,
+            input,
+            traceparent,
+        };
+        match self.engine()?.start(request).await {
+            Ok(started) => Ok(Started {
+                saga_id: started.saga_id,
+                created: started.created,
+                status: started.status,
+            }),
+            // The engine compares bytes; whether the same was meant, the API finds out.
+            Err(StartError::Conflict(saga_id)) => {
+                let status = self.saga(saga_id).await?.status;
+                Ok(Started {
+                    saga_id,
+                    created: false,
+                    status,
+                })
+            }
+            Err(error @ StartError::Refused(_)) => Err(SagasError::Refused(error.to_string())),
+            Err(error @ StartError::Unavailable(_)) => {
+                Err(SagasError::Unavailable(error.to_string()))
+            }
+        }
+    }
+
+    async fn cancel(&self, id: SagaId, reason: &str) -> Result<Status, SagasError> {
+        self.engine()?.cancel(id, reason).await.map_err(verb_failed)
+    }
+
+    async fn resume(&self, id: SagaId, reason: &str) -> Result<Status, SagasError> {
+        self.engine()?.resume(id, reason).await.map_err(verb_failed)
+    }
+
+    async fn saga(&self, id: SagaId) -> Result<SagaRow, SagasError> {
+        self.engine()?;
+        self.store
+            .saga_get(id)
+            .await
+            .map_err(read_failed)?
+            .ok_or(SagasError::NotFound)
+    }
+
+    async fn journal(&self, id: SagaId) -> Result<Vec<JournalRow>, SagasError> {
+        self.store.journal_list(id).await.map_err(read_failed)
+    }
+}
+
+fn verb_failed(error: VerbError) -> SagasError {
+    match error {
+        VerbError::NotFound(_) => SagasError::NotFound,
+        VerbError::Final(_, status) => SagasError::Final(status),
+        VerbError::Unavailable(why) => unavailable(&why),
+    }
+}
+
+fn read_failed(error: StoreError) -> SagasError {
+    if error.is_transient() {
+        unavailable(&error.to_string())
+    } else {
+        SagasError::Internal(error.to_string())
+    }
+}
+
+/// The driver's own words are for the log.
+fn unavailable(why: &str) -> SagasError {
+    tracing::warn!("a request found no database: {why}");
+    SagasError::Unavailable("the database does not answer: try again".into())
+}
+
+impl CatalogSource for HostSagas {
+    fn catalog(&self) -> Arc<Catalog> {
+        self.plugins
+            .get()
+            .map_or_else(Arc::default, |plugins| plugins.catalog())
+    }
+}
+
+impl Plugins for HostSagas {
+    fn rejections(&self) -> Vec<Rejected> {
+        let rejections = self
+            .plugins
+            .get()
+            .map(|plugins| plugins.rejections())
+            .unwrap_or_default();
+        let rejected = |Rejection { source, reason, .. }: Rejection| Rejected { source, reason };
+        rejections.into_iter().map(rejected).collect()
+    }
+}

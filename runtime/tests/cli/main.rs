@@ -1,0 +1,6 @@
+//! The binary, as its user runs it. Needs `WASAGA_TEST_POSTGRES`: run by `cargo xtask test`.
+
+mod config;
+mod migrate;
+mod run;
+mod wasaga;

@@ -1,0 +1,146 @@
+//! The configuration: the example is the defaults, layers win in order, and what is wrong is named.
+
+use std::collections::BTreeMap;
+
+use wasaga::config::{Brokers, Config, DatabaseUrl, LogFormat, Migrate};
+
+const EXAMPLE: &str = include_str!("../../wasaga.example.toml");
+
+fn fault(toml: &str) -> String {
+    match Config::from_toml(toml) {
+        Err(error) => error.to_string(),
+        Ok(config) => config.fault().expect("something is wrong"),
+    }
+}
+
+#[test]
+fn the_example_is_the_defaults() {
+    assert_eq!(Config::from_toml(EXAMPLE), Ok(Config::default()));
+    assert_eq!(Config::default().fault(), None);
+}
+
+#[test]
+fn what_the_example_shows_in_comments_is_well_formed() {
+    let shown = EXAMPLE.lines().map(|line| match line.strip_prefix("# ") {
+        Some(rest) if rest.starts_with('[') || rest.split(' ').nth(1) == Some("=") => rest,
+        _ => line,
+    });
+    let config = Config::from_toml(&shown.collect::<Vec<_>>().join("\n")).expect("it parses");
+    assert_eq!(config.fault(), None);
+    assert!(config.database.url.is_some() && config.plugins.dir.is_some());
+    assert_eq!(config.plugins.grants.len(), 1);
+    assert_eq!(config.kafka.properties.0["security.protocol"], "SASL_SSL");
+    let step = &config.definitions["order"].steps["process_payment"];
+    assert!(step.retry.is_some() && step.undo_retry.is_some());
+}
+
+#[test]
+fn unknown_keys_name_the_nearest_one() {
+    for (toml, says) in [
+        (
+            "[server]\nprot = 1",
+            "unknown key server.prot: did you mean server.port?",
+        ),
+        (
+            "[sever]\nport = 1",
+            "unknown key sever: did you mean server?",
+        ),
+        (
+            "[plugins]\npol_ms = 1",
+            "unknown key plugins.pol_ms: did you mean plugins.poll_ms?",
+        ),
+        (
+            "[plugins.inventory]\ngrants = {}",
+            "did you mean plugins.inventory.grant?",
+        ),
+        (
+            "[plugins.inventory.grant]\nsqll = true",
+            "did you mean plugins.inventory.grant.sql?",
+        ),
+        (
+            "[definitions.order.steps.pay]\ntimeout = 1",
+            "did you mean definitions.order.steps.pay.timeout_ms?",
+        ),
+        (
+            "[log]\nwhatever = 1",
+            "the keys of [log] are format, filter",
+        ),
+    ] {
+        let fault = fault(toml);
+        assert!(fault.contains(says), "{fault}");
+    }
+}
+
+#[test]
+fn bad_values_are_named() {
+    for (toml, says) in [
+        ("[server]\nport = 70000", "server.port"),
+        ("[database]\nmigrate = \"maybe\"", "database.migrate"),
+        (
+            "[engine]\nbatch = 0",
+            "engine.batch = 0: must be at least 1",
+        ),
+        ("[flows]\ndead_in = 4", "not supported yet: flows.dead_in"),
+        (
+            "[kafka]\nembedded = true\nbrokers = \"a:1\"",
+            "exclude each other",
+        ),
+        (
+            "[kafka.properties]\nbootstrap.servers = \"a:1\"",
+            "kafka.brokers",
+        ),
+        (
+            "[kafka.properties]\nlinger.ms = [1]",
+            "linger.ms: must be text, a number or a boolean",
+        ),
+    ] {
+        let fault = fault(toml);
+        assert!(fault.contains(says), "{fault}");
+    }
+}
+
+#[test]
+fn options_of_librdkafka_pass_through() {
+    let config = Config::from_toml(
+        "[kafka.properties]\n\"socket.timeout.ms\" = 6000\nssl.ca.location = \"/ca\"\n\
+         [kafka.producer]\nlinger.ms = 5\n[kafka.consumer]\nfetch.wait.max.ms = 7\ncheck.crcs = true",
+    )
+    .expect("it parses");
+    let expected = [
+        ("bootstrap.servers", "b:1"),
+        ("socket.timeout.ms", "6000"),
+        ("ssl.ca.location", "/ca"),
+        ("producer.linger.ms", "5"),
+        ("consumer.fetch.wait.max.ms", "7"),
+        ("consumer.check.crcs", "true"),
+    ];
+    let expected: BTreeMap<_, _> = expected.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+    assert_eq!(config.kafka.properties("b:1"), expected);
+    assert_eq!(config.kafka.broker(), Brokers::Named);
+}
+
+#[test]
+fn secrets_are_not_printed() {
+    let config = Config::from_toml(
+        "[database]\nurl = \"postgres://me:hunter2@db:5432/x?password=hunter2\"\n\
+         [kafka.properties]\nsasl.password = \"hunter2\"",
+    )
+    .expect("it parses");
+    let printed = format!("{config:?}");
+    assert!(
+        !printed.contains("hunter2") && printed.contains("sasl.password"),
+        "{printed}"
+    );
+    let url = DatabaseUrl::from("postgres://me:hunter2@db:5432/x?password=hunter2");
+    assert_eq!(url.to_string(), "postgres://me:***@db:5432/x");
+}
+
+#[test]
+fn enums_have_small_letters() {
+    let config = Config::from_toml("[database]\nmigrate = \"off\"\n[log]\nformat = \"json\"");
+    let config = config.expect("it parses");
+    assert_eq!(
+        (config.database.migrate, config.log.format),
+        (Migrate::Off, LogFormat::Json)
+    );
+}
