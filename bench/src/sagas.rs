@@ -99,7 +99,7 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
         .context("DATABASE_URL must name a Postgres: run `cargo xtask bench sagas`")?;
     let plugins = env::var_os("WASAGA_BENCH_PLUGINS").map(PathBuf::from);
     let plugins = plugins.context("WASAGA_BENCH_PLUGINS must name the built plugins")?;
-    let module = plugins.join("bench.wasm");
+    let module = plugins.join("bench-rust.wasm");
     let bytes = fs::read(&module).with_context(|| format!("{}", module.display()))?;
     let host = PluginHost::new(Options::default(), None, None, Arc::new(SystemClock))
         .map_err(|error| anyhow!("{error}"))?;

@@ -26,7 +26,7 @@ const PLUGINS: [&str; 4] = [
     "shipping-rust",
 ];
 /// How long the host may take until it is ready: it compiles the plugins.
-const READY: Duration = Duration::from_secs(60);
+const READY: Duration = Duration::from_mins(1);
 /// How long the host may take to stop.
 const STOP: Duration = Duration::from_secs(30);
 

@@ -29,13 +29,23 @@ pub(super) fn broker(config: &Config) -> anyhow::Result<Option<Broker>> {
                 "kafka: the embedded broker is at {}: in memory, for development",
                 embedded.bootstrap()
             );
-            let options = client_options(config, embedded.bootstrap())?;
+            let options = client_options(&prompt(config), embedded.bootstrap())?;
             Ok(Some(Broker {
                 options,
                 embedded: Some(embedded),
             }))
         }
     }
+}
+
+/// The embedded broker answers a fetch not when a record comes, but when the wait is over: it is made short.
+fn prompt(config: &Config) -> Config {
+    let mut config = config.clone();
+    let wait = ("fetch.wait.max.ms".to_owned(), "10".to_owned());
+    if !config.kafka.properties.0.contains_key(&wait.0) {
+        config.kafka.consumer.0.entry(wait.0).or_insert(wait.1);
+    }
+    config
 }
 
 /// librdkafka's options for clients of these brokers, checked.
@@ -46,6 +56,13 @@ pub(crate) fn client_options(config: &Config, brokers: &str) -> Result<ClientOpt
              development set kafka.embedded = true; to go without, kafka.enabled = false",
         ));
     }
-    ClientOptions::new(config.kafka.properties(brokers))
-        .map_err(|error| ConfigError::new(error.to_string()))
+    let mut properties = config.kafka.properties(brokers);
+    let session = ["session.timeout.ms", "consumer.session.timeout.ms"];
+    if config.kafka.broker() == Brokers::Embedded
+        && !session.iter().any(|name| properties.contains_key(*name))
+    {
+        // The embedded broker's groups take as long as that whenever they form anew.
+        properties.insert(session[1].into(), "6000".into());
+    }
+    ClientOptions::new(properties).map_err(|error| ConfigError::new(error.to_string()))
 }

@@ -95,7 +95,7 @@ impl Wasaga {
             }
         });
         let url = receiver
-            .recv_timeout(Duration::from_secs(60))
+            .recv_timeout(Duration::from_mins(1))
             .expect("the host comes up");
         Running { child, url }
     }

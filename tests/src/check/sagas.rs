@@ -44,9 +44,9 @@ pub(super) const PROMISES: [Promise; 12] = [
          from wasaga.ledger l
          join wasaga.sagas s on s.id = l.saga_id
          join wasaga.definitions d on d.name = s.definition and d.version = s.version,
-             jsonb_array_elements(d.content->'steps') as step
+             jsonb_array_elements(d.content->'steps') as defined
          where s.status in ('compensated', 'failed') and not l.undone
-             and step->>'name' = l.step and step->'compensation' ? 'undo'",
+             and defined->>'name' = l.step and defined->'compensation' ? 'undo'",
     ),
     (
         "a saga that turned back goes forward no more",
@@ -64,9 +64,9 @@ pub(super) const PROMISES: [Promise; 12] = [
              select step from wasaga.journal where saga_id = s.id and direction = 'undo' limit 1
          ) undone on true
          left join lateral (
-             select step->>'name' as name from jsonb_array_elements(d.content->'steps') as step
+             select defined->>'name' as name from jsonb_array_elements(d.content->'steps') as defined
              where not exists (select from wasaga.journal j where j.saga_id = s.id
-                 and j.step = step->>'name' and j.kind in ('succeeded', 'skipped'))
+                 and j.step = defined->>'name' and j.kind in ('succeeded', 'skipped'))
              limit 1
          ) missed on true
          where s.status = 'completed' and (undone.step is not null or missed.name is not null)",

@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use wasaga_tests::{Answer, Order, PATIENCE, World, check::promises};
+use wasaga_tests::{
+    Answer, HostOptions, ORDER_PLUGINS, Order, PATIENCE, World, check::promises,
+};
 
 #[track_caller]
 fn is_problem(answer: &Answer, status: u16, kind: &str, told: &[&str]) {
@@ -25,8 +27,8 @@ fn is_problem(answer: &Answer, status: u16, kind: &str, told: &[&str]) {
 
 #[tokio::test]
 async fn wrong_requests() {
-    let world = World::embedded(&wasaga_tests::ORDER_PLUGINS).await;
-    let host = world.host().start().await;
+    let world = World::embedded(&ORDER_PLUGINS).await;
+    let host = world.host().set("server.body_limit", 10_000).start().await;
     let api = &host.api;
     let nobody = "6ba7b810-9dad-41d1-80b4-00c04fd430c8";
     for path in ["", "/history"] {
@@ -61,7 +63,7 @@ async fn wrong_requests() {
     is_problem(&post("").await, 400, "malformed-json", &["empty"]);
     let plain = api.post_text("/api/v1/orders", "text/plain", "{}").await;
     is_problem(&plain, 415, "not-json", &["text/plain", "application/json"]);
-    let huge = format!("\"{}\"", "x".repeat(2 << 20));
+    let huge = format!("\"{}\"", "x".repeat(20_000));
     is_problem(&post(&huge).await, 413, "too-large", &["server.body_limit"]);
 
     let misfit = json!({
@@ -115,7 +117,7 @@ async fn wrong_requests() {
 }
 
 /// What the host says when it does not start: one line, and a failure.
-async fn refusal(options: &wasaga_tests::HostOptions, code: i32) -> String {
+async fn refusal(options: &HostOptions, code: i32) -> String {
     let mut host = options.spawn();
     let status = host.ended(PATIENCE).await;
     let log = host.log();

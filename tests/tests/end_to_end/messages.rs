@@ -152,16 +152,8 @@ async fn undecodable_record_goes_to_dead_letters() {
         (reasons.len() == 4).then_some(reasons)
     })
     .await;
-    for (reason, told) in reasons.iter().zip([
-        "message-type",
-        "order_id",
-        "TakeOverTheWorld",
-        "correlation-id",
-    ]) {
-        assert!(
-            reasons.iter().any(|reason| reason.contains(told)),
-            "{reason}: no {told}"
-        );
+    for told in ["message-type", "not JSON", "TakeOverTheWorld", "correlation-id"] {
+        assert!(reasons.iter().any(|reason| reason.contains(told)), "{reasons:?}: no {told}");
     }
     // The same key is not held up by them.
     let saga_id = host.api.order(&order).await;

@@ -289,7 +289,8 @@ async fn a_stop_waits_for_what_is_under_way() {
 
 #[tokio::test]
 async fn connections_cut_at_any_time_lose_and_double_nothing() {
-    let world = World::with_notes().await;
+    let world = World::new().await;
+    world.run("create table public.began as select clock_timestamp() as at").await;
     let host = Host::start(&world).await;
     for offset in 0..300 {
         let key = format!("k{}", offset % 100);
@@ -299,7 +300,7 @@ async fn connections_cut_at_any_time_lose_and_double_nothing() {
         world
             .run(
                 "select pg_terminate_backend(pid) from pg_stat_activity
-                 where datname = current_database() and pid <> pg_backend_pid()",
+                 where datname = current_database() and backend_start > (select at from public.began)",
             )
             .await;
         tokio::time::sleep(Duration::from_millis(20)).await;

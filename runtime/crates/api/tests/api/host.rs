@@ -22,7 +22,7 @@ use wasaga_api::{
 use wasaga_domain::{
     catalog::{Active, Catalog, Plugin},
     clock::{Clock, SystemClock},
-    definition::Definition,
+    definition::{Definition, Overrides},
     ids::{Digest, HostId, SagaId},
     manifest::{Manifest, Trigger},
     ports::CatalogSource,
@@ -108,7 +108,7 @@ impl Host {
             response
                 .headers()
                 .get(name)
-                .map(|value| value.to_str().unwrap().to_owned())
+                .map(|value| value.to_str().expect("text").to_owned())
         };
         let (status, allow) = (response.status().as_u16(), header("allow"));
         let content_type = header("content-type").unwrap_or_default();
@@ -125,7 +125,7 @@ impl Host {
     }
 
     pub async fn get(&self, path: &str) -> Answer {
-        self.call(Request::get(path).body(Body::empty()).unwrap())
+        self.call(Request::get(path).body(Body::empty()).expect("a path"))
             .await
     }
 
@@ -136,7 +136,7 @@ impl Host {
 
     pub async fn post_raw(&self, path: &str, kind: &str, body: impl Into<Body>) -> Answer {
         let request = Request::post(path).header("content-type", kind);
-        self.call(request.body(body.into()).unwrap()).await
+        self.call(request.body(body.into()).expect("a path")).await
     }
 }
 
@@ -180,7 +180,7 @@ fn catalog() -> Arc<Catalog> {
     }))
     .expect("the manifest fits");
     let saga = &manifest.sagas[0];
-    let definition = Definition::new(saga, &manifest.name, &Default::default()).expect("it fits");
+    let definition = Definition::new(saga, &manifest.name, &Overrides::default()).expect("it fits");
     let Trigger::Http(http) = saga.triggers[0].clone() else {
         panic!("an http trigger")
     };

@@ -12,6 +12,10 @@ use super::Turn;
 
 impl Turn<'_> {
     pub(super) fn mail(&mut self, mail: Vec<Mail>, calling: bool) {
+        if !calling {
+            // The call that a stopping saga was to wait for is lost.
+            self.turn_back();
+        }
         for Mail { number, content } in mail {
             if number <= self.decision.state.mail_seen {
                 continue;

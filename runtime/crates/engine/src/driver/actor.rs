@@ -327,7 +327,8 @@ impl Actor {
                     self.parts.outbox.notify_one();
                 }
                 held.committed(decision);
-                held.mail = mail;
+                // More may have been posted since, and told here before this.
+                held.mail = held.mail.max(mail);
                 if settles && mail == held.state.mail_seen {
                     let ended = held.state.status(false).is_final();
                     self.held.remove(&saga);
@@ -369,7 +370,14 @@ impl Actor {
             return;
         };
         let why = ErrorDetail::new("bad-data", reason.replace('\0', "\u{fffd}"));
-        let outcome = Err(Failure::Retryable { detail: why, after: None });
+        // What was sent before a wait may have been done, whatever the guest made of the answer.
+        let resumed = |open: &OpenStep| {
+            open.step == finished.step && matches!(open.activity, Activity::Resume(_))
+        };
+        let outcome = Err(match held.state.open.iter().any(resumed) {
+            true => Failure::Unknown(why),
+            false => Failure::Retryable { detail: why, after: None },
+        });
         self.apply(saga, decide::Event::Finished(Finished { outcome, ..finished }), None);
     }
 
@@ -430,18 +438,17 @@ impl Actor {
         }
     }
 
-    /// What a claimed saga has missed: interruptions, time that passed, mail.
+    /// What a claimed saga has missed: mail, or time that passed, and then the interruptions of what follows.
     fn take_up(&mut self, saga: SagaId, interruptions: u16, mail: Vec<Mail>) {
         let Some(held) = self.held.get_mut(&saga) else { return };
         let now = Now { at: self.parts.clock.now(), chance: random() };
-        if let Ok(due) = decide(&held.facts.definition, &held.state, decide::Event::Due, now)
-            && mail.is_empty()
-        {
-            held.state = due.state;
-        }
-        if !mail.is_empty() {
-            self.apply(saga, decide::Event::Mail { mail, calling: false }, None);
-            return;
+        let missed = match mail.is_empty() {
+            true => decide::Event::Due,
+            false => decide::Event::Mail { mail, calling: false },
+        };
+        match decide(&held.facts.definition, &held.state, missed.clone(), now) {
+            Ok(decision) if decision.entries.is_empty() => held.state = decision.state,
+            _ => return self.apply(saga, missed, None),
         }
         self.apply(saga, decide::Event::Claimed { interruptions }, None);
     }
@@ -525,7 +532,7 @@ impl Actor {
     /// start whose answer never came): they are released.
     fn audit(&mut self, host: HostId, leases: Result<Vec<(SagaId, i64)>, StoreError>) {
         let Ok(leases) = leases else { return };
-        if self.host != Some(host) || self.starting > 0 || self.claiming {
+        if self.host != Some(host) {
             return;
         }
         let strays: HashSet<_> = leases
@@ -559,7 +566,10 @@ impl Actor {
 
     fn is_stopped(&self) -> bool {
         self.stopping.is_some_and(|end| {
-            let under_way = self.committing + self.guests_committing + self.starting;
+            let under_way = self.committing
+                + self.guests_committing
+                + self.starting
+                + usize::from(self.claiming);
             (under_way == 0 && self.held.values().all(|held| held.calling.is_empty() && held.busy == Busy::No))
                 || Instant::now() >= end
         })

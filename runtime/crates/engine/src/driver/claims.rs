@@ -128,7 +128,8 @@ fn held(saga: Claimed, definition: Arc<Definition>, rows: Vec<LedgerRow>) -> Hel
         epoch: saga.epoch,
         sequence: saga.sequence,
         mail: saga.mail,
-        registered: saga.state.due().is_some(),
+        // Whatever it was parked for, or put off by.
+        registered: true,
         state: saga.state,
         ledger: Arc::new(ledger),
         facts: Facts {

@@ -113,7 +113,10 @@ fn fate(
         return Some(Verdict::Lost);
     };
     if position.sequence == transition.next_sequence() && !transition.entries.is_empty() {
-        return Some(Verdict::Committed { mail: position.mail });
+        // A lease that was given up with it is not taken back for mail that came later.
+        let held = position.host == Some(host);
+        let mail = if held { position.mail } else { transition.seen };
+        return Some(Verdict::Committed { mail });
     }
     if position.host != Some(host) || position.sequence != transition.sequence {
         return Some(Verdict::Lost);
@@ -147,7 +150,8 @@ pub(super) async fn commit_guest(
 ) -> Option<Outcome> {
     match store.saga_commit_guest(host, &transition, guest).await {
         Ok(verdict) => return Some(Outcome::Verdict(verdict)),
-        Err(StoreError::Data(error)) => return Some(Outcome::Refused(error.to_string())),
+        // A guest may also have left its transaction aborted.
+        Err(error) if !error.is_transient() => return Some(Outcome::Refused(error.to_string())),
         Err(error) => {
             warn!(%error, saga = %transition.saga, "a guest's commit failed: reading what became of it");
         }

@@ -51,6 +51,13 @@ fn a_saga_that_was_to_stop_after_the_call_stops_without_it() {
 }
 
 #[test]
+fn nor_does_mail_make_it_run_again() {
+    let mut run = Run::of(steps("a b"));
+    run.ends(done()).cancel_during_call().cancel();
+    assert_eq!(run.undone(), "a");
+}
+
+#[test]
 fn a_saga_that_was_to_stop_while_it_resumed_counts_as_unknown() {
     let mut run = Run::of(steps("a b"));
     run.ends(wait("a", true)).reply(0, "a").cancel_during_call().claimed(1);

@@ -1,6 +1,6 @@
 //! What the consumer looks after each second: the topics to hear, how many tasks wait, and lag tools.
 
-use std::sync::atomic::Ordering;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use rdkafka::{
     Offset, TopicPartitionList,
@@ -13,6 +13,9 @@ use super::{
     worker::{Client, Worker},
 };
 
+/// How long a broker may take to tell of a topic.
+const ASKING: Duration = Duration::from_secs(1);
+
 impl Worker {
     pub(super) fn follow_catalog(&mut self, client: &Client) {
         let topics = self.catalog.catalog().topics();
@@ -20,6 +23,13 @@ impl Worker {
             return;
         }
         let names: Vec<&str> = topics.iter().map(String::as_str).collect();
+        // Being asked for them, a broker makes topics that it lacks. Made one after the other by the subscription, each
+        // would have the group form anew.
+        let mut asked = names.iter().map(|name| client.fetch_metadata(Some(name), ASKING));
+        if let Some(error) = asked.find_map(Result::err) {
+            tracing::debug!(%error, "consumer: the broker does not know its topics yet");
+            return;
+        }
         let done = if names.is_empty() {
             client.unsubscribe();
             Ok(())
