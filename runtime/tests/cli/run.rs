@@ -2,10 +2,7 @@
 
 use std::{net::TcpListener, time::Duration};
 
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use wasaga_services::process::{Signal, signal};
 use wasaga_store::testing::database;
 
 use crate::wasaga::Wasaga;
@@ -52,7 +49,7 @@ async fn it_says_when_it_is_ready_and_stops_in_bounded_time() {
         "{metrics}"
     );
 
-    kill(Pid::from_raw(host.id().cast_signed()), Signal::SIGTERM).expect("it lives");
+    signal(host.id(), Signal::TERM);
     assert_eq!(host.wait(Duration::from_secs(20)).code(), Some(0));
 }
 
