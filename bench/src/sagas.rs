@@ -274,7 +274,9 @@ impl Load {
 }
 
 fn input() -> Payload {
-    Payload::json(r#"{"customer_id":"customer-123","items":[{"product_id":"product-1","quantity":2}]}"#)
+    Payload::json(
+        r#"{"customer_id":"customer-123","items":[{"product_id":"product-1","quantity":2}]}"#,
+    )
 }
 
 /// Microseconds of one call, from the executor's own report: the median of many, one after another.

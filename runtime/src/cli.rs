@@ -81,9 +81,8 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("wasaga: {error:#}");
-            let configured = error
-                .chain()
-                .any(|cause| cause.downcast_ref::<ConfigError>().is_some());
+            let configured =
+                error.chain().any(|cause| cause.downcast_ref::<ConfigError>().is_some());
             ExitCode::from(if configured { 2 } else { 1 })
         }
     }

@@ -37,34 +37,16 @@ fn what_the_example_shows_in_comments_is_well_formed() {
 #[test]
 fn unknown_keys_name_the_nearest_one() {
     for (toml, says) in [
-        (
-            "[server]\nprot = 1",
-            "unknown key server.prot: did you mean server.port?",
-        ),
-        (
-            "[sever]\nport = 1",
-            "unknown key sever: did you mean server?",
-        ),
-        (
-            "[plugins]\npol_ms = 1",
-            "unknown key plugins.pol_ms: did you mean plugins.poll_ms?",
-        ),
-        (
-            "[plugins.inventory]\ngrants = {}",
-            "did you mean plugins.inventory.grant?",
-        ),
-        (
-            "[plugins.inventory.grant]\nsqll = true",
-            "did you mean plugins.inventory.grant.sql?",
-        ),
+        ("[server]\nprot = 1", "unknown key server.prot: did you mean server.port?"),
+        ("[sever]\nport = 1", "unknown key sever: did you mean server?"),
+        ("[plugins]\npol_ms = 1", "unknown key plugins.pol_ms: did you mean plugins.poll_ms?"),
+        ("[plugins.inventory]\ngrants = {}", "did you mean plugins.inventory.grant?"),
+        ("[plugins.inventory.grant]\nsqll = true", "did you mean plugins.inventory.grant.sql?"),
         (
             "[definitions.order.steps.pay]\ntimeout = 1",
             "did you mean definitions.order.steps.pay.timeout_ms?",
         ),
-        (
-            "[log]\nwhatever = 1",
-            "the keys of [log] are format, filter",
-        ),
+        ("[log]\nwhatever = 1", "the keys of [log] are format, filter"),
     ] {
         let fault = fault(toml);
         assert!(fault.contains(says), "{fault}");
@@ -76,23 +58,11 @@ fn bad_values_are_named() {
     for (toml, says) in [
         ("[server]\nport = 70000", "server.port"),
         ("[database]\nmigrate = \"maybe\"", "database.migrate"),
-        (
-            "[engine]\nbatch = 0",
-            "engine.batch = 0: must be at least 1",
-        ),
+        ("[engine]\nbatch = 0", "engine.batch = 0: must be at least 1"),
         ("[flows]\ndead_in = 4", "not supported yet: flows.dead_in"),
-        (
-            "[kafka]\nembedded = true\nbrokers = \"a:1\"",
-            "exclude each other",
-        ),
-        (
-            "[kafka.properties]\nbootstrap.servers = \"a:1\"",
-            "kafka.brokers",
-        ),
-        (
-            "[kafka.properties]\nlinger.ms = [1]",
-            "linger.ms: must be text, a number or a boolean",
-        ),
+        ("[kafka]\nembedded = true\nbrokers = \"a:1\"", "exclude each other"),
+        ("[kafka.properties]\nbootstrap.servers = \"a:1\"", "kafka.brokers"),
+        ("[kafka.properties]\nlinger.ms = [1]", "linger.ms: must be text, a number or a boolean"),
     ] {
         let fault = fault(toml);
         assert!(fault.contains(says), "{fault}");
@@ -127,10 +97,7 @@ fn secrets_are_not_printed() {
     )
     .expect("it parses");
     let printed = format!("{config:?}");
-    assert!(
-        !printed.contains("hunter2") && printed.contains("sasl.password"),
-        "{printed}"
-    );
+    assert!(!printed.contains("hunter2") && printed.contains("sasl.password"), "{printed}");
     let url = DatabaseUrl::from("postgres://me:hunter2@db:5432/x?password=hunter2");
     assert_eq!(url.to_string(), "postgres://me:***@db:5432/x");
 }
@@ -139,8 +106,5 @@ fn secrets_are_not_printed() {
 fn enums_have_small_letters() {
     let config = Config::from_toml("[database]\nmigrate = \"off\"\n[log]\nformat = \"json\"");
     let config = config.expect("it parses");
-    assert_eq!(
-        (config.database.migrate, config.log.format),
-        (Migrate::Off, LogFormat::Json)
-    );
+    assert_eq!((config.database.migrate, config.log.format), (Migrate::Off, LogFormat::Json));
 }

@@ -34,11 +34,7 @@ impl Api {
     pub(crate) fn new(base: String, accepted: Accepted) -> Self {
         // A frozen host takes connections and answers nothing.
         let client = Client::builder().timeout(Duration::from_secs(10)).build();
-        Self {
-            base,
-            client: client.expect("a client needs nothing"),
-            accepted,
-        }
+        Self { base, client: client.expect("a client needs nothing"), accepted }
     }
 
     /// GET; nothing where there is no answer.
@@ -48,28 +44,19 @@ impl Api {
 
     /// GET.
     pub async fn get(&self, path: &str) -> Answer {
-        self.try_get(path)
-            .await
-            .unwrap_or_else(|| panic!("no answer to GET {path}"))
+        self.try_get(path).await.unwrap_or_else(|| panic!("no answer to GET {path}"))
     }
 
     /// POST of JSON.
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
-        self.try_post(path, body)
-            .await
-            .unwrap_or_else(|| panic!("no answer to POST {path}"))
+        self.try_post(path, body).await.unwrap_or_else(|| panic!("no answer to POST {path}"))
     }
 
     /// POST of whatever it is, with this content type.
     pub async fn post_text(&self, path: &str, kind: &str, body: &str) -> Answer {
-        let request = self
-            .client
-            .post(self.url(path))
-            .header("content-type", kind);
+        let request = self.client.post(self.url(path)).header("content-type", kind);
         let sent = request.body(body.to_owned()).send().await;
-        answer(sent)
-            .await
-            .unwrap_or_else(|| panic!("no answer to POST {path}"))
+        answer(sent).await.unwrap_or_else(|| panic!("no answer to POST {path}"))
     }
 
     /// POST of JSON; nothing where there is no answer. A saga that is accepted by it is remembered: no promise about it
@@ -94,13 +81,8 @@ impl Api {
             let answer = self.try_post("/api/v1/orders", &order.body()).await;
             answer.is_some_and(|answer| answer.status == 202)
         };
-        let posted = stream::iter(orders.to_vec())
-            .map(post)
-            .buffer_unordered(AT_ONCE);
-        posted
-            .filter(|accepted| std::future::ready(*accepted))
-            .count()
-            .await
+        let posted = stream::iter(orders.to_vec()).map(post).buffer_unordered(AT_ONCE);
+        posted.filter(|accepted| std::future::ready(*accepted)).count().await
     }
 
     /// Starts a saga of the plugin `probe`, which does what the script says; the saga's id.
@@ -124,28 +106,17 @@ impl Api {
     /// The items of a saga's history.
     pub async fn history(&self, id: &str) -> Vec<Value> {
         let answer = self.get(&format!("/api/v1/sagas/{id}/history")).await.ok();
-        answer["history"]
-            .as_array()
-            .cloned()
-            .expect("a history is a list")
+        answer["history"].as_array().cloned().expect("a history is a list")
     }
 
     /// Asks a saga to turn back.
     pub async fn cancel(&self, id: &str) -> Answer {
-        self.post(
-            &format!("/api/v1/sagas/{id}/cancel"),
-            &json!({"reason": "the test"}),
-        )
-        .await
+        self.post(&format!("/api/v1/sagas/{id}/cancel"), &json!({"reason": "the test"})).await
     }
 
     /// Asks a saga to go on.
     pub async fn resume(&self, id: &str) -> Answer {
-        self.post(
-            &format!("/api/v1/sagas/{id}/resume"),
-            &json!({"reason": "the test"}),
-        )
-        .await
+        self.post(&format!("/api/v1/sagas/{id}/resume"), &json!({"reason": "the test"})).await
     }
 
     /// Waits until a saga has this status; the saga.
@@ -172,8 +143,7 @@ impl Api {
         let sample = |line: &str| {
             let rest = line.strip_prefix(name)?;
             let own = rest.starts_with('{') || rest.starts_with(' ');
-            own.then(|| line.rsplit(' ').next()?.parse::<f64>().ok())
-                .flatten()
+            own.then(|| line.rsplit(' ').next()?.parse::<f64>().ok()).flatten()
         };
         text.lines().filter_map(sample).sum()
     }
@@ -190,9 +160,7 @@ impl Api {
         eventually(format!("{file} is rejected"), PATIENCE, async || {
             let plugins = self.get("/api/v1/plugins").await.ok();
             let of_file = |rejected: &&Value| {
-                rejected["source"]
-                    .as_str()
-                    .is_some_and(|source| source.ends_with(file))
+                rejected["source"].as_str().is_some_and(|source| source.ends_with(file))
             };
             let rejected = plugins["rejections"].as_array()?.iter().find(of_file)?;
             rejected["reason"].as_str().map(str::to_owned)
@@ -215,10 +183,7 @@ impl Answer {
     /// The id of the saga that was accepted, as it must be.
     pub fn saga(&self) -> String {
         assert_eq!(self.status, 202, "{}", self.text);
-        self.body["saga_id"]
-            .as_str()
-            .expect("an accepted saga has an id")
-            .to_owned()
+        self.body["saga_id"].as_str().expect("an accepted saga has an id").to_owned()
     }
 }
 

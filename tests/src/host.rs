@@ -36,11 +36,7 @@ pub struct Host {
 
 impl HostOptions {
     pub(crate) fn new(keys: BTreeMap<String, String>, api: Api, directory: &Path) -> Self {
-        Self {
-            keys,
-            api,
-            directory: directory.to_owned(),
-        }
+        Self { keys, api, directory: directory.to_owned() }
     }
 
     /// Sets a key of the configuration, as `engine.lease_ms`, to a value in TOML.
@@ -66,15 +62,10 @@ impl HostOptions {
 
     /// Starts it, and returns at once.
     pub fn spawn(&self) -> Host {
-        let name = self
-            .directory
-            .join(format!("host-{}", Uuid::new_v4().simple()));
+        let name = self.directory.join(format!("host-{}", Uuid::new_v4().simple()));
         let (config, log) = (name.with_extension("toml"), name.with_extension("log"));
-        let lines: Vec<_> = self
-            .keys
-            .iter()
-            .map(|(key, value)| format!("{key} = {value}\n"))
-            .collect();
+        let lines: Vec<_> =
+            self.keys.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
         fs::write(&config, lines.concat()).expect("the test's directory can be written");
         let file = File::create(&log).expect("the test's directory can be written");
         // Should the test's process be killed, its hosts die with it.
@@ -92,11 +83,7 @@ impl HostOptions {
             .stderr(file)
             .spawn()
             .expect("setpriv, of Debian's util-linux, is on PATH");
-        Host {
-            child: Some(child),
-            log,
-            api: self.api.clone(),
-        }
+        Host { child: Some(child), log, api: self.api.clone() }
     }
 }
 
@@ -105,11 +92,7 @@ impl Host {
     pub async fn ready(&mut self) {
         let api = self.api.clone();
         eventually("the host is ready", PATIENCE, async || {
-            assert!(
-                self.exit_status().is_none(),
-                "the host has ended:\n{}",
-                self.log()
-            );
+            assert!(self.exit_status().is_none(), "the host has ended:\n{}", self.log());
             let answer = api.try_get("/readyz").await?;
             (answer.status == 200).then_some(())
         })
@@ -142,11 +125,7 @@ impl Host {
     pub async fn stop(mut self, within: Duration) {
         signal(self.pid(), Signal::TERM);
         let status = self.ended(within).await;
-        assert!(
-            status.success(),
-            "the host ended with {status}:\n{}",
-            self.log()
-        );
+        assert!(status.success(), "the host ended with {status}:\n{}", self.log());
     }
 
     /// Waits until it ends by itself.
@@ -162,20 +141,13 @@ impl Host {
     /// Waits until it has logged a line with this text.
     pub async fn logged(&self, text: &str) -> String {
         eventually(format!("the log says {text:?}"), PATIENCE, async || {
-            self.log()
-                .lines()
-                .find(|line| line.contains(text))
-                .map(str::to_owned)
+            self.log().lines().find(|line| line.contains(text)).map(str::to_owned)
         })
         .await
     }
 
     fn exit_status(&mut self) -> Option<ExitStatus> {
-        self.child
-            .as_mut()
-            .expect("the host was not killed")
-            .try_wait()
-            .expect("it is ours")
+        self.child.as_mut().expect("the host was not killed").try_wait().expect("it is ours")
     }
 }
 
@@ -190,12 +162,7 @@ impl Drop for Host {
             let log = self.log();
             let lines: Vec<_> = log.lines().collect();
             let shown = &lines[lines.len().saturating_sub(SHOWN)..];
-            eprintln!(
-                "--- {} ({} lines)\n{}",
-                self.log.display(),
-                lines.len(),
-                shown.join("\n")
-            );
+            eprintln!("--- {} ({} lines)\n{}", self.log.display(), lines.len(), shown.join("\n"));
         }
     }
 }

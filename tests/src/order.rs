@@ -30,16 +30,13 @@ impl Order {
             4 => "unshippable",
             _ => "customer",
         };
-        (0..count)
-            .map(|n| Self::of(&format!("{}-{n}", customer(n))))
-            .collect()
+        (0..count).map(|n| Self::of(&format!("{}-{n}", customer(n)))).collect()
     }
 
     /// One more item.
     #[must_use]
     pub fn item(mut self, product: &str, quantity: u32, price: f64) -> Self {
-        self.items
-            .push(json!({"product_id": product, "quantity": quantity, "price": price}));
+        self.items.push(json!({"product_id": product, "quantity": quantity, "price": price}));
         self
     }
 

@@ -16,12 +16,7 @@ pub struct Record {
 impl Record {
     /// A record with this JSON value.
     pub fn new(topic: &str, key: &str, value: &Value) -> Self {
-        Self {
-            topic: topic.into(),
-            key: key.into(),
-            headers: Vec::new(),
-            value: value.to_string(),
-        }
+        Self { topic: topic.into(), key: key.into(), headers: Vec::new(), value: value.to_string() }
     }
 
     /// One more header.
@@ -55,12 +50,7 @@ impl World {
     pub async fn produce(&self, records: &[Record]) {
         let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
         let row = |record: &Record| {
-            let Record {
-                topic,
-                key,
-                headers,
-                value,
-            } = record;
+            let Record { topic, key, headers, value } = record;
             format!(
                 "({}, convert_to({}, 'UTF8'), {}::jsonb, convert_to({}, 'UTF8'))",
                 quoted(topic),

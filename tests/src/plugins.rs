@@ -9,21 +9,14 @@ use std::{
 use crate::environment;
 
 /// The order saga and the three services that answer it.
-pub const ORDER_PLUGINS: [&str; 4] = [
-    "order-saga-rust",
-    "inventory-rust",
-    "payment-rust",
-    "shipping-rust",
-];
+pub const ORDER_PLUGINS: [&str; 4] =
+    ["order-saga-rust", "inventory-rust", "payment-rust", "shipping-rust"];
 
 /// The bytes of a built plugin, by its package's name.
 pub fn bytes_of(package: &str) -> Vec<u8> {
     let path = environment::plugins().join(format!("{package}.wasm"));
     fs::read(&path).unwrap_or_else(|error| {
-        panic!(
-            "{}: {error}: build the plugins by `cargo xtask guests`",
-            path.display()
-        )
+        panic!("{}: {error}: build the plugins by `cargo xtask guests`", path.display())
     })
 }
 
@@ -51,10 +44,7 @@ impl PluginDirectory {
         fs::write(&whole, bytes).expect("the plugin directory can be written");
         // As one that has long been there: the host need not wait whether more is written to it.
         let long_ago = SystemTime::now() - Duration::from_secs(10);
-        let file = File::options()
-            .append(true)
-            .open(&whole)
-            .expect("it was just written");
+        let file = File::options().append(true).open(&whole).expect("it was just written");
         file.set_modified(long_ago).expect("it is ours");
         fs::rename(&whole, self.file(name)).expect("the plugin directory can be written");
     }

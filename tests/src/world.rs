@@ -49,10 +49,7 @@ impl World {
         let alone = ONE_KAFKA.lock().await;
         // A host that was killed leaves its consumer group soon.
         let properties = vec![("group.min.session.timeout.ms".to_owned(), "1000".to_owned())];
-        let kafka = Kafka::start(KafkaOptions {
-            properties,
-            ..KafkaOptions::default()
-        });
+        let kafka = Kafka::start(KafkaOptions { properties, ..KafkaOptions::default() });
         Self {
             kafka: Some(kafka.expect("Kafka starts")),
             _one_kafka: Some(alone),
@@ -64,10 +61,7 @@ impl World {
     pub async fn on_postgres(plugins: &[&str]) -> Self {
         let postgres = Postgres::start(PostgresOptions::default()).expect("Postgres starts");
         let database = testing::database_on(postgres.url()).await;
-        Self {
-            postgres: Some(postgres),
-            ..Self::with(database, plugins)
-        }
+        Self { postgres: Some(postgres), ..Self::with(database, plugins) }
     }
 
     fn with(database: TestDatabase, plugins: &[&str]) -> Self {
@@ -123,9 +117,7 @@ impl World {
         let query = format!("select to_jsonb(answer)::text from ({query}) as answer");
         let rows = Session::open(&self.database.url).await.texts(&query).await;
         let row = |row: Option<String>| serde_json::from_str(&row?).ok();
-        rows.into_iter()
-            .map(|text| row(text).expect("to_jsonb makes JSON"))
-            .collect()
+        rows.into_iter().map(|text| row(text).expect("to_jsonb makes JSON")).collect()
     }
 
     /// The first column of each row of a query, as text.
@@ -141,11 +133,8 @@ impl World {
 
     /// How many sagas have not ended.
     pub async fn in_flight(&self) -> i64 {
-        self.number(&format!(
-            "select count(*) from wasaga.sagas where not ({})",
-            promises_ended()
-        ))
-        .await
+        self.number(&format!("select count(*) from wasaga.sagas where not ({})", promises_ended()))
+            .await
     }
 
     /// A saga's journal, an entry a line: `kind step direction`, without what there is none of.

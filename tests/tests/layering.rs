@@ -5,11 +5,8 @@ use std::{path::Path, process::Command};
 use serde_json::Value;
 
 /// Packages of these names are known to one member of the workspace.
-const OWNERS: [(&str, &str); 3] = [
-    ("sqlx", "wasaga-store"),
-    ("wasmtime", "wasaga-plugin-host"),
-    ("rdkafka", "wasaga-kafka"),
-];
+const OWNERS: [(&str, &str); 3] =
+    [("sqlx", "wasaga-store"), ("wasmtime", "wasaga-plugin-host"), ("rdkafka", "wasaga-kafka")];
 
 /// The workspace's own packages, and which of each other they may know.
 const LAYERS: [(&str, &[&str]); 6] = [
@@ -22,25 +19,13 @@ const LAYERS: [(&str, &[&str]); 6] = [
 ];
 
 fn packages() -> Vec<Value> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("tests/ is in the workspace");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the workspace");
     let output = Command::new(env!("CARGO"))
-        .args([
-            "metadata",
-            "--no-deps",
-            "--offline",
-            "--format-version",
-            "1",
-        ])
+        .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
         .current_dir(root)
         .output()
         .expect("cargo runs");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let metadata: Value = serde_json::from_slice(&output.stdout).expect("metadata is JSON");
     metadata["packages"].as_array().expect("packages").clone()
 }
@@ -48,9 +33,7 @@ fn packages() -> Vec<Value> {
 fn dependencies(package: &Value, tests_too: bool) -> Vec<&str> {
     let all = package["dependencies"].as_array().into_iter().flatten();
     let counted = all.filter(|dependency| tests_too || dependency["kind"] != "dev");
-    counted
-        .filter_map(|dependency| dependency["name"].as_str())
-        .collect()
+    counted.filter_map(|dependency| dependency["name"].as_str()).collect()
 }
 
 #[test]
@@ -62,30 +45,18 @@ fn layering() {
         for known in dependencies(package, true) {
             for (owned, owner) in OWNERS {
                 let of_family = known == owned || known.starts_with(&format!("{owned}-"));
-                assert!(
-                    !of_family || name == owner,
-                    "{name} knows {known}: only {owner} may"
-                );
+                assert!(!of_family || name == owner, "{name} knows {known}: only {owner} may");
                 seen += usize::from(of_family);
             }
         }
         let layer = LAYERS.iter().find(|(layer, _)| *layer == name);
         for known in dependencies(package, false) {
             if let Some((_, allowed)) = layer.filter(|_| known.starts_with("wasaga")) {
-                assert!(
-                    allowed.contains(&known),
-                    "{name} knows {known}: it may know {allowed:?}"
-                );
+                assert!(allowed.contains(&known), "{name} knows {known}: it may know {allowed:?}");
             }
         }
     }
     assert!(seen >= OWNERS.len(), "the owners themselves were not seen");
-    let members: Vec<_> = packages
-        .iter()
-        .filter_map(|package| package["name"].as_str())
-        .collect();
-    assert!(
-        LAYERS.iter().all(|(layer, _)| members.contains(layer)),
-        "{members:?}"
-    );
+    let members: Vec<_> = packages.iter().filter_map(|package| package["name"].as_str()).collect();
+    assert!(LAYERS.iter().all(|(layer, _)| members.contains(layer)), "{members:?}");
 }

@@ -19,12 +19,7 @@ use crate::workspace::{binary, cargo, exit_code, must, status, target_dir};
 use crate::{guests, setup};
 
 /// The plugins of the order saga.
-const PLUGINS: [&str; 4] = [
-    "order-saga-rust",
-    "inventory-rust",
-    "payment-rust",
-    "shipping-rust",
-];
+const PLUGINS: [&str; 4] = ["order-saga-rust", "inventory-rust", "payment-rust", "shipping-rust"];
 /// How long the host may take until it is ready: it compiles the plugins.
 const READY: Duration = Duration::from_mins(1);
 /// How long the host may take to stop.
@@ -56,16 +51,10 @@ pub fn run(arguments: &Arguments, interrupt: &Interrupt) -> Result<ExitCode> {
         None => env::var("DATABASE_URL")?,
     };
     let host = Host::start(&directory, &plugins, &database, interrupt)?;
-    println!(
-        "the host is ready: {} (its log: {})\n",
-        host.url,
-        host.log.display()
-    );
+    println!("the host is ready: {} (its log: {})\n", host.url, host.log.display());
 
     let mut customer = Command::new(binary("wasaga-example-order-saga")?);
-    customer
-        .args(["--url", &host.url])
-        .env("DATABASE_URL", &database);
+    customer.args(["--url", &host.url]).env("DATABASE_URL", &database);
     let ended = status(&mut customer, interrupt)?;
     if !arguments.once {
         println!("\nthe host stays up until Ctrl-C: {}", host.url);
@@ -91,9 +80,7 @@ impl Host {
         interrupt: &Interrupt,
     ) -> Result<Self> {
         let port = match env::var("SERVER_PORT") {
-            Ok(port) => port
-                .parse()
-                .context("SERVER_PORT must be a port's number")?,
+            Ok(port) => port.parse().context("SERVER_PORT must be a port's number")?,
             Err(_) => free_port()?,
         };
         let log = directory.join("host.log");
@@ -109,11 +96,7 @@ impl Host {
             command.env("WASAGA_KAFKA__EMBEDDED", "true");
         }
         let daemon = Daemon::spawn(&mut command, &log)?;
-        let mut host = Self {
-            daemon,
-            url: format!("http://127.0.0.1:{port}"),
-            log,
-        };
+        let mut host = Self { daemon, url: format!("http://127.0.0.1:{port}"), log };
         host.wait(port, interrupt)?;
         Ok(host)
     }
@@ -127,10 +110,7 @@ impl Host {
                 let log = fs::read_to_string(&self.log).unwrap_or_default();
                 let tail: Vec<_> = log.lines().rev().take(20).collect();
                 let tail = tail.into_iter().rev().collect::<Vec<_>>().join("\n");
-                bail!(
-                    "the host did not become ready; the end of {}:\n{tail}",
-                    self.log.display()
-                );
+                bail!("the host did not become ready; the end of {}:\n{tail}", self.log.display());
             }
             thread::sleep(Duration::from_millis(100));
         }
@@ -150,16 +130,10 @@ fn is_ready(port: u16) -> bool {
         write!(stream, "GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n").ok()?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;
-        answer
-            .split(' ')
-            .nth(1)
-            .is_some_and(|code| code == "200")
-            .then_some(answer)
+        answer.split(' ').nth(1).is_some_and(|code| code == "200").then_some(answer)
     };
     let plugins = get("/api/v1/plugins").unwrap_or_default();
     let active = |plugin: &str| plugins.contains(&format!("\"{plugin}\""));
     get("/readyz").is_some()
-        && ["order-saga", "inventory", "payment", "shipping"]
-            .into_iter()
-            .all(active)
+        && ["order-saga", "inventory", "payment", "shipping"].into_iter().all(active)
 }

@@ -24,11 +24,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     };
     let members: Vec<&str> = arguments.members.iter().map(String::as_str).collect();
     for guest in build(&members, out_dir)? {
-        println!(
-            "{} ({:.1} kB)",
-            guest.path.display(),
-            guest.bytes as f64 / 1000.0
-        );
+        println!("{} ({:.1} kB)", guest.path.display(), guest.bytes as f64 / 1000.0);
     }
     Ok(ExitCode::SUCCESS)
 }

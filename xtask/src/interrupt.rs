@@ -27,9 +27,7 @@ pub struct Interrupt {
 impl Interrupt {
     /// Listens from now on. To be called once, by the main thread.
     pub fn install() -> Result<Self> {
-        let interrupt = Self {
-            received: Arc::default(),
-        };
+        let interrupt = Self { received: Arc::default() };
         let (listener, main) = (interrupt.clone(), thread::current());
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -55,8 +53,7 @@ impl Interrupt {
             _ = hangup.recv() => Signal::HUP,
         };
         eprintln!("\ninterrupted: stopping what was started");
-        self.received
-            .store(received.as_raw() as u8, Ordering::SeqCst);
+        self.received.store(received.as_raw() as u8, Ordering::SeqCst);
         main.unpark();
         end_workers(Signal::TERM);
         // Those that take too long, and those the main thread started meanwhile.

@@ -12,13 +12,7 @@ pub fn run(interrupt: &Interrupt) -> Result<ExitCode> {
     setup::ensure(setup::BUILD)?;
     must(&mut cargo(["fmt", "--all", "--check"]), interrupt)?;
     // The guests' workspace has the Rust SDK among its members.
-    let guests = [
-        "fmt",
-        "--all",
-        "--check",
-        "--manifest-path",
-        "plugins/Cargo.toml",
-    ];
+    let guests = ["fmt", "--all", "--check", "--manifest-path", "plugins/Cargo.toml"];
     must(&mut cargo(guests), interrupt)?;
     let clippy = "clippy --release --workspace --all-targets -- -D warnings";
     must(&mut cargo(clippy.split(' ')), interrupt)?;

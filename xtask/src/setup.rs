@@ -13,10 +13,8 @@ pub const KAFKA: [Need; 2] = [("java", "default-jre-headless"), ("mvn", "maven")
 
 /// Installs the Debian packages of the programs that are missing.
 pub fn ensure(needs: impl IntoIterator<Item = Need>) -> Result<()> {
-    let missing: Vec<Need> = needs
-        .into_iter()
-        .filter(|(program, _)| find_binary(program).is_none())
-        .collect();
+    let missing: Vec<Need> =
+        needs.into_iter().filter(|(program, _)| find_binary(program).is_none()).collect();
     if missing.is_empty() {
         return Ok(());
     }

@@ -41,9 +41,7 @@ pub fn run(arguments: &Arguments, interrupt: &Interrupt) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let mut test = cargo(["test", "--release", "--workspace", "--no-fail-fast"]);
-    test.args(&arguments.filter)
-        .arg("--")
-        .args(&arguments.harness);
+    test.args(&arguments.filter).arg("--").args(&arguments.harness);
     let ended = status(test.envs(stage.environment.iter().cloned()), interrupt)?;
     // Cargo has said what failed, and its summary stays the last thing on the screen.
     Ok(exit_code(ended))
@@ -55,10 +53,7 @@ impl Stage {
         let plugins = guests::build_all()?;
         // Bins and tests in one build: with the dev-dependencies' features or without them,
         // wasmtime would be compiled twice.
-        must(
-            &mut cargo("build --release --workspace --bins --tests".split(' ')),
-            interrupt,
-        )?;
+        must(&mut cargo("build --release --workspace --bins --tests".split(' ')), interrupt)?;
         let postgres = Postgres::start(PostgresOptions::default())?;
         interrupt.check()?;
         let kafka = Kafka::start(KafkaOptions::default())?;
@@ -68,10 +63,6 @@ impl Stage {
             ("WASAGA_TEST_PLUGINS", plugins.into()),
             ("WASAGA_TEST_HOST", binary("wasaga")?.into()),
         ];
-        Ok(Self {
-            _postgres: postgres,
-            _kafka: kafka,
-            environment,
-        })
+        Ok(Self { _postgres: postgres, _kafka: kafka, environment })
     }
 }

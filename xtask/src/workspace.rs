@@ -12,9 +12,7 @@ pub fn root() -> PathBuf {
     // Cargo says it at run time too: a target directory can outlive the clone it was built from.
     let manifest_dir = std::env::var_os("CARGO_MANIFEST_DIR")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
-    manifest_dir
-        .parent()
-        .map_or_else(|| manifest_dir.clone(), Path::to_owned)
+    manifest_dir.parent().map_or_else(|| manifest_dir.clone(), Path::to_owned)
 }
 
 /// Cargo's target directory, whichever setting chose it: this binary was built into it.
@@ -49,9 +47,7 @@ pub fn status(command: &mut Command, interrupt: &Interrupt) -> Result<ExitStatus
 
 /// Runs a command that must succeed, and shows it first.
 pub fn must(command: &mut Command, interrupt: &Interrupt) -> Result<()> {
-    let arguments = command
-        .get_args()
-        .map(|argument| argument.to_string_lossy());
+    let arguments = command.get_args().map(|argument| argument.to_string_lossy());
     let shown = format!("cargo {}", arguments.collect::<Vec<_>>().join(" "));
     eprintln!("$ {shown}");
     let status = status(command, interrupt)?;
@@ -64,7 +60,5 @@ pub fn must(command: &mut Command, interrupt: &Interrupt) -> Result<()> {
 /// A child's exit code as this process's own.
 pub fn exit_code(ended: ExitStatus) -> ExitCode {
     // None: a signal ended it.
-    ended
-        .code()
-        .map_or(ExitCode::FAILURE, |code| ExitCode::from(code as u8))
+    ended.code().map_or(ExitCode::FAILURE, |code| ExitCode::from(code as u8))
 }

@@ -39,7 +39,12 @@ impl Timeline {
                 return Ok(status);
             }
             if Instant::now() > end {
-                bail!("{} is still {status} after {} s: {}", self.name, patience.as_secs(), self.saga);
+                bail!(
+                    "{} is still {status} after {} s: {}",
+                    self.name,
+                    patience.as_secs(),
+                    self.saga
+                );
             }
             time::sleep(POLL).await;
         }
@@ -53,9 +58,15 @@ impl Timeline {
     fn print(&self, event: &Value) {
         let text = |name: &str| event[name].as_str().unwrap_or_default();
         let time = text("at").split('T').nth(1).unwrap_or_default();
-        let undo = if text("direction") == "undo" && !text("step").is_empty() { "undo " } else { "" };
+        let undo =
+            if text("direction") == "undo" && !text("step").is_empty() { "undo " } else { "" };
         let step = format!("{undo}{}", text("step"));
         let why = event["error"]["message"].as_str().map(|why| format!(": {why}"));
-        println!("{:<22}{time:<14} {step:<26}{}{}", self.name, text("kind"), why.unwrap_or_default());
+        println!(
+            "{:<22}{time:<14} {step:<26}{}{}",
+            self.name,
+            text("kind"),
+            why.unwrap_or_default()
+        );
     }
 }

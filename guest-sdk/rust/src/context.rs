@@ -26,10 +26,7 @@ pub fn output_json<T: DeserializeOwned>(step: &str) -> Result<Option<T>, Failure
 /// What this step returned, as JSON; a permanent failure if it is not done.
 pub fn require_output<T: DeserializeOwned>(step: &str) -> Result<T, Failure> {
     output_json(step)?.ok_or_else(|| {
-        Failure::permanent(
-            "step-not-done",
-            format!("step {step:?} of this saga has no output"),
-        )
+        Failure::permanent("step-not-done", format!("step {step:?} of this saga has no output"))
     })
 }
 

@@ -8,11 +8,7 @@ use crate::payload::Payload;
 impl ErrorDetail {
     /// `code` is short and stable, as `payment-declined`; `message` is a sentence for the operator.
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            code: code.into(),
-            message: message.into(),
-            data: None,
-        }
+        Self { code: code.into(), message: message.into(), data: None }
     }
 
     /// What a program may want to know besides.
@@ -25,10 +21,7 @@ impl ErrorDetail {
 impl Failure {
     /// This attempt did nothing: try again under the step's policy.
     pub fn retryable(code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::Retryable(RetryHint {
-            detail: ErrorDetail::new(code, message),
-            after_ms: None,
-        })
+        Self::Retryable(RetryHint { detail: ErrorDetail::new(code, message), after_ms: None })
     }
 
     /// As [`retryable`](Self::retryable), and not before this long.
@@ -38,10 +31,7 @@ impl Failure {
         after: Duration,
     ) -> Self {
         let after_ms = Some(crate::manifest::millis(after));
-        Self::Retryable(RetryHint {
-            detail: ErrorDetail::new(code, message),
-            after_ms,
-        })
+        Self::Retryable(RetryHint { detail: ErrorDetail::new(code, message), after_ms })
     }
 
     /// The effect has certainly not happened and never will: no retry, no undo of this step.

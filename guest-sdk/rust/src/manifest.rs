@@ -70,20 +70,14 @@ impl Manifest {
 
     /// Messages of this topic go to `handle_in`.
     pub fn handles(mut self, topic: impl Into<String>) -> Self {
-        self.subscriptions.push(Subscription {
-            topic: topic.into(),
-            correlation: None,
-        });
+        self.subscriptions.push(Subscription { topic: topic.into(), correlation: None });
         self
     }
 
     /// Messages of this topic answer waiting steps; the locator finds the correlation key in them.
     pub fn awaits(mut self, topic: impl Into<String>, correlation: Locator) -> Self {
         let correlation = Some(correlation);
-        self.subscriptions.push(Subscription {
-            topic: topic.into(),
-            correlation,
-        });
+        self.subscriptions.push(Subscription { topic: topic.into(), correlation });
         self
     }
 
@@ -96,11 +90,7 @@ impl Manifest {
     /// SQL that makes or changes the plugin's tables in its own schema: versions 1, 2, … in the order of the calls.
     pub fn migration(mut self, name: impl Into<String>, up: impl Into<String>) -> Self {
         let version = u32::try_from(self.migrations.len() + 1).expect("few migrations");
-        self.migrations.push(Migration {
-            version,
-            name: name.into(),
-            up: up.into(),
-        });
+        self.migrations.push(Migration { version, name: name.into(), up: up.into() });
         self
     }
 
@@ -172,10 +162,7 @@ mod tests {
 
     #[test]
     fn what_is_not_set_is_left_out() {
-        assert_eq!(
-            value(&Manifest::new("a", "1.0.0")),
-            json!({"name": "a", "version": "1.0.0"})
-        );
+        assert_eq!(value(&Manifest::new("a", "1.0.0")), json!({"name": "a", "version": "1.0.0"}));
     }
 
     #[test]
@@ -185,18 +172,12 @@ mod tests {
             .guarded()
             .timeout(second)
             .retry(
-                Retry::exponential(Duration::from_millis(10), 2.0, second)
-                    .attempts(3)
-                    .jitter(0.5),
+                Retry::exponential(Duration::from_millis(10), 2.0, second).attempts(3).jitter(0.5),
             )
             .undo(Undo::new().timeout(second).retry(Retry::never()).go_on());
         let saga = Saga::new("s", 2)
             .step(first)
-            .step(
-                Step::new("second")
-                    .worker("other")
-                    .retry(Retry::fixed(second)),
-            )
+            .step(Step::new("second").worker("other").retry(Retry::fixed(second)))
             .trigger(Trigger::http("/s", "id").message("begun"))
             .input_schema(json!({"type": "object"}));
         let manifest = Manifest::new("a", "1.0.0")

@@ -13,12 +13,7 @@ use crate::{
 impl Message {
     /// A record for this topic, still without key, headers and value (so: a tombstone).
     pub fn new(topic: impl Into<String>) -> Self {
-        Self {
-            topic: topic.into(),
-            key: None,
-            headers: Vec::new(),
-            value: None,
-        }
+        Self { topic: topic.into(), key: None, headers: Vec::new(), value: None }
     }
 
     /// Records of one key keep their order.
@@ -29,10 +24,7 @@ impl Message {
 
     /// One more header; the same name may come more than once.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
-        self.headers.push(Header {
-            name: name.into(),
-            value: value.into(),
-        });
+        self.headers.push(Header { name: name.into(), value: value.into() });
         self
     }
 
@@ -49,11 +41,7 @@ impl Message {
 
     /// The last header of this name that is UTF-8, as the Kafka clients read it.
     pub fn header_text(&self, name: &str) -> Option<&str> {
-        let header = self
-            .headers
-            .iter()
-            .rev()
-            .find(|header| header.name == name)?;
+        let header = self.headers.iter().rev().find(|header| header.name == name)?;
         std::str::from_utf8(&header.value).ok()
     }
 
@@ -78,16 +66,10 @@ impl Message {
 
 /// Send this when the result that returns it is committed.
 pub fn send(message: Message) -> Effect {
-    Effect::Send(Outgoing {
-        message,
-        rollback: None,
-    })
+    Effect::Send(Outgoing { message, rollback: None })
 }
 
 /// As [`send`]; `rollback` is published instead when the message is given up.
 pub fn send_or(message: Message, rollback: Message) -> Effect {
-    Effect::Send(Outgoing {
-        message,
-        rollback: Some(rollback),
-    })
+    Effect::Send(Outgoing { message, rollback: Some(rollback) })
 }

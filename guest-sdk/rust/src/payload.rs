@@ -19,10 +19,7 @@ impl Payload {
 
     /// Bytes with their media type.
     pub fn new(content_type: impl Into<String>, data: impl Into<Vec<u8>>) -> Self {
-        Self {
-            content_type: content_type.into(),
-            data: data.into(),
-        }
+        Self { content_type: content_type.into(), data: data.into() }
     }
 
     /// The JSON content; a permanent failure that says what does not fit and where.
@@ -38,9 +35,6 @@ pub(crate) fn to_json<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
 pub(crate) fn parse_json<T: DeserializeOwned>(data: &[u8]) -> Result<T, Failure> {
     serde_json::from_slice(data).map_err(|error| {
         let wanted = std::any::type_name::<T>();
-        Failure::permanent(
-            "undecodable-json",
-            format!("not JSON for {wanted}: {error}"),
-        )
+        Failure::permanent("undecodable-json", format!("not JSON for {wanted}: {error}"))
     })
 }

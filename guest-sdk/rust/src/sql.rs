@@ -28,19 +28,13 @@ pub fn execute(statement: &str, parameters: &[&dyn ToSql]) -> Result<u64, Error>
 }
 
 fn values(parameters: &[&dyn ToSql]) -> Vec<Value> {
-    parameters
-        .iter()
-        .map(|parameter| parameter.to_sql())
-        .collect()
+    parameters.iter().map(|parameter| parameter.to_sql()).collect()
 }
 
 impl Error {
     /// `code` is an SQLSTATE.
     pub fn new(code: &str, message: impl Into<String>) -> Self {
-        Self {
-            code: code.into(),
-            message: message.into(),
-        }
+        Self { code: code.into(), message: message.into() }
     }
 }
 

@@ -36,18 +36,12 @@ impl StepTask {
 
     /// The saga's business key; its id when it was started without one.
     pub fn business_key(&self) -> &str {
-        self.attempt
-            .business_key
-            .as_deref()
-            .unwrap_or(&self.attempt.saga_id)
+        self.attempt.business_key.as_deref().unwrap_or(&self.attempt.saga_id)
     }
 
     /// A permanent failure for a step that this plugin's manifest names and its code does not know.
     pub fn unknown_step(&self) -> Failure {
-        Failure::permanent(
-            "unknown-step",
-            format!("this plugin has no step {:?}", self.step()),
-        )
+        Failure::permanent("unknown-step", format!("this plugin has no step {:?}", self.step()))
     }
 }
 
@@ -60,11 +54,7 @@ impl Verdict {
 
 /// The step is done; this is what later steps and the saga's reader see.
 pub fn done(output: Payload) -> Done {
-    Done {
-        output,
-        undo: None,
-        effects: Vec::new(),
-    }
+    Done { output, undo: None, effects: Vec::new() }
 }
 
 /// The step is done; its output as JSON.
@@ -103,23 +93,14 @@ impl Done {
 
 /// Wait, without holding anything, for the first of the sources that are added; without one, for the time-out.
 pub fn wait() -> Wait {
-    Wait {
-        sources: Vec::new(),
-        timeout_ms: None,
-        effects: Vec::new(),
-        undo: None,
-        memo: None,
-    }
+    Wait { sources: Vec::new(), timeout_ms: None, effects: Vec::new(), undo: None, memo: None }
 }
 
 impl Wait {
     /// For the next message of this topic with this correlation key; one that came early counts.
     /// The manifest must subscribe to the topic with a correlation locator.
     pub fn message(self, topic: impl Into<String>, correlation: impl Into<String>) -> Self {
-        let awaited = AwaitedMessage {
-            topic: topic.into(),
-            correlation: correlation.into(),
-        };
+        let awaited = AwaitedMessage { topic: topic.into(), correlation: correlation.into() };
         self.source(WaitSource::Message(awaited))
     }
 

@@ -33,9 +33,7 @@ pub fn stock_lock(wanted: &BTreeMap<&str, i64>) -> Result<BTreeMap<String, i64>,
          order by product_id for update",
         &[&Json(wanted)],
     )?;
-    rows.iter()
-        .map(|row| Ok((row.get("product_id")?, row.get("available")?)))
-        .collect()
+    rows.iter().map(|row| Ok((row.get("product_id")?, row.get("available")?))).collect()
 }
 
 /// Reserves these quantities, which are there, and returns the reservation's id.
@@ -60,10 +58,7 @@ pub fn reservation_insert(
     )?;
     match rows.iter().next() {
         Some(row) => row.get("reservation_id"),
-        None => Err(sql::Error::new(
-            "22023",
-            "an order without items reserves nothing",
-        )),
+        None => Err(sql::Error::new("22023", "an order without items reserves nothing")),
     }
 }
 

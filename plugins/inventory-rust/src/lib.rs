@@ -47,10 +47,7 @@ impl Service for Inventory {
         }
         let order_id = command.order_id.clone();
         let reservation_id = books::reservation_insert(key, &order_id, &wanted)?;
-        Ok(Ok(Reserved {
-            order_id,
-            reservation_id,
-        }))
+        Ok(Ok(Reserved { order_id, reservation_id }))
     }
 
     fn undo(key: &str) -> Result<Result<bool, Refusal>, sql::Error> {

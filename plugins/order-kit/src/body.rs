@@ -87,10 +87,7 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal.
     pub fn new(code: &str, reason: impl Into<String>) -> Self {
-        Self {
-            code: code.into(),
-            reason: reason.into(),
-        }
+        Self { code: code.into(), reason: reason.into() }
     }
 }
 

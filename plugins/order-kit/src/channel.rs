@@ -160,9 +160,6 @@ mod tests {
     #[test]
     fn a_missing_header_is_named() {
         let failure = Command::of(&Message::new("payment.commands")).expect_err("no headers");
-        assert!(
-            failure.detail().message.contains("\"message-type\""),
-            "{failure:?}"
-        );
+        assert!(failure.detail().message.contains("\"message-type\""), "{failure:?}");
     }
 }

@@ -30,10 +30,7 @@ pub struct Answer {
 impl Answer {
     pub fn new<T: serde::Serialize>(reply: &str, value: &T) -> Self {
         let value = serde_json::to_value(value).expect("a reply is JSON");
-        Self {
-            reply: reply.into(),
-            value,
-        }
+        Self { reply: reply.into(), value }
     }
 }
 

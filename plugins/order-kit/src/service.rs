@@ -36,9 +36,7 @@ pub trait Service {
 
 /// The manifest of a service with these tables of its own.
 pub fn manifest<S: Service>(name: &str, version: &str, tables: &str) -> Manifest {
-    let Channel {
-        commands, replies, ..
-    } = S::CHANNEL;
+    let Channel { commands, replies, .. } = S::CHANNEL;
     Manifest::new(name, version)
         .handles(commands)
         .migration("commands", ledger::TABLE)
@@ -54,11 +52,7 @@ pub fn handle<S: Service>(task: &FlowTask) -> Result<Vec<Effect>, Failure> {
         let body: Act<S::What> = task.message.parse()?;
         let answer = act::<S>(&command, &body)?;
         let silent = body.customer_id.starts_with(channel.silent);
-        Ok(if silent {
-            Vec::new()
-        } else {
-            reply(&command, &answer)
-        })
+        Ok(if silent { Vec::new() } else { reply(&command, &answer) })
     } else if command.kind == channel.undo {
         let _: Undo = task.message.parse()?;
         Ok(reply(&command, &undo::<S>(&command)?))
@@ -86,19 +80,8 @@ fn act<S: Service>(command: &Command<'_>, body: &Act<S::What>) -> Result<Answer,
 }
 
 fn undo<S: Service>(command: &Command<'_>) -> Result<Answer, Failure> {
-    let Channel {
-        act,
-        refused,
-        undo,
-        undone,
-        undo_refused,
-        ..
-    } = S::CHANNEL;
-    let Command {
-        idempotency_key: key,
-        order_id,
-        ..
-    } = *command;
+    let Channel { act, refused, undo, undone, undo_refused, .. } = S::CHANNEL;
+    let Command { idempotency_key: key, order_id, .. } = *command;
     let forward_key = command.forward_key.ok_or_else(|| {
         let message = format!("{undo} needs the header forward-key: what it undoes");
         Failure::permanent("missing-header", message)
@@ -115,13 +98,7 @@ fn undo<S: Service>(command: &Command<'_>) -> Result<Answer, Failure> {
     };
     match had_acted {
         Ok(had_acted) => {
-            let answer = Answer::new(
-                undone,
-                &Undone {
-                    order_id: order_id.into(),
-                    had_acted,
-                },
-            );
+            let answer = Answer::new(undone, &Undone { order_id: order_id.into(), had_acted });
             ledger::command_answer(key, &answer)?;
             Ok(answer)
         }

@@ -23,21 +23,14 @@ pub fn manifest() -> Manifest {
 fn saga() -> Saga {
     let reserve = Step::new(RESERVE_INVENTORY)
         .timeout(30 * SECOND)
-        .retry(
-            Retry::exponential(SECOND, 2.0, 10 * SECOND)
-                .jitter(0.2)
-                .attempts(3),
-        )
+        .retry(Retry::exponential(SECOND, 2.0, 10 * SECOND).jitter(0.2).attempts(3))
         .undo(Undo::new());
     let pay = Step::new(PROCESS_PAYMENT)
         .guarded()
         .timeout(30 * SECOND)
         .retry(Retry::fixed(SECOND).attempts(2))
         .undo(Undo::new());
-    let ship = Step::new(CREATE_SHIPMENT)
-        .guarded()
-        .timeout(30 * SECOND)
-        .undo(Undo::new());
+    let ship = Step::new(CREATE_SHIPMENT).guarded().timeout(30 * SECOND).undo(Undo::new());
     let complete = Step::new(COMPLETE_ORDER).timeout(30 * SECOND);
     Saga::new("order", 1)
         .step(reserve)

@@ -25,16 +25,8 @@ impl Exchange<'_> {
     /// Asks the service to undo what it did under the forward attempts' key, if it did anything.
     pub fn undo(&self, acted: Option<Payload>) -> Result<Outcome, Failure> {
         let acted = acted.map(|acted| acted.parse()).transpose()?;
-        let command = Undo {
-            order_id: self.task.business_key().to_owned(),
-            acted,
-        };
-        self.ask(
-            self.channel.undo,
-            Some(&self.task.attempt.forward_key),
-            &command,
-        )
-        .into()
+        let command = Undo { order_id: self.task.business_key().to_owned(), acted };
+        self.ask(self.channel.undo, Some(&self.task.attempt.forward_key), &command).into()
     }
 
     fn ask<T: Serialize>(&self, kind: &str, forward_key: Option<&str>, body: &T) -> Wait {
@@ -55,21 +47,10 @@ impl Exchange<'_> {
     pub fn settle(&self, arrival: &Arrival) -> Result<Outcome, Failure> {
         let Arrival::Message((_, reply)) = arrival else {
             let (asked, topic) = (self.asked(), self.channel.replies);
-            return Err(Failure::unknown(
-                "no-reply",
-                format!("no reply to {asked} on {topic}"),
-            ));
+            return Err(Failure::unknown("no-reply", format!("no reply to {asked} on {topic}")));
         };
-        let kind = reply
-            .require_header(header::MESSAGE_TYPE)
-            .map_err(in_doubt)?;
-        let Channel {
-            acted,
-            refused,
-            undone,
-            undo_refused,
-            ..
-        } = *self.channel;
+        let kind = reply.require_header(header::MESSAGE_TYPE).map_err(in_doubt)?;
+        let Channel { acted, refused, undone, undo_refused, .. } = *self.channel;
         match self.task.attempt.direction {
             Direction::Forward if kind == acted => {
                 let acted = body(reply)?;

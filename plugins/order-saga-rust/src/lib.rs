@@ -49,9 +49,7 @@ impl Steps for OrderSaga {
             }
             PROCESS_PAYMENT => {
                 let amount_cents = order.amount_cents();
-                exchange(task)?
-                    .act(&order.act(Amount { amount_cents }))
-                    .into()
+                exchange(task)?.act(&order.act(Amount { amount_cents })).into()
             }
             COMPLETE_ORDER => complete(task, &order),
             _ => Err(task.unknown_step()),
@@ -85,11 +83,7 @@ fn exchange(task: &StepTask) -> Result<Exchange<'_>, Failure> {
 
 fn complete(task: &StepTask, order: &Order) -> Result<Outcome, Failure> {
     let Reserved { reservation_id, .. } = context::require_output(RESERVE_INVENTORY)?;
-    let Paid {
-        payment_id,
-        amount_cents,
-        ..
-    } = context::require_output(PROCESS_PAYMENT)?;
+    let Paid { payment_id, amount_cents, .. } = context::require_output(PROCESS_PAYMENT)?;
     let Shipped { shipment_id, .. } = context::require_output(CREATE_SHIPMENT)?;
     let completed = OrderCompleted {
         order_id: order.id.clone(),

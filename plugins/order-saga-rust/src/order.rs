@@ -29,19 +29,12 @@ struct Line {
 impl Order {
     /// The order that this saga is about.
     pub fn of(task: &StepTask) -> Result<Self, Failure> {
-        Ok(Self {
-            id: task.business_key().to_owned(),
-            input: task.input_json()?,
-        })
+        Ok(Self { id: task.business_key().to_owned(), input: task.input_json()? })
     }
 
     /// A command for this order.
     pub fn act<T>(&self, what: T) -> Act<T> {
-        Act {
-            order_id: self.id.clone(),
-            customer_id: self.customer_id(),
-            what,
-        }
+        Act { order_id: self.id.clone(), customer_id: self.customer_id(), what }
     }
 
     pub fn customer_id(&self) -> String {
@@ -73,17 +66,8 @@ mod tests {
             {"product_id": "product-1", "quantity": 3, "price": 0.1},
             {"product_id": "product-2", "quantity": 2.0, "price": 19.99}
         ]}"#;
-        let order = Order {
-            id: "o".into(),
-            input: serde_json::from_str(input).expect("an order"),
-        };
+        let order = Order { id: "o".into(), input: serde_json::from_str(input).expect("an order") };
         assert_eq!(order.amount_cents(), 30 + 3998);
-        assert_eq!(
-            order.items()[1],
-            Item {
-                product_id: "product-2".into(),
-                quantity: 2
-            }
-        );
+        assert_eq!(order.items()[1], Item { product_id: "product-2".into(), quantity: 2 });
     }
 }

@@ -35,13 +35,8 @@ pub fn payment_insert(
 
 /// Who paid under this key.
 pub fn payment_customer(key: &str) -> Result<Option<String>, sql::Error> {
-    let rows = sql::query(
-        "select customer_id from payments where idempotency_key = $1",
-        &[&key],
-    )?;
-    rows.optional()?
-        .map(|row| row.get("customer_id"))
-        .transpose()
+    let rows = sql::query("select customer_id from payments where idempotency_key = $1", &[&key])?;
+    rows.optional()?.map(|row| row.get("customer_id")).transpose()
 }
 
 /// Gives back what was paid under this key. False: nothing was, or it is given back already.

@@ -32,23 +32,13 @@ impl Service for Shipping {
     type Acted = Shipped;
 
     fn act(key: &str, command: &Act<Items>) -> Result<Result<Shipped, Refusal>, sql::Error> {
-        let Act {
-            order_id,
-            customer_id,
-            what: Items { items },
-        } = command;
-        if ["unshippable", "stuck-refund"]
-            .iter()
-            .any(|start| customer_id.starts_with(start))
-        {
+        let Act { order_id, customer_id, what: Items { items } } = command;
+        if ["unshippable", "stuck-refund"].iter().any(|start| customer_id.starts_with(start)) {
             let reason = format!("no carrier goes to {customer_id:?}");
             return Ok(Err(Refusal::new("unshippable", reason)));
         }
         let shipment_id = books::shipment_insert(key, order_id, customer_id, items)?;
-        Ok(Ok(Shipped {
-            order_id: order_id.clone(),
-            shipment_id,
-        }))
+        Ok(Ok(Shipped { order_id: order_id.clone(), shipment_id }))
     }
 
     fn undo(key: &str) -> Result<Result<bool, Refusal>, sql::Error> {

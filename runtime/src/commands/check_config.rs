@@ -14,10 +14,7 @@ const NOWHERE: &str = "127.0.0.1:1";
 
 /// What a run would refuse before it does anything; prints where the host would find its parts.
 pub(crate) fn check(config: &Config) -> anyhow::Result<()> {
-    let database = config
-        .database
-        .options()
-        .map(|_| config.database.url.as_ref())?;
+    let database = config.database.options().map(|_| config.database.url.as_ref())?;
     let broker = match config.kafka.broker() {
         Brokers::Off => "none".to_owned(),
         Brokers::Embedded => {
@@ -29,25 +26,12 @@ pub(crate) fn check(config: &Config) -> anyhow::Result<()> {
             config.kafka.brokers.clone()
         }
     };
-    let plugins = config
-        .plugins
-        .dir
-        .as_ref()
-        .map(|dir| dir.display().to_string());
+    let plugins = config.plugins.dir.as_ref().map(|dir| dir.display().to_string());
     let lines: BTreeMap<_, _> = [
-        (
-            "http",
-            format!("{}:{}", config.server.host, config.server.port),
-        ),
-        (
-            "database",
-            database.map(ToString::to_string).unwrap_or_default(),
-        ),
+        ("http", format!("{}:{}", config.server.host, config.server.port)),
+        ("database", database.map(ToString::to_string).unwrap_or_default()),
         ("broker", broker),
-        (
-            "plugins",
-            plugins.unwrap_or_else(|| "those of the database".to_owned()),
-        ),
+        ("plugins", plugins.unwrap_or_else(|| "those of the database".to_owned())),
     ]
     .into();
     println!("the configuration is well formed");

@@ -20,11 +20,8 @@ pub(crate) async fn up(config: &Config) -> anyhow::Result<()> {
 pub(crate) async fn down(config: &Config, to: Option<i64>) -> anyhow::Result<()> {
     let store = startup::database(&config.database).await?;
     let migrations = store.migrate_status().await?;
-    let applied: Vec<i64> = migrations
-        .iter()
-        .filter(|known| known.applied)
-        .map(|known| known.version)
-        .collect();
+    let applied: Vec<i64> =
+        migrations.iter().filter(|known| known.applied).map(|known| known.version).collect();
     let Some(newest) = applied.last() else {
         println!("the database has no migration");
         return Ok(());
@@ -33,10 +30,7 @@ pub(crate) async fn down(config: &Config, to: Option<i64>) -> anyhow::Result<()>
     if target > *newest || (target != 0 && !applied.contains(&target)) {
         bail!("--to {target}: the database has versions {applied:?}: name one of them, or 0");
     }
-    store
-        .migrate_down(target)
-        .await
-        .context("the schema can't be taken down")?;
+    store.migrate_down(target).await.context("the schema can't be taken down")?;
     print(&store).await
 }
 
@@ -46,11 +40,7 @@ pub(crate) async fn status(config: &Config) -> anyhow::Result<()> {
 
 async fn print(store: &Store) -> anyhow::Result<()> {
     for migration in store.migrate_status().await? {
-        let state = if migration.applied {
-            "applied"
-        } else {
-            "missing"
-        };
+        let state = if migration.applied { "applied" } else { "missing" };
         println!("{state}  {}", migration.name);
     }
     Ok(())
@@ -69,11 +59,7 @@ pub(crate) fn new(name: &str) -> anyhow::Result<()> {
     for entry in entries {
         let file = entry?.file_name();
         let number = file.to_str().and_then(|file| file.split_once('_'));
-        last = last.max(
-            number
-                .and_then(|(number, _)| number.parse().ok())
-                .unwrap_or(0),
-        );
+        last = last.max(number.and_then(|(number, _)| number.parse().ok()).unwrap_or(0));
     }
     let number = last + 1;
     for (direction, does) in [("up", "What changes, and why."), ("down", "Takes it back.")] {

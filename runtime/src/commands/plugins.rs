@@ -25,35 +25,21 @@ impl GuestDatabase for NoDatabase {
         _: &PluginName,
         _: UnixMillis,
     ) -> Result<Box<dyn GuestTransaction>, SqlError> {
-        Err(SqlError::new(
-            "08003",
-            "a plugin that is only checked has no database",
-        ))
+        Err(SqlError::new("08003", "a plugin that is only checked has no database"))
     }
 }
 
 /// Loads the component as a run would, on this configuration's grants, and prints what it is.
 pub(crate) async fn check(config: &Config, file: &Path) -> anyhow::Result<()> {
     let bytes = fs::read(file).with_context(|| format!("{} can't be read", file.display()))?;
-    let options = Options {
-        cache_dir: None,
-        ..config.plugins.options(&config.definitions)
-    };
-    let host = PluginHost::new(
-        options,
-        None,
-        Some(Arc::new(NoDatabase)),
-        Arc::new(SystemClock),
-    )?;
+    let options = Options { cache_dir: None, ..config.plugins.options(&config.definitions) };
+    let host = PluginHost::new(options, None, Some(Arc::new(NoDatabase)), Arc::new(SystemClock))?;
     let name = host
         .install_local(bytes)
         .await
         .map_err(|error| anyhow!("{}: rejected: {error}", file.display()))?;
     let catalog = host.catalog();
-    let plugin = catalog
-        .plugins
-        .get(&name)
-        .context("the plugin is not in its own catalog")?;
+    let plugin = catalog.plugins.get(&name).context("the plugin is not in its own catalog")?;
     let grant = config.plugins.grants.get(&name);
     let printed = json!({
         "digest": plugin.digest.to_string(),

@@ -76,12 +76,8 @@ impl fmt::Debug for DatabaseUrl {
 
 impl Default for Database {
     fn default() -> Self {
-        let StoreOptions {
-            max_connections,
-            max_guest_connections,
-            acquire_timeout,
-            ..
-        } = StoreOptions::new("");
+        let StoreOptions { max_connections, max_guest_connections, acquire_timeout, .. } =
+            StoreOptions::new("");
         Self {
             url: None,
             max_connections,
@@ -112,13 +108,7 @@ impl Database {
 
     pub(super) fn fault(&self) -> Option<String> {
         at_least("database.max_connections", self.max_connections, 4)
-            .or_else(|| {
-                at_least(
-                    "database.max_guest_connections",
-                    self.max_guest_connections,
-                    1,
-                )
-            })
+            .or_else(|| at_least("database.max_guest_connections", self.max_guest_connections, 1))
             .or_else(|| at_least("database.acquire_timeout_ms", self.acquire_timeout_ms, 100))
     }
 }

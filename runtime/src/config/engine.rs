@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::Deserialize;
+use wasaga_domain::retry::RetryPolicy;
 use wasaga_engine::{driver::EngineOptions, inbox::InboxOptions};
 use wasaga_kafka::RelayOptions;
 
@@ -27,13 +28,21 @@ pub struct Engine {
 }
 
 /// How much the task flows take at once.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Flows {
     /// In tasks that are worked on at once.
     pub r#in: usize,
     /// In tasks of one plugin that are worked on at once.
     pub in_per_plugin: usize,
+    /// How long a call for an in task may take.
+    pub in_timeout_ms: u64,
+    /// When an in task that failed is tried again.
+    pub in_retry: RetryPolicy,
+    /// How long a message is kept for a step that does not wait for it yet.
+    pub early_reply_ttl_ms: u64,
+    /// How long finished in tasks and published messages are kept.
+    pub retention_ms: u64,
     /// Messages on their way to the broker at once.
     pub out: usize,
     /// Not supported yet.
@@ -44,13 +53,7 @@ pub struct Flows {
 
 impl Default for Engine {
     fn default() -> Self {
-        let EngineOptions {
-            held,
-            batch,
-            committers,
-            sweep,
-            ..
-        } = EngineOptions::default();
+        let EngineOptions { held, batch, committers, sweep, .. } = EngineOptions::default();
         Self {
             concurrency: held,
             batch,
@@ -67,12 +70,20 @@ impl Default for Flows {
         let InboxOptions {
             concurrency,
             plugin_concurrency,
+            retry,
+            early_reply_ttl,
+            attempt_timeout,
+            retention,
             ..
         } = InboxOptions::default();
         let out = RelayOptions::default().max_messages;
         Self {
             r#in: concurrency,
             in_per_plugin: plugin_concurrency,
+            in_timeout_ms: attempt_timeout.as_millis() as u64,
+            in_retry: retry,
+            early_reply_ttl_ms: early_reply_ttl.as_millis() as u64,
+            retention_ms: retention.as_millis() as u64,
             out,
             dead_in: None,
             dead_out: None,
@@ -86,9 +97,12 @@ impl Config {
         InboxOptions {
             concurrency: self.flows.r#in,
             plugin_concurrency: self.flows.in_per_plugin,
+            retry: self.flows.in_retry.clone(),
+            early_reply_ttl: Duration::from_millis(self.flows.early_reply_ttl_ms),
+            attempt_timeout: Duration::from_millis(self.flows.in_timeout_ms),
+            retention: Duration::from_millis(self.flows.retention_ms),
             poll: Duration::from_millis(self.engine.sweep_ms),
             grace: self.engine.grace(),
-            ..InboxOptions::default()
         }
     }
 
@@ -98,6 +112,7 @@ impl Config {
             lease: self.engine.lease(),
             sweep: Duration::from_millis(self.engine.sweep_ms),
             max_messages: self.flows.out,
+            retention: Duration::from_millis(self.flows.retention_ms),
             stop_within: self.engine.grace(),
             ..RelayOptions::default()
         }
@@ -148,6 +163,8 @@ impl Flows {
         set.map(|(name, _)| format!("not supported yet: flows.{name}: remove it"))
             .or_else(|| at_least("flows.in", self.r#in, 1))
             .or_else(|| at_least("flows.in_per_plugin", self.in_per_plugin, 1))
+            .or_else(|| at_least("flows.in_timeout_ms", self.in_timeout_ms as usize, 1))
+            .or_else(|| self.in_retry.fault().map(|fault| format!("flows.in_retry: {fault}")))
             .or_else(|| at_least("flows.out", self.out, 1))
     }
 }

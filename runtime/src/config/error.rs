@@ -16,9 +16,7 @@ pub struct ConfigError {
 impl ConfigError {
     /// One fault, as a sentence.
     pub fn new(fault: impl Into<String>) -> Self {
-        Self {
-            faults: vec![fault.into()],
-        }
+        Self { faults: vec![fault.into()] }
     }
 
     pub(super) fn no_file(file: &Path) -> Self {
@@ -39,9 +37,7 @@ impl std::error::Error for ConfigError {}
 
 impl From<Error> for ConfigError {
     fn from(error: Error) -> Self {
-        Self {
-            faults: error.into_iter().map(sentence).collect(),
-        }
+        Self { faults: error.into_iter().map(sentence).collect() }
     }
 }
 
@@ -55,11 +51,7 @@ fn sentence(error: Error) -> String {
             }
             let section = path[..path.len() - 1].join(".");
             let full = |name: &str| {
-                if section.is_empty() {
-                    name.into()
-                } else {
-                    format!("{section}.{name}")
-                }
+                if section.is_empty() { name.into() } else { format!("{section}.{name}") }
             };
             let mend = match nearest(field, known) {
                 Some(name) => format!("did you mean {}?", full(name)),

@@ -97,12 +97,8 @@ impl Kafka {
             ("consumer", &self.consumer),
         ];
         sides.iter().find_map(|(side, properties)| {
-            let name = servers
-                .iter()
-                .find(|name| properties.0.contains_key(**name))?;
-            Some(format!(
-                "kafka.{side} {name:?}: the brokers are named by kafka.brokers"
-            ))
+            let name = servers.iter().find(|name| properties.0.contains_key(**name))?;
+            Some(format!("kafka.{side} {name:?}: the brokers are named by kafka.brokers"))
         })
     }
 }

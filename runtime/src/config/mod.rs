@@ -67,13 +67,8 @@ impl Config {
         if let Some(file) = &file {
             figment = figment.merge(Toml::file_exact(file));
         }
-        let config: Self = figment
-            .merge(own_variables())
-            .merge(common_variables())
-            .extract()?;
-        config
-            .fault()
-            .map_or(Ok(config), |fault| Err(ConfigError::new(fault)))
+        let config: Self = figment.merge(own_variables()).merge(common_variables()).extract()?;
+        config.fault().map_or(Ok(config), |fault| Err(ConfigError::new(fault)))
     }
 
     /// Reads it from text alone: no file, no environment.
@@ -83,15 +78,7 @@ impl Config {
 
     /// What is wrong with values that parse, if anything is.
     pub fn fault(&self) -> Option<String> {
-        let Self {
-            server,
-            database,
-            kafka,
-            plugins,
-            engine,
-            flows,
-            ..
-        } = self;
+        let Self { server, database, kafka, plugins, engine, flows, .. } = self;
         (server.fault())
             .or_else(|| database.fault())
             .or_else(|| kafka.fault())
@@ -112,13 +99,13 @@ fn own_variables() -> Env {
 }
 
 fn common_variables() -> Env {
-    Env::raw()
-        .only(&["DATABASE_URL", "SERVER_PORT", "KAFKA_BROKERS"])
-        .map(|name| match name.as_str().to_ascii_uppercase().as_str() {
+    Env::raw().only(&["DATABASE_URL", "SERVER_PORT", "KAFKA_BROKERS"]).map(|name| {
+        match name.as_str().to_ascii_uppercase().as_str() {
             "DATABASE_URL" => "database.url".into(),
             "SERVER_PORT" => "server.port".into(),
             _ => "kafka.brokers".into(),
-        })
+        }
+    })
 }
 
 /// The fault of a number that is too small.

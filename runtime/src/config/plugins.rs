@@ -33,15 +33,8 @@ pub struct Plugins {
 }
 
 /// The keys that are not a plugin's name. But for the first they have an underscore, as no plugin's name has.
-const KEYS: [&str; 7] = [
-    "dir",
-    "poll_ms",
-    "grant_all",
-    "cache_dir",
-    "guest_threads",
-    "sql_calls",
-    "guest_limits",
-];
+const KEYS: [&str; 7] =
+    ["dir", "poll_ms", "grant_all", "cache_dir", "guest_threads", "sql_calls", "guest_limits"];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -71,10 +64,7 @@ impl Plugins {
         let defaults = Options::default();
         Options {
             limits: self.guest_limits.clone(),
-            grants: Grants {
-                grant_all: self.grant_all,
-                plugins: self.grants.clone(),
-            },
+            grants: Grants { grant_all: self.grant_all, plugins: self.grants.clone() },
             overrides: overrides.clone(),
             cache_dir: self.cache(),
             threads: self.guest_threads.unwrap_or(defaults.threads),
@@ -85,9 +75,7 @@ impl Plugins {
     fn cache(&self) -> Option<PathBuf> {
         let Some(named) = &self.cache_dir else {
             let home = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-            let base = env::var_os("XDG_CACHE_HOME")
-                .map(PathBuf::from)
-                .or_else(home)?;
+            let base = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home)?;
             return Some(base.join("wasaga/modules"));
         };
         Some(named.clone()).filter(|path| !path.as_os_str().is_empty())
@@ -127,9 +115,8 @@ impl<'de> Visitor<'de> for Section {
                 "sql_calls" => plugins.sql_calls = map.next_value()?,
                 "guest_limits" => plugins.guest_limits = map.next_value()?,
                 name => {
-                    let name: PluginName = name
-                        .parse()
-                        .map_err(|_| M::Error::unknown_field(name, &KEYS))?;
+                    let name: PluginName =
+                        name.parse().map_err(|_| M::Error::unknown_field(name, &KEYS))?;
                     let OfPlugin { grant } = map.next_value()?;
                     plugins.grants.insert(name, grant);
                 }

@@ -18,11 +18,7 @@ pub struct Server {
 
 impl Default for Server {
     fn default() -> Self {
-        Self {
-            host: "127.0.0.1".into(),
-            port: 8080,
-            body_limit: wasaga_api::BODY_LIMIT,
-        }
+        Self { host: "127.0.0.1".into(), port: 8080, body_limit: wasaga_api::BODY_LIMIT }
     }
 }
 

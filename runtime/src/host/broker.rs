@@ -18,10 +18,7 @@ pub(super) fn broker(config: &Config) -> anyhow::Result<Option<Broker>> {
         Brokers::Off => Ok(None),
         Brokers::Named => {
             let options = client_options(config, &config.kafka.brokers)?;
-            Ok(Some(Broker {
-                options,
-                embedded: None,
-            }))
+            Ok(Some(Broker { options, embedded: None }))
         }
         Brokers::Embedded => {
             let embedded = DevBroker::start().context("the embedded broker does not start")?;
@@ -30,10 +27,7 @@ pub(super) fn broker(config: &Config) -> anyhow::Result<Option<Broker>> {
                 embedded.bootstrap()
             );
             let options = client_options(&prompt(config), embedded.bootstrap())?;
-            Ok(Some(Broker {
-                options,
-                embedded: Some(embedded),
-            }))
+            Ok(Some(Broker { options, embedded: Some(embedded) }))
         }
     }
 }

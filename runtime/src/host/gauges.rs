@@ -35,19 +35,8 @@ pub(super) async fn keep(store: Store, metrics: PrometheusHandle) {
 }
 
 fn set(depths: QueueDepths) {
-    let QueueDepths {
-        task_in,
-        task_out,
-        dead_letter_in,
-        dead_letter_out,
-        ..
-    } = depths;
-    let QueueDepths {
-        sagas_leased,
-        sagas_ready,
-        sagas_timed,
-        ..
-    } = depths;
+    let QueueDepths { task_in, task_out, dead_letter_in, dead_letter_out, .. } = depths;
+    let QueueDepths { sagas_leased, sagas_ready, sagas_timed, .. } = depths;
     for (queue, depth) in [
         ("task_in", task_in),
         ("task_out", task_out),

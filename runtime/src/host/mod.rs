@@ -46,16 +46,8 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let listener = bind(&config.server).await?;
     let address = listener.local_addr()?;
     let stop = CancellationToken::new();
-    let (sagas, health) = (
-        Arc::new(HostSagas::new(store.clone())),
-        BrokerHealth::default(),
-    );
-    let probe = HostProbe::new(
-        store.clone(),
-        sagas.clone(),
-        config.kafka.broker(),
-        health.clone(),
-    );
+    let (sagas, health) = (Arc::new(HostSagas::new(store.clone())), BrokerHealth::default());
+    let probe = HostProbe::new(store.clone(), sagas.clone(), config.kafka.broker(), health.clone());
     let api = ApiState {
         sagas: sagas.clone(),
         plugins: sagas.clone(),
@@ -72,10 +64,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         () = signals.stop() => return Ok(()),
     };
     let parts = started?;
-    tracing::info!(
-        version = env!("CARGO_PKG_VERSION"),
-        "wasaga is up: http://{address}"
-    );
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "wasaga is up: http://{address}");
     signals.stop().await;
     tracing::info!("stopping; a second signal ends at once");
     let within = config.engine.stop_timeout();
@@ -109,16 +98,14 @@ async fn shut_down(
 
 async fn bind(server: &Server) -> anyhow::Result<TcpListener> {
     let Server { host, port, .. } = server;
-    TcpListener::bind((host.as_str(), *port))
-        .await
-        .map_err(|error: Error| {
-            let mend = match error.kind() {
-                ErrorKind::AddrInUse => "stop whoever has it, or set server.port (SERVER_PORT)",
-                ErrorKind::PermissionDenied => "set server.port (SERVER_PORT) to 1024 or more",
-                _ => "set server.host to an address of this machine",
-            };
-            anyhow!("can't listen on {host}:{port}: {error}: {mend}")
-        })
+    TcpListener::bind((host.as_str(), *port)).await.map_err(|error: Error| {
+        let mend = match error.kind() {
+            ErrorKind::AddrInUse => "stop whoever has it, or set server.port (SERVER_PORT)",
+            ErrorKind::PermissionDenied => "set server.port (SERVER_PORT) to 1024 or more",
+            _ => "set server.host to an address of this machine",
+        };
+        anyhow!("can't listen on {host}:{port}: {error}: {mend}")
+    })
 }
 
 fn install_metrics() -> anyhow::Result<PrometheusHandle> {

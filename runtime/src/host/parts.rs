@@ -78,17 +78,7 @@ impl Parts {
         let lease = HostLease::start(store.clone(), host_name(), version, lease).await?;
         let bells = Bells::default();
         let kafka = broker
-            .map(|broker| {
-                kafka(
-                    config,
-                    store,
-                    broker,
-                    &plugins,
-                    lease.host(),
-                    &bells,
-                    health,
-                )
-            })
+            .map(|broker| kafka(config, store, broker, &plugins, lease.host(), &bells, health))
             .transpose()?;
         let parts = driver::Parts {
             store: store.clone(),
@@ -118,34 +108,18 @@ impl Parts {
         let poll = Duration::from_millis(config.plugins.poll_ms);
         let watching = tokio::spawn(watcher.run(poll, stop.clone()));
         let gauges = tokio::spawn(gauges::keep(store.clone(), metrics));
-        Ok(Self {
-            kafka,
-            engine,
-            inbox,
-            watching: (stop, watching),
-            gauges,
-            lease,
-        })
+        Ok(Self { kafka, engine, inbox, watching: (stop, watching), gauges, lease })
     }
 
     /// Stops them in the order in which work flows: what comes in, what is worked on, what goes out.
     pub(super) async fn stop(self) {
-        let Self {
-            kafka,
-            engine,
-            inbox,
-            watching: (stop, watching),
-            gauges,
-            lease,
-        } = self;
+        let Self { kafka, engine, inbox, watching: (stop, watching), gauges, lease } = self;
         gauges.abort();
         stop.cancel();
         let (consumer, relay) = match kafka {
-            Some(KafkaParts {
-                consumer,
-                relay,
-                embedded,
-            }) => (Some(consumer), Some((relay, embedded))),
+            Some(KafkaParts { consumer, relay, embedded }) => {
+                (Some(consumer), Some((relay, embedded)))
+            }
             None => (None, None),
         };
         if let Some(consumer) = consumer {
@@ -173,45 +147,21 @@ fn kafka(
 ) -> anyhow::Result<KafkaParts> {
     let Broker { options, embedded } = broker;
     let (outbox, stored) = (bells.outbox.clone(), bells.stored.clone());
-    let relay = Relay::start(
-        store.clone(),
-        &options,
-        config.relay(),
-        host,
-        outbox,
-        health.clone(),
-    )
-    .map_err(|error| ConfigError::new(error.to_string()))?;
-    let consumer = ConsumerOptions {
-        group: config.kafka.group.clone(),
-        ..ConsumerOptions::default()
-    };
+    let relay = Relay::start(store.clone(), &options, config.relay(), host, outbox, health.clone())
+        .map_err(|error| ConfigError::new(error.to_string()))?;
+    let consumer =
+        ConsumerOptions { group: config.kafka.group.clone(), ..ConsumerOptions::default() };
     let catalog = plugins.clone();
-    let consumer = Consumer::start(
-        store.clone(),
-        &options,
-        catalog,
-        consumer,
-        stored,
-        health.clone(),
-    )?;
-    Ok(KafkaParts {
-        consumer,
-        relay,
-        embedded,
-    })
+    let consumer =
+        Consumer::start(store.clone(), &options, catalog, consumer, stored, health.clone())?;
+    Ok(KafkaParts { consumer, relay, embedded })
 }
 
 fn plugins(config: &Config, store: &Store) -> anyhow::Result<Arc<PluginHost>> {
     let store = Arc::new(store.clone());
     let options = config.plugins.options(&config.definitions);
-    PluginHost::new(
-        options,
-        Some(store.clone()),
-        Some(store),
-        Arc::new(SystemClock),
-    )
-    .map_err(|error| anyhow!("plugins: {error}"))
+    PluginHost::new(options, Some(store.clone()), Some(store), Arc::new(SystemClock))
+        .map_err(|error| anyhow!("plugins: {error}"))
 }
 
 fn definitions(
@@ -226,10 +176,6 @@ fn definitions(
 /// This process, for people who read `wasaga.hosts`.
 fn host_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let name = if name.trim().is_empty() {
-        "host"
-    } else {
-        name.trim()
-    };
+    let name = if name.trim().is_empty() { "host" } else { name.trim() };
     format!("{name}/{}", std::process::id())
 }

@@ -30,12 +30,7 @@ impl HostProbe {
         brokers: Brokers,
         broker: BrokerHealth,
     ) -> Self {
-        Self {
-            store,
-            sagas,
-            brokers,
-            broker,
-        }
+        Self { store, sagas, brokers, broker }
     }
 
     async fn database(&self) -> Check {
@@ -47,31 +42,19 @@ impl HostProbe {
             }
             Ok(Ok(())) => None,
         };
-        Check {
-            name: "database",
-            ready: reason.is_none(),
-            reason,
-        }
+        Check { name: "database", ready: reason.is_none(), reason }
     }
 
     fn broker(&self) -> Check {
-        let BrokerState {
-            connected_since,
-            last_error,
-        } = self.broker.state();
+        let BrokerState { connected_since, last_error } = self.broker.state();
         let (ready, reason) = match (self.brokers, connected_since) {
-            (Brokers::Off, _) => (
-                true,
-                Some("kafka.enabled is false: messages wait in the outbox".into()),
-            ),
+            (Brokers::Off, _) => {
+                (true, Some("kafka.enabled is false: messages wait in the outbox".into()))
+            }
             (_, Some(_)) => (true, None),
             (_, None) => (false, last_error.or(Some("not connected yet".into()))),
         };
-        Check {
-            name: "broker",
-            ready,
-            reason,
-        }
+        Check { name: "broker", ready, reason }
     }
 
     fn plugins(&self) -> Check {
@@ -90,11 +73,7 @@ impl HostProbe {
             }
         };
         // A rejected plugin does not stop the others, nor its own older version.
-        Check {
-            name: "plugins",
-            ready: self.sagas.has_plugins(),
-            reason,
-        }
+        Check { name: "plugins", ready: self.sagas.has_plugins(), reason }
     }
 }
 

@@ -22,11 +22,7 @@ pub(super) struct HostSagas {
 
 impl HostSagas {
     pub(super) fn new(store: Store) -> Self {
-        Self {
-            store,
-            engine: OnceLock::new(),
-            plugins: OnceLock::new(),
-        }
+        Self { store, engine: OnceLock::new(), plugins: OnceLock::new() }
     }
 
     /// The engine works. Told once.
@@ -60,18 +56,8 @@ impl HostSagas {
 #[async_trait]
 impl Sagas for HostSagas {
     async fn start(&self, saga: StartSaga) -> Result<Started, SagasError> {
-        let StartSaga {
-            definition,
-            business_key,
-            input,
-            traceparent,
-        } = saga;
-        let request = StartRequest {
-            definition,
-            business_key,
-            input,
-            traceparent,
-        };
+        let StartSaga { definition, business_key, input, traceparent } = saga;
+        let request = StartRequest { definition, business_key, input, traceparent };
         match self.engine()?.start(request).await {
             Ok(started) => Ok(Started {
                 saga_id: started.saga_id,
@@ -81,11 +67,7 @@ impl Sagas for HostSagas {
             // The engine compares bytes; whether the same was meant, the API finds out.
             Err(StartError::Conflict(saga_id)) => {
                 let status = self.saga(saga_id).await?.status;
-                Ok(Started {
-                    saga_id,
-                    created: false,
-                    status,
-                })
+                Ok(Started { saga_id, created: false, status })
             }
             Err(error @ StartError::Refused(_)) => Err(SagasError::Refused(error.to_string())),
             Err(error @ StartError::Unavailable(_)) => {
@@ -104,11 +86,7 @@ impl Sagas for HostSagas {
 
     async fn saga(&self, id: SagaId) -> Result<SagaRow, SagasError> {
         self.engine()?;
-        self.store
-            .saga_get(id)
-            .await
-            .map_err(read_failed)?
-            .ok_or(SagasError::NotFound)
+        self.store.saga_get(id).await.map_err(read_failed)?.ok_or(SagasError::NotFound)
     }
 
     async fn journal(&self, id: SagaId) -> Result<Vec<JournalRow>, SagasError> {
@@ -140,19 +118,13 @@ fn unavailable(why: &str) -> SagasError {
 
 impl CatalogSource for HostSagas {
     fn catalog(&self) -> Arc<Catalog> {
-        self.plugins
-            .get()
-            .map_or_else(Arc::default, |plugins| plugins.catalog())
+        self.plugins.get().map_or_else(Arc::default, |plugins| plugins.catalog())
     }
 }
 
 impl Plugins for HostSagas {
     fn rejections(&self) -> Vec<Rejected> {
-        let rejections = self
-            .plugins
-            .get()
-            .map(|plugins| plugins.rejections())
-            .unwrap_or_default();
+        let rejections = self.plugins.get().map(|plugins| plugins.rejections()).unwrap_or_default();
         let rejected = |Rejection { source, reason, .. }: Rejection| Rejected { source, reason };
         rejections.into_iter().map(rejected).collect()
     }

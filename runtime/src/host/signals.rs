@@ -14,10 +14,7 @@ impl Signals {
     pub(super) fn listen() -> anyhow::Result<Self> {
         let listen = |kind| signal(kind).context("signals can't be received");
         let (terminate, interrupt) = (SignalKind::terminate(), SignalKind::interrupt());
-        Ok(Self {
-            terminate: listen(terminate)?,
-            interrupt: listen(interrupt)?,
-        })
+        Ok(Self { terminate: listen(terminate)?, interrupt: listen(interrupt)? })
     }
 
     /// The next one.

@@ -19,20 +19,14 @@ pub(crate) async fn database(config: &Database) -> anyhow::Result<Store> {
 
 /// Waits for a database that is away, no longer than configured. One that refuses us is not waited for.
 pub(crate) async fn reach(store: &Store, config: &Database) -> anyhow::Result<()> {
-    let (began, patience) = (
-        Instant::now(),
-        Duration::from_millis(config.start_timeout_ms),
-    );
+    let (began, patience) = (Instant::now(), Duration::from_millis(config.start_timeout_ms));
     let mut told = false;
     loop {
         match store.reach().await {
             Ok(()) => return Ok(()),
             Err(Unreachable::Refused(why)) => bail!(why),
             Err(Unreachable::Away(why)) if began.elapsed() + PAUSE > patience => {
-                bail!(
-                    "{why} (waited {} s: database.start_timeout_ms)",
-                    patience.as_secs_f32()
-                )
+                bail!("{why} (waited {} s: database.start_timeout_ms)", patience.as_secs_f32())
             }
             Err(Unreachable::Away(why)) => {
                 if !std::mem::replace(&mut told, true) {
@@ -50,11 +44,8 @@ pub(crate) async fn schema(store: &Store, config: &Database) -> anyhow::Result<(
         return migrate(store).await;
     }
     let migrations = store.migrate_status().await?;
-    let missing: Vec<_> = migrations
-        .iter()
-        .filter(|known| !known.applied)
-        .map(|known| known.name)
-        .collect();
+    let missing: Vec<_> =
+        migrations.iter().filter(|known| !known.applied).map(|known| known.name).collect();
     if !missing.is_empty() {
         bail!(
             "the database lacks the migrations {}: run `wasaga migrate up`, or set database.migrate = \"auto\"",
@@ -67,9 +58,6 @@ pub(crate) async fn schema(store: &Store, config: &Database) -> anyhow::Result<(
 /// Brings the schema up to date.
 pub(crate) async fn migrate(store: &Store) -> anyhow::Result<()> {
     store.migrate_up().await.with_context(|| {
-        format!(
-            "the schema of the database at {} can't be brought up to date",
-            store.address()
-        )
+        format!("the schema of the database at {} can't be brought up to date", store.address())
     })
 }

@@ -5,10 +5,7 @@ use crate::wasaga::Wasaga;
 #[test]
 fn the_environment_wins_over_the_file() {
     let wasaga = Wasaga::new()
-        .file(
-            "wasaga.toml",
-            "[server]\nhost = \"0.0.0.0\"\nport = 1\n[kafka]\nembedded = true",
-        )
+        .file("wasaga.toml", "[server]\nhost = \"0.0.0.0\"\nport = 1\n[kafka]\nembedded = true")
         .set("WASAGA_SERVER__HOST", "127.0.0.1")
         .set("WASAGA_SERVER__PORT", "2")
         .set("SERVER_PORT", "3")
@@ -16,11 +13,7 @@ fn the_environment_wins_over_the_file() {
     let checked = wasaga.run(&["config", "check"]);
     assert_eq!(checked.code, Some(0), "{}", checked.stderr);
     assert!(checked.stdout.contains("127.0.0.1:3"), "{}", checked.stdout);
-    assert!(
-        checked.stdout.contains("postgres://me:***@db/x"),
-        "{}",
-        checked.stdout
-    );
+    assert!(checked.stdout.contains("postgres://me:***@db/x"), "{}", checked.stdout);
     assert!(!checked.stdout.contains("hunter2"));
 }
 
@@ -33,41 +26,19 @@ fn what_is_wrong_is_one_line_with_its_place() {
             url,
             "unknown key server.prot (in wasaga.toml): did you mean server.port?",
         ),
-        (
-            "",
-            ("WASAGA_SERVER__PROT", "1"),
-            "environment variable WASAGA_SERVER__PROT",
-        ),
+        ("", ("WASAGA_SERVER__PROT", "1"), "environment variable WASAGA_SERVER__PROT"),
         ("", ("WASAGA_SERVER_PORT", "1"), "unknown key server_port"),
-        (
-            "",
-            ("SERVER_PORT", "many"),
-            "server.port (environment variable SERVER_PORT)",
-        ),
+        ("", ("SERVER_PORT", "many"), "server.port (environment variable SERVER_PORT)"),
         ("[server", url, "wasaga.toml"),
-        (
-            "",
-            ("WASAGA_KAFKA__EMBEDDED", "true"),
-            "database.url is missing",
-        ),
+        ("", ("WASAGA_KAFKA__EMBEDDED", "true"), "database.url is missing"),
         ("", url, "kafka.brokers is missing"),
-        (
-            "[kafka]\nbrokers = \"a:1\"\n[kafka.producer]\nlingr.ms = 5",
-            url,
-            "producer.lingr.ms",
-        ),
+        ("[kafka]\nbrokers = \"a:1\"\n[kafka.producer]\nlingr.ms = 5", url, "producer.lingr.ms"),
     ] {
-        let wasaga = Wasaga::new()
-            .file("wasaga.toml", toml)
-            .set(variable.0, variable.1);
+        let wasaga = Wasaga::new().file("wasaga.toml", toml).set(variable.0, variable.1);
         let ended = wasaga.run(&["config", "check"]);
         assert_eq!(ended.code, Some(2), "{says}: {}", ended.stderr);
         assert!(ended.stderr.contains(says), "{says}: {}", ended.stderr);
-        assert!(
-            ended.stderr.starts_with("wasaga: configuration: "),
-            "{}",
-            ended.stderr
-        );
+        assert!(ended.stderr.starts_with("wasaga: configuration: "), "{}", ended.stderr);
     }
     let ended = Wasaga::new().run(&["--config", "nowhere.toml", "config", "check"]);
     assert_eq!(ended.code, Some(2));

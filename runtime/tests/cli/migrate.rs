@@ -15,12 +15,7 @@ async fn the_schema_goes_down_and_up() {
     assert!(status.stdout.contains("applied  0001_sagas") && !status.stdout.contains("missing"));
 
     let down = wasaga.run(&["migrate", "down", "--to", "1"]);
-    assert!(
-        down.stdout.contains("missing  0002_tasks"),
-        "{} {}",
-        down.stdout,
-        down.stderr
-    );
+    assert!(down.stdout.contains("missing  0002_tasks"), "{} {}", down.stdout, down.stderr);
     let unknown = wasaga.run(&["migrate", "down", "--to", "3"]);
     assert_eq!(unknown.code, Some(1));
     assert!(unknown.stderr.contains("--to 3"), "{}", unknown.stderr);
@@ -32,11 +27,7 @@ async fn the_schema_goes_down_and_up() {
         .set("SERVER_PORT", "0")
         .run(&[]);
     assert_eq!(run.code, Some(1));
-    assert!(
-        run.stderr.contains("lacks the migrations 0002_tasks"),
-        "{}",
-        run.stderr
-    );
+    assert!(run.stderr.contains("lacks the migrations 0002_tasks"), "{}", run.stderr);
 
     assert_eq!(wasaga.run(&["migrate", "down", "--to", "0"]).code, Some(0));
     let up = wasaga.run(&["migrate", "up"]);
@@ -56,17 +47,9 @@ async fn a_database_that_is_not_there_is_named() {
         .set("WASAGA_DATABASE__START_TIMEOUT_MS", "600");
     let ended = away.run(&["migrate", "status"]);
     assert_eq!(ended.code, Some(1));
-    assert!(
-        ended
-            .stderr
-            .contains("Postgres at 127.0.0.1:1 does not answer"),
-        "{}",
-        ended.stderr
-    );
+    assert!(ended.stderr.contains("Postgres at 127.0.0.1:1 does not answer"), "{}", ended.stderr);
 
-    let bad = Wasaga::new()
-        .set("DATABASE_URL", "nonsense")
-        .run(&["migrate", "status"]);
+    let bad = Wasaga::new().set("DATABASE_URL", "nonsense").run(&["migrate", "status"]);
     assert!(bad.stderr.contains("database.url"), "{}", bad.stderr);
 }
 

@@ -33,10 +33,7 @@ impl Wasaga {
     pub fn new() -> Self {
         let directory = std::env::temp_dir().join(format!("wasaga-cli-{}", Uuid::new_v4()));
         fs::create_dir(&directory).expect("a directory of its own");
-        Self {
-            directory,
-            variables: Vec::new(),
-        }
+        Self { directory, variables: Vec::new() }
     }
 
     pub fn set(mut self, name: &str, value: &str) -> Self {
@@ -51,39 +48,23 @@ impl Wasaga {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wasaga"));
-        command
-            .args(arguments)
-            .current_dir(&self.directory)
-            .env_clear();
-        command
-            .envs(self.variables.iter().cloned())
-            .env("HOME", &self.directory);
+        command.args(arguments).current_dir(&self.directory).env_clear();
+        command.envs(self.variables.iter().cloned()).env("HOME", &self.directory);
         // One of the test suite's own: no configuration.
         command.env("WASAGA_TEST_POSTGRES", "ignored");
         command
     }
 
     pub fn run(&self, arguments: &[&str]) -> Ended {
-        let Output {
-            status,
-            stdout,
-            stderr,
-        } = self.command(arguments).output().expect("the binary runs");
+        let Output { status, stdout, stderr } =
+            self.command(arguments).output().expect("the binary runs");
         let text = |bytes| String::from_utf8(bytes).expect("text");
-        Ended {
-            code: status.code(),
-            stdout: text(stdout),
-            stderr: text(stderr),
-        }
+        Ended { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
     }
 
     /// Starts the host and waits for the line that says it is up.
     pub fn start(&self) -> Running {
-        let mut child = self
-            .command(&[])
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary runs");
+        let mut child = self.command(&[]).stderr(Stdio::piped()).spawn().expect("the binary runs");
         let log = BufReader::new(child.stderr.take().expect("it is piped"));
         let (sender, receiver) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
@@ -94,9 +75,7 @@ impl Wasaga {
                 }
             }
         });
-        let url = receiver
-            .recv_timeout(Duration::from_mins(1))
-            .expect("the host comes up");
+        let url = receiver.recv_timeout(Duration::from_mins(1)).expect("the host comes up");
         Running { child, url }
     }
 }

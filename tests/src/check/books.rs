@@ -9,11 +9,7 @@ pub(super) async fn promises(world: &World) -> &'static [Promise] {
     let there = "select count(*) from pg_tables
         where (schemaname, tablename) in (('plugin_inventory', 'stock'), ('plugin_payment', 'payments'),
             ('plugin_shipping', 'shipments'))";
-    if world.number(there).await == 3 {
-        &PROMISES
-    } else {
-        &[]
-    }
+    if world.number(there).await == 3 { &PROMISES } else { &[] }
 }
 
 const PROMISES: [Promise; 6] = [

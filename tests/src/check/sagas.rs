@@ -1,14 +1,13 @@
 //! Promises about any saga, task and lease.
 
-use super::Promise;
+use super::{ENDED, Promise};
 
 /// How many sagas, messages and in tasks are not at their end.
 pub(super) fn under_way() -> String {
     format!(
-        "select (select count(*) from wasaga.sagas where not ({}))
+        "select (select count(*) from wasaga.sagas where not ({ENDED}))
               + (select count(*) from wasaga.task_out where status in ('wait', 'work'))
-              + (select count(*) from wasaga.task_in where status in ('wait', 'work'))",
-        super::promises_ended()
+              + (select count(*) from wasaga.task_in where status in ('wait', 'work'))"
     )
 }
 

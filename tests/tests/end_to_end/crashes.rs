@@ -11,11 +11,7 @@ const IN_FLIGHT: i64 = 50;
 /// How many sagas the host has brought to their end.
 async fn ended_by(host: &Host) -> f64 {
     let mut ended = 0.0;
-    for name in [
-        "saga_completed_total",
-        "saga_compensated_total",
-        "saga_failed_total",
-    ] {
+    for name in ["saga_completed_total", "saga_compensated_total", "saga_failed_total"] {
         ended += host.api.metric(name).await;
     }
     ended
@@ -141,10 +137,7 @@ async fn graceful_stop() {
         0,
         "its lease is given back"
     );
-    assert!(
-        world.in_flight().await > 0,
-        "it did not wait for all sagas to end"
-    );
+    assert!(world.in_flight().await > 0, "it did not wait for all sagas to end");
 
     let _host = options.start().await;
     all_end(&world).await;

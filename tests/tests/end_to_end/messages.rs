@@ -31,10 +31,7 @@ async fn duplicate_and_early_reply() {
         (world.number(arrived).await == 1).then_some(())
     })
     .await;
-    let early = host
-        .api
-        .probe(&json!({"steps": {"a": [waits_for("early")]}}))
-        .await;
+    let early = host.api.probe(&json!({"steps": {"a": [waits_for("early")]}})).await;
     let saga = host.api.reaches(&early, "completed").await;
     assert_eq!(saga["outputs"]["a"]["arrived"]["value"]["said"], "early");
 
@@ -62,14 +59,8 @@ async fn late_do_after_undo() {
     let acts = json!({"order_id": "late", "customer_id": "alice", "amount_cents": 100});
     let undoes = json!({"order_id": "late", "acted": null});
     let act = |key| Record::command("payment.commands", "ProcessPayment", "late", key, &acts);
-    let undo = Record::command(
-        "payment.commands",
-        "RefundPayment",
-        "late",
-        "1/undo",
-        &undoes,
-    )
-    .header("forward-key", "1");
+    let undo = Record::command("payment.commands", "RefundPayment", "late", "1/undo", &undoes)
+        .header("forward-key", "1");
 
     // The undo overtakes its do, which is refused then; another one is done once, and answered twice the same.
     world.produce(&[undo, act("1"), act("2"), act("2")]).await;
@@ -82,19 +73,12 @@ async fn late_do_after_undo() {
         (replies.len() == 4).then_some(replies)
     })
     .await;
-    let payments = world
-        .texts("select payment_id::text from plugin_payment.payments")
-        .await;
+    let payments = world.texts("select payment_id::text from plugin_payment.payments").await;
     assert_eq!(payments.len(), 1, "only the second do was done");
     let processed = format!("PaymentProcessed {}", payments[0]);
     assert_eq!(
         replies,
-        [
-            "PaymentRefunded false",
-            "PaymentFailed already-undone",
-            &processed,
-            &processed
-        ]
+        ["PaymentRefunded false", "PaymentFailed already-undone", &processed, &processed]
     );
     let handled =
         "select idempotency_key || ' ' || handled from plugin_payment.commands order by 1";
@@ -116,17 +100,12 @@ async fn reply_and_wait_at_the_same_time() {
     });
     let script = json!({"steps": {"a": [step], "b": [step], "c": [step]}});
     let probes = host.api.probes(&vec![script; 100]).await;
-    let orders: Vec<_> = (0..100)
-        .map(|n| Order::of(&format!("customer-{n}")))
-        .collect();
+    let orders: Vec<_> = (0..100).map(|n| Order::of(&format!("customer-{n}"))).collect();
     assert_eq!(host.api.orders(&orders).await, orders.len());
 
     promises(&world).await;
     let completed = "select count(*) from wasaga.sagas where status = 'completed'";
-    assert_eq!(
-        world.number(completed).await,
-        (probes.len() + orders.len()) as i64
-    );
+    assert_eq!(world.number(completed).await, (probes.len() + orders.len()) as i64);
 }
 
 #[tokio::test]

@@ -7,14 +7,8 @@ use wasaga_tests::{Api, ORDER_PLUGINS, Order, World, check::promises};
 async fn told(api: &Api, saga: &str) -> Vec<String> {
     let word = |item: &Value, name: &str| item[name].as_str().unwrap_or_default().to_owned();
     let items = api.history(saga).await;
-    let line = |item| {
-        [
-            word(item, "direction"),
-            word(item, "step_name"),
-            word(item, "status"),
-        ]
-        .join(" ")
-    };
+    let line =
+        |item| [word(item, "direction"), word(item, "step_name"), word(item, "status")].join(" ");
     items.iter().map(line).collect()
 }
 
@@ -33,10 +27,7 @@ async fn happy_path() {
     let saga = host.api.reaches(&saga_id, "completed").await;
     assert_eq!(saga["business_key"], order.id());
     assert_eq!(saga["context"], order.body());
-    assert_eq!(
-        saga["outputs"]["process_payment"]["amount_cents"],
-        2 * 1999 + 10
-    );
+    assert_eq!(saga["outputs"]["process_payment"]["amount_cents"], 2 * 1999 + 10);
     assert_eq!(
         told(&host.api, &saga_id).await,
         [
@@ -60,10 +51,7 @@ async fn happy_path() {
         ("saga_compensated_total", 0.0),
         ("step_duration_seconds_count", 4.0),
     ] {
-        assert!(
-            (host.api.metric(name).await - count).abs() < 0.5,
-            "{name} is not {count}"
-        );
+        assert!((host.api.metric(name).await - count).abs() < 0.5, "{name} is not {count}");
     }
 }
 
@@ -85,17 +73,10 @@ async fn payment_declined() {
         ]
     );
     assert_eq!(
-        world
-            .texts("select status from plugin_inventory.reservations")
-            .await,
+        world.texts("select status from plugin_inventory.reservations").await,
         ["released", "released"]
     );
-    assert_eq!(
-        world
-            .number("select count(*) from plugin_payment.payments")
-            .await,
-        0
-    );
+    assert_eq!(world.number("select count(*) from plugin_payment.payments").await, 0);
     promises(&world).await;
 }
 
@@ -116,12 +97,7 @@ async fn shipment_fails() {
             "undo reserve_inventory compensated",
         ]
     );
-    assert_eq!(
-        world
-            .texts("select status from plugin_payment.payments")
-            .await,
-        ["refunded"]
-    );
+    assert_eq!(world.texts("select status from plugin_payment.payments").await, ["refunded"]);
     promises(&world).await;
 }
 
@@ -135,10 +111,7 @@ async fn out_of_stock() {
     // Nothing was done, so that nothing had to be undone.
     let saga = host.api.reaches(&saga_id, "failed").await;
     assert_eq!(saga["error"]["code"], "out-of-stock");
-    assert_eq!(
-        told(&host.api, &saga_id).await,
-        ["forward reserve_inventory failed"]
-    );
+    assert_eq!(told(&host.api, &saga_id).await, ["forward reserve_inventory failed"]);
     promises(&world).await;
 }
 
@@ -179,12 +152,7 @@ async fn reply_never_comes() {
     let commands =
         "select handled::text from plugin_payment.commands where kind = 'ProcessPayment'";
     assert_eq!(world.texts(commands).await, ["2"]);
-    assert_eq!(
-        world
-            .texts("select status from plugin_payment.payments")
-            .await,
-        ["refunded"]
-    );
+    assert_eq!(world.texts("select status from plugin_payment.payments").await, ["refunded"]);
     promises(&world).await;
 }
 
@@ -210,10 +178,7 @@ async fn cancel_while_waiting() {
         ]
     );
     promises(&world).await;
-    for refused in [
-        host.api.cancel(&saga_id).await,
-        host.api.resume(&saga_id).await,
-    ] {
+    for refused in [host.api.cancel(&saga_id).await, host.api.resume(&saga_id).await] {
         assert_eq!(refused.status, 409, "{}", refused.text);
         assert_eq!(refused.body["type"], "urn:wasaga:problem:final-saga");
     }
@@ -231,16 +196,9 @@ async fn resume_after_exhausted_undo() {
     assert_eq!(saga["error"]["code"], "refund-blocked");
     assert_eq!(saga["current_step"], "process_payment");
     // Whatever comes after the stuck undo waits for it.
+    assert_eq!(world.texts("select status from plugin_payment.payments").await, ["paid"]);
     assert_eq!(
-        world
-            .texts("select status from plugin_payment.payments")
-            .await,
-        ["paid"]
-    );
-    assert_eq!(
-        world
-            .texts("select distinct status from plugin_inventory.reservations")
-            .await,
+        world.texts("select distinct status from plugin_inventory.reservations").await,
         ["reserved"]
     );
 
@@ -251,17 +209,10 @@ async fn resume_after_exhausted_undo() {
         (world.number(tried).await == 2).then_some(())
     })
     .await;
-    world
-        .run("insert into plugin_payment.switches (name) values ('allow-refunds')")
-        .await;
+    world.run("insert into plugin_payment.switches (name) values ('allow-refunds')").await;
     assert_eq!(host.api.resume(&saga_id).await.status, 202);
     host.api.reaches(&saga_id, "compensated").await;
-    assert_eq!(
-        world
-            .texts("select status from plugin_payment.payments")
-            .await,
-        ["refunded"]
-    );
+    assert_eq!(world.texts("select status from plugin_payment.payments").await, ["refunded"]);
     promises(&world).await;
 }
 
@@ -274,9 +225,6 @@ async fn a_second_order_with_the_same_id_is_the_first() {
     assert_eq!(host.api.order(&order).await, saga_id);
     host.api.reaches(&saga_id, "completed").await;
     let again = host.api.post("/api/v1/orders", &order.body()).await;
-    assert_eq!(
-        (again.saga(), &again.body["status"]),
-        (saga_id, &json!("completed"))
-    );
+    assert_eq!((again.saga(), &again.body["status"]), (saga_id, &json!("completed")));
     promises(&world).await;
 }

@@ -9,10 +9,7 @@ async fn broker_down_at_start_and_restarted_in_the_middle() {
     world.kafka = None;
     kafka.stop().expect("Kafka stops");
     let bootstrap = format!("{:?}", kafka.bootstrap());
-    let options = world
-        .host()
-        .unset("kafka.embedded")
-        .set("kafka.brokers", bootstrap);
+    let options = world.host().unset("kafka.embedded").set("kafka.brokers", bootstrap);
     let mut host = options.spawn();
 
     let unready = eventually("it says what it lacks", PATIENCE, async || {
@@ -24,11 +21,7 @@ async fn broker_down_at_start_and_restarted_in_the_middle() {
     .await;
     assert_eq!(unready.status, 503);
     assert_eq!(unready.body["checks"]["broker"]["status"], "not_ready");
-    assert!(
-        unready.body["checks"]["broker"]["reason"].is_string(),
-        "{}",
-        unready.text
-    );
+    assert!(unready.body["checks"]["broker"]["reason"].is_string(), "{}", unready.text);
     assert_eq!(host.api.get("/healthz").await.status, 200);
     // It takes orders, which wait in the outbox.
     let early = host.api.order(&Order::of("early")).await;
@@ -55,7 +48,8 @@ async fn broker_down_at_start_and_restarted_in_the_middle() {
 #[tokio::test]
 async fn postgres_restarted_in_the_middle() {
     let mut world = World::on_postgres(&ORDER_PLUGINS).await;
-    let mut host = world.host().start().await;
+    // So that a refusal comes while Postgres is away.
+    let mut host = world.host().set("database.acquire_timeout_ms", 300).start().await;
     let first = host.api.order(&Order::of("alice")).await;
     host.api.reaches(&first, "completed").await;
 
@@ -70,10 +64,7 @@ async fn postgres_restarted_in_the_middle() {
         } else {
             postgres.stop().expect("Postgres stops");
         }
-        let refused = host
-            .api
-            .post("/api/v1/orders", &Order::of("nobody").body())
-            .await;
+        let refused = host.api.post("/api/v1/orders", &Order::of("nobody").body()).await;
         assert_eq!(refused.status, 503, "{}", refused.text);
         postgres.start_again().expect("Postgres starts");
         host.ready().await;

@@ -27,25 +27,13 @@ async fn plugin_replaced_while_sagas_wait() {
     let old = host.api.plugin("probe").await.expect("it is active");
 
     // In place, and not in one piece: it must not be taken up before it is whole.
-    world
-        .plugins
-        .copy_slowly("probe-rust", &bytes_of("probe-v2-rust"));
+    world.plugins.copy_slowly("probe-rust", &bytes_of("probe-v2-rust"));
     let new = eventually("version 2 is active", PATIENCE, async || {
-        host.api
-            .plugin("probe")
-            .await
-            .filter(|plugin| plugin["version"] == "2.0.0")
+        host.api.plugin("probe").await.filter(|plugin| plugin["version"] == "2.0.0")
     })
     .await;
     assert_eq!(host.log().matches("rejected").count(), 0, "{}", host.log());
-    world
-        .produce(
-            &correlations
-                .iter()
-                .map(|name| reply(name))
-                .collect::<Vec<_>>(),
-        )
-        .await;
+    world.produce(&correlations.iter().map(|name| reply(name)).collect::<Vec<_>>()).await;
 
     for saga in &sagas {
         let saga = host.api.reaches(saga, "completed").await;
@@ -59,10 +47,7 @@ async fn plugin_replaced_while_sagas_wait() {
         let line = |step: &str, plugin: &Value| {
             format!("{step} {}", plugin["digest"].as_str().unwrap_or_default())
         };
-        assert_eq!(
-            world.texts(&ledger).await,
-            [line("a", &old), line("b", &new), line("c", &new)]
-        );
+        assert_eq!(world.texts(&ledger).await, [line("a", &old), line("b", &new), line("c", &new)]);
     }
     promises(&world).await;
 }
@@ -83,27 +68,24 @@ async fn broken_wasm_dropped_into_the_directory() {
 
     let whole = bytes_of("bench-rust");
     let broken: [(&str, &[u8], &str); 6] = [
-        ("garbage", b"this is no wasm at all", "component"),
-        ("torn", &whole[..whole.len() / 2], "component"),
+        ("garbage", b"this is no wasm at all", "not WebAssembly"),
+        ("torn", &whole[..whole.len() / 2], "does not compile"),
         ("foreign", &bytes_of("foreign-rust"), "wasaga:plugin"),
         (
             "unsupported",
             &bytes_of("unsupported-rust"),
             "not supported yet: capabilities.http_hosts",
         ),
-        ("greedy", &bytes_of("inventory-rust"), "grant"),
+        ("greedy", &bytes_of("inventory-rust"), "[plugins.inventory] grant.sql = true"),
         // The active one itself, replaced by what is none.
-        ("probe-rust", b"\0asm and no more", "component"),
+        ("probe-rust", b"\0asm and no more", "WebAssembly"),
     ];
     for (name, bytes, _) in &broken {
         world.plugins.put(name, bytes);
     }
     for (name, _, told) in &broken {
         let reason = host.api.rejects(&format!("{name}.wasm")).await;
-        assert!(
-            reason.contains(told),
-            "{name}: {reason}: nothing of {told:?}"
-        );
+        assert!(reason.contains(told), "{name}: {reason}: nothing of {told:?}");
         host.logged(&reason).await;
     }
 
@@ -139,10 +121,7 @@ async fn same_definition_other_content_is_refused() {
     let (old, new) = (b"Order creation started", b"Order creation STARTED");
     let mut bytes = bytes_of("order-saga-rust");
     let places = bytes.windows(old.len()).enumerate();
-    let place = places
-        .filter(|(_, window)| *window == old)
-        .map(|(place, _)| place)
-        .next();
+    let place = places.filter(|(_, window)| *window == old).map(|(place, _)| place).next();
     let place = place.expect("the text stands in the module's data");
     bytes[place..place + new.len()].copy_from_slice(new);
     world.plugins.put("order-saga-rust", &bytes);
@@ -161,16 +140,9 @@ async fn same_definition_other_content_is_refused() {
 async fn one_guests_bad_data_in_a_full_batch() {
     let world = World::embedded(&["probe-rust"]).await;
     // One committer gathers all that comes while it commits.
-    let host = world
-        .host()
-        .set("engine.committers", 1)
-        .set("engine.batch", 200)
-        .start()
-        .await;
+    let host = world.host().set("engine.committers", 1).set("engine.batch", 200).start().await;
     // A key that no index row has place for. Random, or it would be compressed.
-    let long: String = (0..200)
-        .map(|_| uuid::Uuid::new_v4().simple().to_string())
-        .collect();
+    let long: String = (0..200).map(|_| uuid::Uuid::new_v4().simple().to_string()).collect();
     let mut scripts = vec![json!({"steps": {"a": [{"do": "done"}]}}); 100];
     scripts[50] = json!({"steps": {"b": [{
         "do": "wait", "topic": "probe.replies", "correlation": long,
@@ -180,7 +152,7 @@ async fn one_guests_bad_data_in_a_full_batch() {
         if n == 50 {
             // Its first step is undone.
             let saga = host.api.reaches(saga, "compensated").await;
-            eprintln!("{}", saga["error"]);
+            assert_eq!(saga["error"]["code"], "bad-data", "{saga}");
         } else {
             host.api.reaches(saga, "completed").await;
         }

@@ -42,9 +42,7 @@ impl Daemon {
 
     /// How it ended, or none while it runs.
     pub fn exit_status(&mut self) -> Result<Option<ExitStatus>> {
-        self.child
-            .try_wait()
-            .context("cannot wait for a child process")
+        self.child.try_wait().context("cannot wait for a child process")
     }
 
     /// Asks it to end by `request`, and kills it with its children after `patience`.
@@ -62,9 +60,7 @@ impl Daemon {
     pub fn kill9(mut self) -> Result<()> {
         let tree = process::tree(self.pid());
         kill_all(&tree);
-        self.child
-            .wait()
-            .context("cannot wait for a killed child process")?;
+        self.child.wait().context("cannot wait for a killed child process")?;
         wait_until_gone(&tree)
     }
 }

@@ -25,20 +25,13 @@ pub(crate) fn require_java() -> Result<()> {
     let said = output_of(Command::new("java").arg("--version")).context(install.clone())?;
     match major_version(&said) {
         Some(major) if major >= OLDEST_JAVA => Ok(()),
-        _ => bail!(
-            "{install}; found: {}",
-            said.lines().next().unwrap_or("no version")
-        ),
+        _ => bail!("{install}; found: {}", said.lines().next().unwrap_or("no version")),
     }
 }
 
 fn major_version(said: &str) -> Option<u32> {
     let version = said.split_whitespace().nth(1)?;
-    version
-        .split(|c: char| !c.is_ascii_digit())
-        .next()?
-        .parse()
-        .ok()
+    version.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
 /// Group, artifact and version of something on Maven Central.
@@ -84,11 +77,7 @@ fn project_file(artifacts: &[Artifact<'_>]) -> String {
              <version>{version}</version></dependency>\n"
         )
     };
-    let dependencies = artifacts
-        .iter()
-        .map(dependency)
-        .collect::<Vec<_>>()
-        .concat();
+    let dependencies = artifacts.iter().map(dependency).collect::<Vec<_>>().concat();
     format!(
         "<project xmlns=\"http://maven.apache.org/POM/4.0.0\">\n\
          <modelVersion>4.0.0</modelVersion>\n\
@@ -103,10 +92,7 @@ mod tests {
 
     #[test]
     fn versions_are_read() {
-        assert_eq!(
-            major_version("openjdk 17.0.15 2025-04-15\nOpenJDK Runtime"),
-            Some(17)
-        );
+        assert_eq!(major_version("openjdk 17.0.15 2025-04-15\nOpenJDK Runtime"), Some(17));
         assert_eq!(major_version("java 21-ea 2023-09-19"), Some(21));
         assert_eq!(major_version("Unrecognized"), None);
     }

@@ -27,11 +27,7 @@ pub fn free_port() -> Result<u16> {
             return Ok(port);
         }
     }
-    bail!(
-        "no free TCP port on 127.0.0.1 between {} and {}",
-        PORTS.start,
-        PORTS.end - 1
-    )
+    bail!("no free TCP port on 127.0.0.1 between {} and {}", PORTS.start, PORTS.end - 1)
 }
 
 /// Waits until something accepts connections on 127.0.0.1:`port`.

@@ -97,12 +97,8 @@ pub(crate) fn all() -> Vec<Process> {
 /// The arguments with which `pid` was started; empty when it has ended.
 pub(crate) fn arguments(pid: u32) -> Vec<String> {
     let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let arguments = line
-        .split(|byte| *byte == 0)
-        .filter(|argument| !argument.is_empty());
-    arguments
-        .map(|argument| String::from_utf8_lossy(argument).into_owned())
-        .collect()
+    let arguments = line.split(|byte| *byte == 0).filter(|argument| !argument.is_empty());
+    arguments.map(|argument| String::from_utf8_lossy(argument).into_owned()).collect()
 }
 
 #[cfg(test)]
@@ -130,10 +126,7 @@ mod tests {
 
     #[test]
     fn a_tree_holds_grandchildren() {
-        let mut shell = Command::new("sh")
-            .args(["-c", "sleep 30 & wait"])
-            .spawn()
-            .unwrap();
+        let mut shell = Command::new("sh").args(["-c", "sleep 30 & wait"]).spawn().unwrap();
         let grown =
             crate::net::wait_until(Duration::from_secs(5), || Ok(tree(shell.id()).len() == 2));
         for process in tree(shell.id()) {

@@ -10,12 +10,9 @@ use rustix::process::geteuid;
 /// The executable file `name` on PATH.
 pub fn find_binary(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path)
-        .map(|directory| directory.join(name))
-        .find(|file| {
-            file.metadata()
-                .is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
-        })
+    std::env::split_paths(&path).map(|directory| directory.join(name)).find(|file| {
+        file.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
+    })
 }
 
 /// Runs a command to its end; its output goes to stderr. Fails when it fails.
@@ -35,10 +32,8 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 /// What a command prints on stdout. Fails with its stderr when it fails.
 pub(crate) fn output_of(command: &mut Command) -> Result<String> {
     let shown = shown(command);
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("cannot start `{shown}`"))?;
+    let output =
+        command.stdin(Stdio::null()).output().with_context(|| format!("cannot start `{shown}`"))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         bail!("`{shown}` failed ({}): {}", output.status, said.trim());
@@ -58,9 +53,7 @@ pub fn install_debian_packages(packages: &[&str]) -> Result<bool> {
         command
     };
     run(apt().arg("update"))?;
-    run(apt()
-        .args(["install", "-y", "--no-install-recommends"])
-        .args(packages))?;
+    run(apt().args(["install", "-y", "--no-install-recommends"]).args(packages))?;
     Ok(true)
 }
 

@@ -59,11 +59,7 @@ impl Drop for WorkDir {
 /// would measure nothing. It is also open to the unprivileged user that Postgres wants.
 fn root() -> PathBuf {
     let persistent = PathBuf::from("/var/tmp");
-    if persistent.is_dir() {
-        persistent
-    } else {
-        std::env::temp_dir()
-    }
+    if persistent.is_dir() { persistent } else { std::env::temp_dir() }
 }
 
 fn sweep(root: &Path) {
@@ -88,12 +84,8 @@ fn end_processes_in(directory: &Path) {
         .filter(|process| {
             let arguments = process::arguments(process.pid);
             let program = arguments.first().map(|first| first.rsplit('/').next());
-            program
-                .flatten()
-                .is_some_and(|name| SERVICE_PROGRAMS.contains(&name))
-                && arguments
-                    .iter()
-                    .any(|argument| argument.contains(inside.as_ref()))
+            program.flatten().is_some_and(|name| SERVICE_PROGRAMS.contains(&name))
+                && arguments.iter().any(|argument| argument.contains(inside.as_ref()))
         })
         .flat_map(|process| process::tree(process.pid))
         .collect();

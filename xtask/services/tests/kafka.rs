@@ -8,11 +8,7 @@ use wasaga_services::{Kafka, KafkaOptions, process, wait_for_port};
 fn a_broker_comes_back_after_kill9() {
     let mut kafka = Kafka::start(KafkaOptions::default()).unwrap();
     let bootstrap = kafka.bootstrap();
-    let port: u16 = bootstrap
-        .strip_prefix("127.0.0.1:")
-        .unwrap()
-        .parse()
-        .unwrap();
+    let port: u16 = bootstrap.strip_prefix("127.0.0.1:").unwrap().parse().unwrap();
     wait_for_port(port, Duration::from_secs(1)).unwrap();
     let first = kafka.pid().unwrap();
     kafka.kill9().unwrap();

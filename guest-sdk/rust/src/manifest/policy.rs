@@ -44,23 +44,14 @@ impl Retry {
 
     /// After the same delay each time; without end, unless [`attempts`](Self::attempts) says otherwise.
     pub fn fixed(delay: Duration) -> Self {
-        Self::Fixed {
-            delay_ms: millis(delay),
-            max_attempts: None,
-        }
+        Self::Fixed { delay_ms: millis(delay), max_attempts: None }
     }
 
     /// After `initial`, then each time `multiplier` times as long, at most `longest`; without end, unless
     /// [`attempts`](Self::attempts) says otherwise.
     pub fn exponential(initial: Duration, multiplier: f64, longest: Duration) -> Self {
         let (initial_ms, max_delay_ms) = (millis(initial), millis(longest));
-        Self::Exponential {
-            initial_ms,
-            multiplier,
-            max_delay_ms,
-            max_attempts: None,
-            jitter: 0.0,
-        }
+        Self::Exponential { initial_ms, multiplier, max_delay_ms, max_attempts: None, jitter: 0.0 }
     }
 
     /// At most this many attempts, the first included.

@@ -24,20 +24,13 @@ pub enum Trigger {
 impl Trigger {
     /// A record of this topic.
     pub fn topic(topic: impl Into<String>, business_key: Locator) -> Self {
-        Self::Topic {
-            topic: topic.into(),
-            business_key,
-        }
+        Self::Topic { topic: topic.into(), business_key }
     }
 
     /// A POST to this path. The field `key_name` of its body is the business key; the host makes one where there is
     /// no such field.
     pub fn http(path: impl Into<String>, key_name: impl Into<String>) -> HttpTrigger {
-        HttpTrigger {
-            path: path.into(),
-            key_name: key_name.into(),
-            message: None,
-        }
+        HttpTrigger { path: path.into(), key_name: key_name.into(), message: None }
     }
 }
 

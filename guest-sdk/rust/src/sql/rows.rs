@@ -19,10 +19,7 @@ pub struct Row<'a> {
 
 impl Rows {
     pub(super) fn new(rows: sql::Rows) -> Self {
-        Self {
-            columns: rows.columns,
-            rows: rows.rows,
-        }
+        Self { columns: rows.columns, rows: rows.rows }
     }
 
     /// How many.
@@ -37,16 +34,12 @@ impl Rows {
 
     /// In their order.
     pub fn iter(&self) -> impl Iterator<Item = Row<'_>> {
-        self.rows.iter().map(|values| Row {
-            columns: &self.columns,
-            values,
-        })
+        self.rows.iter().map(|values| Row { columns: &self.columns, values })
     }
 
     /// The one row; an error when there is another number of them.
     pub fn one(&self) -> Result<Row<'_>, Error> {
-        self.optional()?
-            .ok_or_else(|| Error::new("P0002", "the query returned no row, not one"))
+        self.optional()?.ok_or_else(|| Error::new("P0002", "the query returned no row, not one"))
     }
 
     /// The one row, or none; an error when there are more.
@@ -68,28 +61,15 @@ impl Row<'_> {
     /// The value in the column of this name. `T` is `bool`, an integer, `f64`, `String` (of any type with a text form),
     /// `Vec<u8>`, [`Json<T>`](super::Json), or an `Option` of these for a column that may be null.
     pub fn get<T: FromSql>(&self, column: &str) -> Result<T, Error> {
-        let Some(place) = self
-            .columns
-            .iter()
-            .position(|candidate| candidate.name == column)
-        else {
-            let names: Vec<_> = self
-                .columns
-                .iter()
-                .map(|column| column.name.as_str())
-                .collect();
-            let message = format!(
-                "no column {column:?} in the result: it has {}",
-                names.join(", ")
-            );
+        let Some(place) = self.columns.iter().position(|candidate| candidate.name == column) else {
+            let names: Vec<_> = self.columns.iter().map(|column| column.name.as_str()).collect();
+            let message =
+                format!("no column {column:?} in the result: it has {}", names.join(", "));
             return Err(Error::new("42703", message));
         };
         T::from_sql(&self.values[place]).map_err(|fault| {
             let type_name = &self.columns[place].type_name;
-            Error::new(
-                "42804",
-                format!("column {column:?} of type {type_name}: {fault}"),
-            )
+            Error::new("42804", format!("column {column:?} of type {type_name}: {fault}"))
         })
     }
 }
@@ -99,10 +79,8 @@ mod tests {
     use super::*;
 
     fn rows() -> Rows {
-        let column = |name: &str, type_name: &str| Column {
-            name: name.into(),
-            type_name: type_name.into(),
-        };
+        let column =
+            |name: &str, type_name: &str| Column { name: name.into(), type_name: type_name.into() };
         Rows {
             columns: vec![column("n", "int8"), column("note", "text")],
             rows: vec![vec![Value::Int64(7), Value::Null]],

@@ -84,11 +84,7 @@ fn unfit<T>(value: &Value, wanted: &str) -> Result<T, String> {
 
 impl FromSql for bool {
     fn from_sql(value: &Value) -> Result<Self, String> {
-        if let Value::Boolean(value) = value {
-            Ok(*value)
-        } else {
-            unfit(value, "boolean")
-        }
+        if let Value::Boolean(value) = value { Ok(*value) } else { unfit(value, "boolean") }
     }
 }
 
@@ -109,11 +105,7 @@ integer_from_sql!(i16, i32, i64, u16, u32, u64);
 
 impl FromSql for f64 {
     fn from_sql(value: &Value) -> Result<Self, String> {
-        if let Value::Float64(value) = value {
-            Ok(*value)
-        } else {
-            unfit(value, "a float")
-        }
+        if let Value::Float64(value) = value { Ok(*value) } else { unfit(value, "a float") }
     }
 }
 
@@ -132,11 +124,7 @@ impl FromSql for String {
 
 impl FromSql for Vec<u8> {
     fn from_sql(value: &Value) -> Result<Self, String> {
-        if let Value::Bytes(bytes) = value {
-            Ok(bytes.clone())
-        } else {
-            unfit(value, "bytes")
-        }
+        if let Value::Bytes(bytes) = value { Ok(bytes.clone()) } else { unfit(value, "bytes") }
     }
 }
 
@@ -145,18 +133,12 @@ impl<T: DeserializeOwned> FromSql for Json<T> {
         let Value::Json(text) = value else {
             return unfit(value, "JSON");
         };
-        serde_json::from_str(text)
-            .map(Json)
-            .map_err(|error| error.to_string())
+        serde_json::from_str(text).map(Json).map_err(|error| error.to_string())
     }
 }
 
 impl<T: FromSql> FromSql for Option<T> {
     fn from_sql(value: &Value) -> Result<Self, String> {
-        if *value == Value::Null {
-            Ok(None)
-        } else {
-            T::from_sql(value).map(Some)
-        }
+        if *value == Value::Null { Ok(None) } else { T::from_sql(value).map(Some) }
     }
 }

@@ -17,11 +17,7 @@ impl Plugin for Bench {
 
 impl Steps for Bench {
     fn execute(task: &StepTask) -> Result<Outcome, Failure> {
-        done(Payload::new(
-            "application/json",
-            format!(r#"{{"done":"{}"}}"#, task.step()),
-        ))
-        .into()
+        done(Payload::new("application/json", format!(r#"{{"done":"{}"}}"#, task.step()))).into()
     }
 }
 

@@ -1,9 +1,6 @@
 //! A good component of somebody else's world: nothing that this host could call.
 
-#![allow(
-    unsafe_code,
-    reason = "generated code that crosses the component's boundary"
-)]
+#![allow(unsafe_code, reason = "generated code that crosses the component's boundary")]
 
 wit_bindgen::generate!({
     inline: "

@@ -30,27 +30,15 @@ impl Plugin for Probe {
         let timeout = Duration::from_secs(5);
         let step = |name| {
             let undo = Undo::new().timeout(timeout).retry(retry());
-            Step::new(name)
-                .guarded()
-                .timeout(timeout)
-                .retry(retry())
-                .undo(undo)
+            Step::new(name).guarded().timeout(timeout).retry(retry()).undo(undo)
         };
-        let saga = Saga::new(name, 1)
-            .step(step("a"))
-            .step(step("b"))
-            .step(step("c"));
+        let saga = Saga::new(name, 1).step(step("a")).step(step("b")).step(step("c"));
         let manifest = Manifest::new(name, env!("CARGO_PKG_VERSION")).saga(saga);
-        let capabilities = Capabilities::new()
-            .topic(format!("{name}.*"))
-            .config_key("greeting");
+        let capabilities = Capabilities::new().topic(format!("{name}.*")).config_key("greeting");
         let manifest = manifest
             .awaits(format!("{name}.replies"), Locator::header("correlation-id"))
             .awaits(format!("{name}.keyed"), Locator::Key)
-            .awaits(
-                format!("{name}.bodies"),
-                Locator::json_pointer("/correlation"),
-            )
+            .awaits(format!("{name}.bodies"), Locator::json_pointer("/correlation"))
             .handles(format!("{name}.tasks"));
         if sql {
             manifest
@@ -78,9 +66,9 @@ impl Steps for Probe {
         let script = script(task)?;
         match nth(script.steps.get(task.step()), task.attempt.number) {
             Some(action) => perform_step(action),
-            None => done_json(&said(task, &Value::Null))
-                .undo_json(&said(task, &Value::Null))
-                .into(),
+            None => {
+                done_json(&said(task, &Value::Null)).undo_json(&said(task, &Value::Null)).into()
+            }
         }
     }
 
@@ -98,10 +86,7 @@ impl Steps for Probe {
         if let Some(action) = nth(script.undo.get(task.step()), task.attempt.number) {
             return perform_step(action);
         }
-        let undo: Value = undo
-            .map(|undo| undo.parse())
-            .transpose()?
-            .unwrap_or_default();
+        let undo: Value = undo.map(|undo| undo.parse()).transpose()?.unwrap_or_default();
         done_json(&said(task, &undo)).into()
     }
 }

@@ -28,10 +28,7 @@ struct Memo {
 pub fn perform_step(action: Action) -> Result<Outcome, Failure> {
     match action {
         Action::Done { output, undo, send } => {
-            let done = send
-                .into_iter()
-                .map(message)
-                .fold(done_json(&output), Done::send);
+            let done = send.into_iter().map(message).fold(done_json(&output), Done::send);
             match undo {
                 Some(undo) => done.undo_json(&undo).into(),
                 None => done.into(),
@@ -41,12 +38,7 @@ pub fn perform_step(action: Action) -> Result<Outcome, Failure> {
         Action::BigOutput { bytes } => {
             done(Payload::new("application/octet-stream", vec![b'x'; bytes])).into()
         }
-        Action::Sql {
-            execute,
-            query,
-            strict,
-            then,
-        } => {
+        Action::Sql { execute, query, strict, then } => {
             let output = match run_sql(&execute, query.as_deref()) {
                 Ok(output) => output,
                 Err(error) if strict => return Err(error.into()),
@@ -77,19 +69,14 @@ pub fn perform_task(action: Action) -> Result<Vec<Effect>, Failure> {
         Action::Done { send: messages, .. } => {
             Ok(messages.into_iter().map(message).map(send).collect())
         }
-        Action::Sql {
-            execute,
-            query,
-            then,
-            ..
-        } => {
+        Action::Sql { execute, query, then, .. } => {
             run_sql(&execute, query.as_deref())?;
             then.map_or(Ok(Vec::new()), |then| perform_task(*then))
         }
         Action::Effect { effect } => Ok(vec![other_effect(effect)]),
-        Action::Wait { .. } | Action::BigOutput { .. } | Action::Imports { .. } => Err(
-            Failure::permanent("not-for-tasks", format!("{action:?} is for steps")),
-        ),
+        Action::Wait { .. } | Action::BigOutput { .. } | Action::Imports { .. } => {
+            Err(Failure::permanent("not-for-tasks", format!("{action:?} is for steps")))
+        }
         other => exhaust_or_fail(other).map(|()| Vec::new()),
     }
 }
@@ -102,11 +89,7 @@ pub fn after_wait(
     arrival: Arrival,
 ) -> Result<Outcome, Failure> {
     let memo = memo.ok_or_else(|| Failure::permanent("no-memo", "the wait's memo is lost"))?;
-    let Memo {
-        sleep,
-        then,
-        timed_out,
-    } = memo.parse()?;
+    let Memo { sleep, then, timed_out } = memo.parse()?;
     let (next, output) = match arrival {
         Arrival::TimedOut if sleep => (timed_out, json!({"slept": true})),
         Arrival::TimedOut => {
@@ -114,16 +97,10 @@ pub fn after_wait(
             return timed_out.map_or_else(|| Err(unknown()), |next| perform_step(*next));
         }
         Arrival::Message((correlation, message)) => {
-            let value: Option<Value> = message
-                .value
-                .is_some()
-                .then(|| message.parse())
-                .transpose()?;
+            let value: Option<Value> =
+                message.value.is_some().then(|| message.parse()).transpose()?;
             let topic = message.topic;
-            (
-                then,
-                json!({"topic": topic, "correlation": correlation, "value": value}),
-            )
+            (then, json!({"topic": topic, "correlation": correlation, "value": value}))
         }
         Arrival::Signal((name, _)) => (then, json!({"signal": name})),
         Arrival::Child((name, _)) => (then, json!({"child": name})),
@@ -131,10 +108,7 @@ pub fn after_wait(
     if let Some(next) = next {
         return perform_step(*next);
     }
-    let undo: Value = undo
-        .map(|undo| undo.parse())
-        .transpose()?
-        .unwrap_or_default();
+    let undo: Value = undo.map(|undo| undo.parse()).transpose()?.unwrap_or_default();
     let mut said = said(task, &undo);
     said["arrived"] = output;
     done_json(&said).undo_json(&said).into()
@@ -157,18 +131,12 @@ fn begin_wait(action: Action) -> Outcome {
         unreachable!("called for waits only");
     };
     let sleep = topic.is_none() && signals.is_empty() && children.is_empty();
-    let mut wait = wait().memo(Payload::json(&Memo {
-        sleep,
-        then,
-        timed_out,
-    }));
+    let mut wait = wait().memo(Payload::json(&Memo { sleep, then, timed_out }));
     if let Some(topic) = topic {
         wait = wait.message(topic, correlation + &"x".repeat(correlation_bytes));
     }
     let others = signals.into_iter().map(WaitSource::Signal);
-    wait = others
-        .chain(children.into_iter().map(WaitSource::Child))
-        .fold(wait, Wait::source);
+    wait = others.chain(children.into_iter().map(WaitSource::Child)).fold(wait, Wait::source);
     wait = send.into_iter().map(message).fold(wait, Wait::send);
     wait.timeout_ms = timeout_ms;
     wait.undo = undo.map(|undo| Payload::json(&undo));
@@ -178,11 +146,7 @@ fn begin_wait(action: Action) -> Outcome {
 /// The actions that steps and tasks have in common: done, if it comes back at all.
 fn exhaust_or_fail(action: Action) -> Result<(), Failure> {
     match action {
-        Action::Retryable {
-            after_ms,
-            code,
-            message,
-        } => Err(match after_ms {
+        Action::Retryable { after_ms, code, message } => Err(match after_ms {
             Some(ms) => Failure::retry_after(code, message, Duration::from_millis(ms)),
             None => Failure::retryable(code, message),
         }),
@@ -225,18 +189,13 @@ fn overflow(depth: u64) -> u64 {
 }
 
 fn run_sql(execute: &[String], query: Option<&str>) -> Result<Value, sql::Error> {
-    let touched: Vec<u64> = execute
-        .iter()
-        .map(|statement| sql::execute(statement, &[]))
-        .collect::<Result<_, _>>()?;
+    let touched: Vec<u64> =
+        execute.iter().map(|statement| sql::execute(statement, &[])).collect::<Result<_, _>>()?;
     let Some(query) = query else {
         return Ok(json!({"touched": touched}));
     };
     let rows = sql::query(query, &[])?;
-    let values: Vec<String> = rows
-        .iter()
-        .map(|row| format!("{:?}", row.values()))
-        .collect();
+    let values: Vec<String> = rows.iter().map(|row| format!("{:?}", row.values())).collect();
     Ok(json!({"touched": touched, "rows": values}))
 }
 
@@ -260,10 +219,7 @@ fn other_effect(effect: OtherEffect) -> Effect {
 
 fn message(send: Send) -> Message {
     let message = Message::new(send.topic).json(&send.value);
-    let message = send
-        .headers
-        .into_iter()
-        .fold(message, |m, (name, value)| m.header(name, value));
+    let message = send.headers.into_iter().fold(message, |m, (name, value)| m.header(name, value));
     match send.key {
         Some(key) => message.key(key),
         None => message,

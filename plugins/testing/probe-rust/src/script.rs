@@ -168,10 +168,7 @@ pub enum OtherEffect {
 /// The entry of an attempt, counted from 1; the last one for all that have none of their own.
 pub fn nth<T: Clone>(entries: Option<&Vec<T>>, attempt: u32) -> Option<T> {
     let entries = entries?;
-    entries
-        .get((attempt as usize).saturating_sub(1))
-        .or_else(|| entries.last())
-        .cloned()
+    entries.get((attempt as usize).saturating_sub(1)).or_else(|| entries.last()).cloned()
 }
 
 /// The saga's input with the attempt's names filled in.

@@ -20,12 +20,12 @@ impl JsonBody {
     /// The body; nothing where it is empty.
     pub(crate) async fn optional(request: Request, limit: usize) -> Result<Option<Self>, ApiError> {
         let content_type = content_type(request.headers());
-        let bytes = Bytes::from_request(request, &())
-            .await
-            .map_err(|rejection| match rejection.status() {
-                StatusCode::PAYLOAD_TOO_LARGE => ApiError::TooLarge(limit),
-                _ => ApiError::Malformed(format!("the body could not be read: {rejection}")),
-            })?;
+        let bytes = Bytes::from_request(request, &()).await.map_err(|rejection| match rejection
+            .status()
+        {
+            StatusCode::PAYLOAD_TOO_LARGE => ApiError::TooLarge(limit),
+            _ => ApiError::Malformed(format!("the body could not be read: {rejection}")),
+        })?;
         if bytes.is_empty() {
             return Ok(None);
         }
@@ -36,11 +36,7 @@ impl JsonBody {
             .map_err(|error| ApiError::Malformed(format!("the body is not JSON: {error}")))?;
         let mut nuls = Vec::new();
         find_nul(&value, &mut String::new(), &mut nuls);
-        if nuls.is_empty() {
-            Ok(Some(Self { bytes, value }))
-        } else {
-            Err(ApiError::Invalid(nuls))
-        }
+        if nuls.is_empty() { Ok(Some(Self { bytes, value })) } else { Err(ApiError::Invalid(nuls)) }
     }
 
     /// The body.
@@ -56,12 +52,7 @@ fn content_type(headers: &HeaderMap) -> Option<String> {
 }
 
 fn is_json(content_type: &str) -> bool {
-    let essence = content_type
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     essence == "application/json"
         || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
@@ -84,10 +75,7 @@ fn find_nul(value: &Value, pointer: &mut String, found: &mut Vec<Misfit>) {
         Value::Object(fields) => {
             for (name, field) in fields {
                 if name.contains('\0') {
-                    found.push(Misfit::new(
-                        pointer.as_str(),
-                        "field names must not contain NUL",
-                    ));
+                    found.push(Misfit::new(pointer.as_str(), "field names must not contain NUL"));
                 }
                 pointer.push('/');
                 pointer.push_str(&name.replace('~', "~0").replace('/', "~1"));

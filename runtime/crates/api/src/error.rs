@@ -33,25 +33,13 @@ pub(crate) enum ApiError {
     /// No active definition of this name; those that are.
     UnknownDefinition(String, Vec<String>),
     /// Another version is the active one.
-    InactiveVersion {
-        name: String,
-        asked: u32,
-        active: u32,
-    },
+    InactiveVersion { name: String, asked: u32, active: u32 },
     /// The business key's saga has another input.
-    KeyTaken {
-        key_name: String,
-        key: String,
-        saga: SagaId,
-    },
+    KeyTaken { key_name: String, key: String, saga: SagaId },
     /// No such saga.
     UnknownSaga(SagaId),
     /// The saga is at its end.
-    Final {
-        saga: SagaId,
-        status: Status,
-        verb: &'static str,
-    },
+    Final { saga: SagaId, status: Status, verb: &'static str },
     /// The host says why it does not take the request.
     Refused(String),
     /// A little later it may work.
@@ -71,10 +59,7 @@ pub(crate) struct Misfit {
 
 impl Misfit {
     pub(crate) fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self {
-            pointer: pointer.into(),
-            detail: detail.into(),
-        }
+        Self { pointer: pointer.into(), detail: detail.into() }
     }
 }
 
@@ -147,12 +132,9 @@ impl ApiError {
                     detail,
                 )
             }
-            Self::Malformed(why) => row(
-                StatusCode::BAD_REQUEST,
-                "malformed-json",
-                "Malformed JSON",
-                why,
-            ),
+            Self::Malformed(why) => {
+                row(StatusCode::BAD_REQUEST, "malformed-json", "Malformed JSON", why)
+            }
             Self::TooLarge(limit) => row(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "too-large",
@@ -166,34 +148,15 @@ impl ApiError {
                     many => format!("{} places of the body do not fit: see errors", many.len()),
                 };
                 let status = StatusCode::UNPROCESSABLE_ENTITY;
-                (
-                    status,
-                    "invalid-input",
-                    "The input does not fit",
-                    detail,
-                    errors,
-                )
+                (status, "invalid-input", "The input does not fit", detail, errors)
             }
             Self::UnknownDefinition(name, known) => {
-                let known = if known.is_empty() {
-                    "none is".into()
-                } else {
-                    known.join(", ")
-                };
+                let known = if known.is_empty() { "none is".into() } else { known.join(", ") };
                 let detail = format!("no saga definition {name:?} is active here; active: {known}");
                 let status = StatusCode::UNPROCESSABLE_ENTITY;
-                row(
-                    status,
-                    "unknown-definition",
-                    "Unknown saga definition",
-                    detail,
-                )
+                row(status, "unknown-definition", "Unknown saga definition", detail)
             }
-            Self::InactiveVersion {
-                name,
-                asked,
-                active,
-            } => row(
+            Self::InactiveVersion { name, asked, active } => row(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "inactive-version",
                 "Not the active version",
@@ -201,11 +164,7 @@ impl ApiError {
                     "version {asked} of {name} is not the active one, which is {active}: leave version out, or activate its plugin"
                 ),
             ),
-            Self::KeyTaken {
-                key_name,
-                key,
-                saga,
-            } => row(
+            Self::KeyTaken { key_name, key, saga } => row(
                 StatusCode::CONFLICT,
                 "key-taken",
                 "The key has another input",
@@ -215,12 +174,7 @@ impl ApiError {
             ),
             Self::UnknownSaga(id) => {
                 let detail = format!("there is no saga {id}");
-                row(
-                    StatusCode::NOT_FOUND,
-                    "unknown-saga",
-                    "Unknown saga",
-                    detail,
-                )
+                row(StatusCode::NOT_FOUND, "unknown-saga", "Unknown saga", detail)
             }
             Self::Final { saga, status, verb } => row(
                 StatusCode::CONFLICT,
@@ -232,12 +186,9 @@ impl ApiError {
                 ),
             ),
             Self::Refused(why) => row(StatusCode::UNPROCESSABLE_ENTITY, "refused", "Refused", why),
-            Self::Unavailable(why) => row(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "unavailable",
-                "Not available now",
-                why,
-            ),
+            Self::Unavailable(why) => {
+                row(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not available now", why)
+            }
             Self::Internal(why) => {
                 let incident = Uuid::new_v4();
                 tracing::error!(%incident, "a request failed: {why}");

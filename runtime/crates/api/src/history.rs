@@ -214,24 +214,14 @@ mod tests {
 
     fn told(items: &[Item]) -> Vec<(&str, Direction, Standing, u32)> {
         let told = items.iter();
-        told.map(|item| {
-            (
-                &*item.step_name,
-                item.direction,
-                item.status,
-                item.retry_attempt,
-            )
-        })
-        .collect()
+        told.map(|item| (&*item.step_name, item.direction, item.status, item.retry_attempt))
+            .collect()
     }
 
     #[test]
     fn what_ended_comes_from_the_journal_and_what_runs_from_the_state() {
         let mut state = State::initial(UnixMillis(0));
-        state.open = vec![OpenStep {
-            attempt: 2,
-            ..OpenStep::first(1, UnixMillis(2_000))
-        }];
+        state.open = vec![OpenStep { attempt: 2, ..OpenStep::first(1, UnixMillis(2_000)) }];
         let journal = [
             entry(EntryKind::Retrying, "reserve", Direction::Forward, 1),
             entry(EntryKind::Succeeded, "reserve", Direction::Forward, 2),
@@ -245,10 +235,7 @@ mod tests {
                 ("pay", Direction::Forward, Standing::Running, 1),
             ]
         );
-        assert_eq!(
-            items[0].completed_at.as_deref(),
-            Some("1970-01-01T00:00:02Z")
-        );
+        assert_eq!(items[0].completed_at.as_deref(), Some("1970-01-01T00:00:02Z"));
         assert_eq!(items[1].completed_at, None);
     }
 

@@ -46,17 +46,10 @@ impl Schemas {
             .iter_errors(input)
             .take(LISTED)
             .map(|error| {
-                Misfit::new(
-                    format!("{pointer}{}", error.instance_path()),
-                    error.to_string(),
-                )
+                Misfit::new(format!("{pointer}{}", error.instance_path()), error.to_string())
             })
             .collect();
-        if misfits.is_empty() {
-            Ok(())
-        } else {
-            Err(ApiError::Invalid(misfits))
-        }
+        if misfits.is_empty() { Ok(()) } else { Err(ApiError::Invalid(misfits)) }
     }
 
     fn compile(&self, definition: &Definition, schema: &Value) -> Result<Arc<Validator>, ApiError> {
@@ -78,10 +71,7 @@ impl Schemas {
 pub(crate) fn keyed(body: JsonBody, key_name: &str) -> Result<(String, Value, Payload), ApiError> {
     let JsonBody { bytes, value } = body;
     let Value::Object(mut fields) = value else {
-        return Err(ApiError::Invalid(vec![Misfit::new(
-            "",
-            "the body must be a JSON object",
-        )]));
+        return Err(ApiError::Invalid(vec![Misfit::new("", "the body must be a JSON object")]));
     };
     match fields.entry(key_name) {
         Entry::Occupied(field) => {
@@ -106,10 +96,7 @@ pub(crate) fn keyed(body: JsonBody, key_name: &str) -> Result<(String, Value, Pa
 pub(crate) fn check_key(key: &str, pointer: &str) -> Result<(), ApiError> {
     match key.chars().count() {
         1..=KEY_LENGTH => Ok(()),
-        0 => Err(misfit(
-            pointer,
-            "must not be empty: leave it out to have a key made",
-        )),
+        0 => Err(misfit(pointer, "must not be empty: leave it out to have a key made")),
         length => Err(misfit(
             pointer,
             &format!("must have at most {KEY_LENGTH} characters, and has {length}"),

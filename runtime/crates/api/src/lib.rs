@@ -73,8 +73,5 @@ pub fn app(api: ApiState) -> Router {
         .method_not_allowed_fallback(routes::wrong_method)
         .layer(middleware::from_fn(telemetry::measure))
         .layer(DefaultBodyLimit::max(body_limit))
-        .with_state(Arc::new(Shared {
-            api,
-            schemas: Schemas::default(),
-        }))
+        .with_state(Arc::new(Shared { api, schemas: Schemas::default() }))
 }

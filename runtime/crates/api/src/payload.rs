@@ -7,12 +7,7 @@ use wasaga_domain::{outcome::ErrorDetail, payload::Payload};
 
 /// JSON as it is, digit by digit; anything else as `{"content_type": …, "base64": …}`.
 pub(crate) fn to_json(payload: &Payload) -> Box<RawValue> {
-    let essence = payload
-        .content_type
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim();
+    let essence = payload.content_type.split(';').next().unwrap_or_default().trim();
     if (essence == "application/json" || essence.ends_with("+json"))
         && let Ok(raw) = serde_json::from_slice(&payload.data)
     {
@@ -34,15 +29,7 @@ pub(crate) struct ErrorView {
 
 impl From<&ErrorDetail> for ErrorView {
     fn from(error: &ErrorDetail) -> Self {
-        let ErrorDetail {
-            code,
-            message,
-            data,
-        } = error;
-        Self {
-            code: code.clone(),
-            message: message.clone(),
-            data: data.as_ref().map(to_json),
-        }
+        let ErrorDetail { code, message, data } = error;
+        Self { code: code.clone(), message: message.clone(), data: data.as_ref().map(to_json) }
     }
 }

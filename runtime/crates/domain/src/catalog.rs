@@ -48,11 +48,7 @@ impl Catalog {
     /// The definition that a POST to this path starts.
     pub fn http_trigger(&self, path: &str) -> Option<(&Active, &HttpTrigger)> {
         self.definitions.values().find_map(|active| {
-            active
-                .http
-                .iter()
-                .find(|trigger| trigger.path == path)
-                .map(|http| (active, http))
+            active.http.iter().find(|trigger| trigger.path == path).map(|http| (active, http))
         })
     }
 
@@ -72,11 +68,8 @@ impl Catalog {
     /// Who takes the records of this topic: the first subscription, by plugin name.
     pub fn recipient(&self, topic: &str) -> Option<Recipient> {
         self.plugins.iter().find_map(|(name, plugin)| {
-            let subscription = plugin
-                .manifest
-                .subscriptions
-                .iter()
-                .find(|candidate| candidate.topic == topic)?;
+            let subscription =
+                plugin.manifest.subscriptions.iter().find(|candidate| candidate.topic == topic)?;
             Some(match &subscription.correlation {
                 Some(locator) => Recipient::Waits(locator.clone()),
                 None => Recipient::Plugin(name.clone()),

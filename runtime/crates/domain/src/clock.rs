@@ -15,10 +15,7 @@ impl UnixMillis {
     /// This instant and `delay` more; the end of time where that does not fit.
     #[must_use]
     pub fn after(self, delay: Duration) -> Self {
-        Self(
-            self.0
-                .saturating_add(i64::try_from(delay.as_millis()).unwrap_or(i64::MAX)),
-        )
+        Self(self.0.saturating_add(i64::try_from(delay.as_millis()).unwrap_or(i64::MAX)))
     }
 
     /// How long from `now` to this instant; zero when it has passed.

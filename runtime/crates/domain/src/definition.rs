@@ -94,24 +94,15 @@ impl Definition {
         plugin: &PluginName,
         overrides: &Overrides,
     ) -> Result<Self, BadDefinition> {
-        let bad = |fault: String| BadDefinition {
-            saga: saga.name.clone(),
-            fault,
-        };
+        let bad = |fault: String| BadDefinition { saga: saga.name.clone(), fault };
         if saga.name.is_empty() || saga.name.len() > 100 {
             return Err(bad("its name must have 1 to 100 characters".into()));
         }
         if saga.version == 0 || i32::try_from(saga.version).is_err() {
-            return Err(bad(format!(
-                "version {}: must be in 1..2147483647",
-                saga.version
-            )));
+            return Err(bad(format!("version {}: must be in 1..2147483647", saga.version)));
         }
         if saga.steps.is_empty() || saga.steps.len() > 1000 {
-            return Err(bad(format!(
-                "{} steps: must have 1 to 1000",
-                saga.steps.len()
-            )));
+            return Err(bad(format!("{} steps: must have 1 to 1000", saga.steps.len())));
         }
         let overrides = overrides.get(&saga.name).map(|changes| &changes.steps);
         let mut names = HashSet::new();
@@ -138,9 +129,7 @@ impl Definition {
 
     /// The place of the step of this name.
     pub fn position(&self, step: &str) -> Option<usize> {
-        self.steps
-            .iter()
-            .position(|candidate| &*candidate.name == step)
+        self.steps.iter().position(|candidate| &*candidate.name == step)
     }
 }
 
@@ -167,12 +156,7 @@ impl Step {
     }
 
     fn fault(&self) -> Option<String> {
-        if self.timeout.is_zero()
-            || self
-                .undo
-                .as_ref()
-                .is_some_and(|undo| undo.timeout.is_zero())
-        {
+        if self.timeout.is_zero() || self.undo.as_ref().is_some_and(|undo| undo.timeout.is_zero()) {
             return Some("its timeout must be at least 1 ms".into());
         }
         let undo = self.undo.as_ref().and_then(|undo| undo.retry.fault());

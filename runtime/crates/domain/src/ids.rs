@@ -76,14 +76,8 @@ impl TryFrom<String> for PluginName {
     fn try_from(name: String) -> Result<Self, BadPluginName> {
         let fits = name.len() <= 40
             && name.starts_with(|c: char| c.is_ascii_lowercase())
-            && name
-                .chars()
-                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
-        if fits {
-            Ok(Self(name.into()))
-        } else {
-            Err(BadPluginName(name))
-        }
+            && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+        if fits { Ok(Self(name.into())) } else { Err(BadPluginName(name)) }
     }
 }
 

@@ -42,10 +42,7 @@ impl Ledger {
                 if direction == Direction::Forward {
                     self.replace_undo(step, entry.undo.clone());
                 }
-                let parked = Parked {
-                    memo: entry.memo.clone(),
-                    undo: entry.undo.clone(),
-                };
+                let parked = Parked { memo: entry.memo.clone(), undo: entry.undo.clone() };
                 self.waits.insert((step, direction), parked);
             }
             _ => {}

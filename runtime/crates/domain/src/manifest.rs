@@ -217,10 +217,9 @@ impl Manifest {
         if !self.out_topics.is_empty() {
             return Some("out_topics".into());
         }
-        self.sagas.iter().find_map(|saga| {
-            saga.unsupported()
-                .map(|what| format!("sagas.{}.{what}", saga.name))
-        })
+        self.sagas
+            .iter()
+            .find_map(|saga| saga.unsupported().map(|what| format!("sagas.{}.{what}", saga.name)))
     }
 }
 

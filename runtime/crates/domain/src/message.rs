@@ -28,11 +28,7 @@ pub struct Message {
 impl Message {
     /// The last header of this name, as the Kafka clients read it.
     pub fn header(&self, name: &str) -> Option<&Bytes> {
-        self.headers
-            .iter()
-            .rev()
-            .find(|header| header.name == name)
-            .map(|header| &header.value)
+        self.headers.iter().rev().find(|header| header.name == name).map(|header| &header.value)
     }
 }
 

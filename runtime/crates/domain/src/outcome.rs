@@ -21,11 +21,7 @@ pub struct ErrorDetail {
 impl ErrorDetail {
     /// An error without data.
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            code: code.into(),
-            message: message.into(),
-            data: None,
-        }
+        Self { code: code.into(), message: message.into(), data: None }
     }
 }
 

@@ -20,22 +20,13 @@ pub struct Payload {
 impl Payload {
     /// A JSON payload of bytes that are JSON already.
     pub fn json(data: impl Into<Bytes>) -> Self {
-        Self {
-            content_type: Cow::Borrowed(JSON),
-            data: data.into(),
-        }
+        Self { content_type: Cow::Borrowed(JSON), data: data.into() }
     }
 
     /// A payload with any media type; the common one is not copied.
     pub fn new(content_type: String, data: impl Into<Bytes>) -> Self {
-        let content_type = if content_type == JSON {
-            Cow::Borrowed(JSON)
-        } else {
-            Cow::Owned(content_type)
-        };
-        Self {
-            content_type,
-            data: data.into(),
-        }
+        let content_type =
+            if content_type == JSON { Cow::Borrowed(JSON) } else { Cow::Owned(content_type) };
+        Self { content_type, data: data.into() }
     }
 }

@@ -56,39 +56,24 @@ impl RetryPolicy {
         let (delay, longest) = match *self {
             Self::Never {} => return None,
             Self::Fixed { delay_ms, .. } => (delay_ms, HINT_CAP_MS.max(delay_ms)),
-            Self::Exponential {
-                initial_ms,
-                multiplier,
-                max_delay_ms,
-                jitter,
-                ..
-            } => {
+            Self::Exponential { initial_ms, multiplier, max_delay_ms, jitter, .. } => {
                 let exponent = i32::try_from(failures.saturating_sub(1)).unwrap_or(i32::MAX);
                 let grown = initial_ms as f64 * multiplier.powi(exponent);
                 let spread = 1.0 - jitter.clamp(0.0, 1.0) * chance.clamp(0.0, 1.0);
-                (
-                    (grown.min(max_delay_ms as f64) * spread) as u64,
-                    max_delay_ms,
-                )
+                ((grown.min(max_delay_ms as f64) * spread) as u64, max_delay_ms)
             }
         };
-        let hint = hint.map_or(0, |hint| {
-            u64::try_from(hint.as_millis()).unwrap_or(u64::MAX)
-        });
+        let hint = hint.map_or(0, |hint| u64::try_from(hint.as_millis()).unwrap_or(u64::MAX));
         Some(Duration::from_millis(delay.max(hint.min(longest))))
     }
 
     /// What is wrong with it, if anything is.
     pub fn fault(&self) -> Option<&'static str> {
         match self {
-            Self::Fixed {
-                max_attempts: Some(0),
-                ..
+            Self::Fixed { max_attempts: Some(0), .. }
+            | Self::Exponential { max_attempts: Some(0), .. } => {
+                Some("max_attempts must be at least 1")
             }
-            | Self::Exponential {
-                max_attempts: Some(0),
-                ..
-            } => Some("max_attempts must be at least 1"),
             Self::Exponential { multiplier, .. }
                 if !multiplier.is_finite() || *multiplier < 1.0 =>
             {
@@ -121,34 +106,22 @@ mod tests {
 
     #[test]
     fn grows_to_the_cap_and_ends() {
-        let delays: Vec<_> = (1..=4)
-            .map(|n| exponential(0.0).delay(n, None, 0.9).map(|d| d.as_millis()))
-            .collect();
+        let delays: Vec<_> =
+            (1..=4).map(|n| exponential(0.0).delay(n, None, 0.9).map(|d| d.as_millis())).collect();
         assert_eq!(delays, [Some(100), Some(200), Some(300), None]);
     }
 
     #[test]
     fn jitter_only_shortens() {
-        let delay = exponential(0.5)
-            .delay(2, None, 0.5)
-            .expect("a second attempt")
-            .as_millis();
+        let delay = exponential(0.5).delay(2, None, 0.5).expect("a second attempt").as_millis();
         assert_eq!(delay, 150);
     }
 
     #[test]
     fn a_hint_lengthens_up_to_the_cap() {
         let hint = |ms| Some(Duration::from_millis(ms));
-        let delay = |hint| {
-            exponential(0.0)
-                .delay(1, hint, 0.0)
-                .expect("a second")
-                .as_millis()
-        };
-        assert_eq!(
-            (delay(hint(50)), delay(hint(250)), delay(hint(9_000))),
-            (100, 250, 300)
-        );
+        let delay = |hint| exponential(0.0).delay(1, hint, 0.0).expect("a second").as_millis();
+        assert_eq!((delay(hint(50)), delay(hint(250)), delay(hint(9_000))), (100, 250, 300));
     }
 
     #[test]

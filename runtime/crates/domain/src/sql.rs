@@ -56,9 +56,6 @@ pub struct SqlError {
 impl SqlError {
     /// An error of the host's own making; `code` is an SQLSTATE.
     pub fn new(code: &str, message: impl Into<String>) -> Self {
-        Self {
-            code: code.into(),
-            message: message.into(),
-        }
+        Self { code: code.into(), message: message.into() }
     }
 }

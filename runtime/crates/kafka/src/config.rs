@@ -46,54 +46,19 @@ enum Side {
 
 /// An option that is not the user's: on which side, its name, what it has to be, why.
 const FIXED: [(Side, &str, &[&str], &str); 8] = [
-    (
-        Side::Producer,
-        "enable.idempotence",
-        &["true"],
-        "or a retry may duplicate or reorder",
-    ),
-    (
-        Side::Producer,
-        "acks",
-        &["all", "-1"],
-        "or an acknowledged message may be lost",
-    ),
-    (
-        Side::Producer,
-        "transactional.id",
-        &[],
-        "as each message stands for itself",
-    ),
-    (
-        Side::Producer,
-        "delivery.report.only.error",
-        &["false"],
-        "or messages are never marked",
-    ),
-    (
-        Side::Consumer,
-        "enable.auto.commit",
-        &["false"],
-        "as offsets are stored with the tasks",
-    ),
+    (Side::Producer, "enable.idempotence", &["true"], "or a retry may duplicate or reorder"),
+    (Side::Producer, "acks", &["all", "-1"], "or an acknowledged message may be lost"),
+    (Side::Producer, "transactional.id", &[], "as each message stands for itself"),
+    (Side::Producer, "delivery.report.only.error", &["false"], "or messages are never marked"),
+    (Side::Consumer, "enable.auto.commit", &["false"], "as offsets are stored with the tasks"),
     (
         Side::Consumer,
         "enable.auto.offset.store",
         &["false"],
         "as offsets are stored with the tasks",
     ),
-    (
-        Side::Consumer,
-        "enable.partition.eof",
-        &["false"],
-        "as the end of a partition is no error",
-    ),
-    (
-        Side::Consumer,
-        "group.id",
-        &[],
-        "as it is set by kafka.group",
-    ),
+    (Side::Consumer, "enable.partition.eof", &["false"], "as the end of a partition is no error"),
+    (Side::Consumer, "group.id", &[], "as it is set by kafka.group"),
 ];
 
 /// librdkafka's second names for options that matter here.
@@ -113,19 +78,13 @@ impl ClientOptions {
     /// Checks every option; nothing is connected yet.
     pub fn new(properties: BTreeMap<String, String>) -> Result<Self, ConfigError> {
         let options = Self { properties };
-        let broker = |side| {
-            options
-                .of(side)
-                .any(|(_, name, _)| name == "bootstrap.servers")
-        };
+        let broker = |side| options.of(side).any(|(_, name, _)| name == "bootstrap.servers");
         if !broker(Side::Producer) || !broker(Side::Consumer) {
             return Err(ConfigError::NoBroker);
         }
         for side in [Side::Producer, Side::Consumer] {
             for (key, name, value) in options.of(side) {
-                let fixed = FIXED
-                    .iter()
-                    .find(|fixed| fixed.0 == side && fixed.1 == name);
+                let fixed = FIXED.iter().find(|fixed| fixed.0 == side && fixed.1 == name);
                 if let Some((_, _, allowed, why)) = fixed
                     && !allowed.contains(&value)
                 {
@@ -137,10 +96,7 @@ impl ClientOptions {
                     });
                 }
             }
-            options
-                .client(side)
-                .create_native_config()
-                .map_err(|error| options.refusal(error))?;
+            options.client(side).create_native_config().map_err(|error| options.refusal(error))?;
         }
         Ok(options)
     }
@@ -157,8 +113,7 @@ impl ClientOptions {
             .filter(move |(key, _)| !key.starts_with(own) && !key.starts_with(other))
             .map(|(key, value)| (key.as_str(), key.as_str(), value.as_str()));
         let own = self.properties.iter().filter_map(move |(key, value)| {
-            key.strip_prefix(own)
-                .map(|name| (key.as_str(), name, value.as_str()))
+            key.strip_prefix(own).map(|name| (key.as_str(), name, value.as_str()))
         });
         common.chain(own).map(|(key, name, value)| {
             let alias = ALIASES.iter().find(|(alias, _)| *alias == name);
@@ -180,9 +135,7 @@ impl ClientOptions {
 
     fn client(&self, side: Side) -> ClientConfig {
         let mut config = ClientConfig::new();
-        config
-            .set("client.id", "wasaga")
-            .set_log_level(RDKafkaLogLevel::Info);
+        config.set("client.id", "wasaga").set_log_level(RDKafkaLogLevel::Info);
         let defaults: &[(&str, &str)] = match side {
             Side::Producer => &[("partitioner", "murmur2_random"), ("linger.ms", "2")],
             // Topics that appear later are found within seconds.
@@ -213,10 +166,8 @@ impl ClientOptions {
         let mut config = self.client(Side::Producer);
         let lease = lease.as_millis();
         let longest = (lease * 7 / 10).max(10);
-        if let Some((key, _, value)) = self
-            .of(Side::Producer)
-            .filter(|(_, name, _)| *name == "message.timeout.ms")
-            .last()
+        if let Some((key, _, value)) =
+            self.of(Side::Producer).filter(|(_, name, _)| *name == "message.timeout.ms").last()
         {
             if !value.parse::<u128>().is_ok_and(|ms| ms > 0 && ms < lease) {
                 return Err(ConfigError::Fixed {
@@ -229,9 +180,7 @@ impl ClientOptions {
         } else {
             config.set("message.timeout.ms", longest.to_string());
         }
-        let timeout = config
-            .get("message.timeout.ms")
-            .and_then(|ms| ms.parse::<u128>().ok());
+        let timeout = config.get("message.timeout.ms").and_then(|ms| ms.parse::<u128>().ok());
         if config.get("topic.metadata.propagation.max.ms").is_none() {
             // Shorter than the timeout, or an unknown topic would look like a broker that does not answer.
             let wait = (timeout.unwrap_or(longest) / 2).min(3_000);

@@ -5,10 +5,7 @@ use super::*;
 fn options(extra: &[(&str, &str)]) -> Result<ClientOptions, ConfigError> {
     let all = [("bootstrap.servers", "127.0.0.1:1")];
     let all = all.iter().chain(extra);
-    ClientOptions::new(
-        all.map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-            .collect(),
-    )
+    ClientOptions::new(all.map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect())
 }
 
 #[test]
@@ -50,10 +47,7 @@ fn what_would_break_a_promise_is_named() {
 fn an_unknown_option_is_named_as_it_was_written() {
     let error = options(&[("producer.lingr.ms", "1")]).expect_err("a typing error");
     assert!(error.to_string().contains("producer.lingr.ms"), "{error}");
-    assert_eq!(
-        ClientOptions::new(BTreeMap::new()).expect_err("empty"),
-        ConfigError::NoBroker
-    );
+    assert_eq!(ClientOptions::new(BTreeMap::new()).expect_err("empty"), ConfigError::NoBroker);
 }
 
 #[test]

@@ -35,17 +35,10 @@ impl DevBroker {
                 let _ = ready.send(Err(error));
             }
         };
-        let thread = thread::Builder::new()
-            .name("dev-broker".into())
-            .spawn(serve)
-            .ok();
+        let thread = thread::Builder::new().name("dev-broker".into()).spawn(serve).ok();
         let failed = || KafkaError::ClientCreation("the broker's thread did not start".into());
         let bootstrap = started.recv().map_err(|_| failed())??;
-        Ok(Self {
-            bootstrap,
-            stop: Some(stop),
-            thread,
-        })
+        Ok(Self { bootstrap, stop: Some(stop), thread })
     }
 
     /// What clients name as `bootstrap.servers`.

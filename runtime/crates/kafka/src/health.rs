@@ -31,11 +31,7 @@ impl BrokerHealth {
     }
 
     pub(crate) fn failed(&self, error: &KafkaError, reason: &str) {
-        let text = if reason.is_empty() {
-            error.to_string()
-        } else {
-            reason.to_owned()
-        };
+        let text = if reason.is_empty() { error.to_string() } else { reason.to_owned() };
         if self.lock().last_error.replace(text.clone()).as_ref() != Some(&text) {
             tracing::warn!(error = %error, "kafka: {text}");
         }
@@ -43,10 +39,7 @@ impl BrokerHealth {
 
     pub(crate) fn observed(&self, statistics: &Statistics) {
         // Brokers without an id are bootstrap addresses, of which librdkafka closes what it does not need.
-        let up = statistics
-            .brokers
-            .values()
-            .any(|broker| broker.state == "UP");
+        let up = statistics.brokers.values().any(|broker| broker.state == "UP");
         let mut state = self.lock();
         match (up, state.connected_since) {
             (true, None) => {

@@ -19,24 +19,15 @@ struct Topics(Vec<String>);
 
 impl CatalogSource for Topics {
     fn catalog(&self) -> Arc<Catalog> {
-        let subscriptions: Vec<_> = self
-            .0
-            .iter()
-            .map(|topic| serde_json::json!({ "topic": topic }))
-            .collect();
+        let subscriptions: Vec<_> =
+            self.0.iter().map(|topic| serde_json::json!({ "topic": topic })).collect();
         let manifest = serde_json::json!({
             "name": "hears", "version": "1.0.0", "subscriptions": subscriptions });
         let manifest: wasaga_domain::manifest::Manifest =
             serde_json::from_value(manifest).expect("a manifest");
         let name = manifest.name.clone();
-        let plugin = Plugin {
-            digest: Digest::of(b""),
-            manifest: Arc::new(manifest),
-        };
-        Arc::new(Catalog {
-            plugins: [(name, plugin)].into(),
-            ..Catalog::default()
-        })
+        let plugin = Plugin { digest: Digest::of(b""), manifest: Arc::new(manifest) };
+        Arc::new(Catalog { plugins: [(name, plugin)].into(), ..Catalog::default() })
     }
 }
 
@@ -51,15 +42,7 @@ fn consume_with(
     options: ConsumerOptions,
 ) -> ConsumerHandle {
     // A group a test: it is the database that knows where to go on.
-    consume_in(
-        world,
-        client,
-        topics,
-        ConsumerOptions {
-            group: topic("group"),
-            ..options
-        },
-    )
+    consume_in(world, client, topics, ConsumerOptions { group: topic("group"), ..options })
 }
 
 fn consume_in(
@@ -68,17 +51,13 @@ fn consume_in(
     topics: &[&str],
     options: ConsumerOptions,
 ) -> ConsumerHandle {
-    let catalog = Arc::new(Topics(
-        topics.iter().map(|topic| (*topic).to_owned()).collect(),
-    ));
+    let catalog = Arc::new(Topics(topics.iter().map(|topic| (*topic).to_owned()).collect()));
     let (store, wake) = (world.db.store.clone(), world.wake.clone());
     Consumer::start(store, client, catalog, options, wake, world.health.clone()).expect("a thread")
 }
 
 fn records(from: usize, to: usize) -> Vec<(Option<i32>, &'static str, &'static [u8])> {
-    (from..to)
-        .map(|n| (Some(0), ["a", "b", "c"][n % 3], &b"value"[..]))
-        .collect()
+    (from..to).map(|n| (Some(0), ["a", "b", "c"][n % 3], &b"value"[..])).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,20 +80,8 @@ async fn consumption_goes_on_where_the_database_says() {
         .await;
     let expected: Vec<String> = (0..50).map(|n| n.to_string()).collect();
     assert_eq!(offsets[0].as_deref(), Some(expected.join(",").as_str()));
-    assert_eq!(
-        world
-            .sql
-            .number("select next from wasaga.next_offsets")
-            .await,
-        50
-    );
-    assert_eq!(
-        world
-            .sql
-            .number("select count(distinct (key, lane)) from wasaga.task_in")
-            .await,
-        3
-    );
+    assert_eq!(world.sql.number("select next from wasaga.next_offsets").await, 50);
+    assert_eq!(world.sql.number("select count(distinct (key, lane)) from wasaga.task_in").await, 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -125,18 +92,11 @@ async fn a_batch_of_a_partition_that_is_anothers_is_dropped() {
     let consumer = consume(&world, &client(&broker, &[]), &[&topic]);
     wait_until!("the first are stored", world.count("task_in").await == 10);
     // Another consumer has stored five more.
-    world
-        .sql
-        .run("update wasaga.next_offsets set next = 15")
-        .await;
+    world.sql.run("update wasaga.next_offsets set next = 15").await;
     produce(&broker, &topic, &records(0, 10));
     wait_until!(
         "the rest is stored",
-        world
-            .sql
-            .number("select next from wasaga.next_offsets")
-            .await
-            == 20
+        world.sql.number("select next from wasaga.next_offsets").await == 20
     );
     consumer.stop().await;
     let offsets = world
@@ -155,20 +115,11 @@ async fn an_offset_beyond_the_end_means_a_new_topic() {
     let consumer = consume(&world, &client, &[&topic]);
     wait_until!("they are stored", world.count("task_in").await == 5);
     consumer.stop().await;
-    world
-        .sql
-        .run("update wasaga.next_offsets set next = 1000")
-        .await;
+    world.sql.run("update wasaga.next_offsets set next = 1000").await;
     let consumer = consume(&world, &client, &[&topic]);
     wait_until!("they are stored again", world.count("task_in").await == 10);
     consumer.stop().await;
-    assert_eq!(
-        world
-            .sql
-            .number("select next from wasaga.next_offsets")
-            .await,
-        5
-    );
+    assert_eq!(world.sql.number("select next from wasaga.next_offsets").await, 5);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -176,41 +127,18 @@ async fn a_record_that_can_be_no_task_is_a_dead_letter() {
     let mut world = World::new().await;
     let (broker, topic) = (broker(), topic("dead"));
     let large = vec![b'x'; 20_000];
-    produce(
-        &broker,
-        &topic,
-        &[(Some(0), "a", b"fits"), (Some(0), "a", &large)],
-    );
-    raw::produce(
-        &broker,
-        &topic,
-        b"a",
-        b"odd",
-        &[(b"good", b"1"), (b"\xff\xfe", b"2")],
-    );
+    produce(&broker, &topic, &[(Some(0), "a", b"fits"), (Some(0), "a", &large)]);
+    raw::produce(&broker, &topic, b"a", b"odd", &[(b"good", b"1"), (b"\xff\xfe", b"2")]);
     produce(&broker, &topic, &[(Some(0), "a", b"after")]);
-    let options = ConsumerOptions {
-        max_record_bytes: 10_000,
-        ..ConsumerOptions::default()
-    };
+    let options = ConsumerOptions { max_record_bytes: 10_000, ..ConsumerOptions::default() };
     let consumer = consume_with(&world, &client(&broker, &[]), &[&topic], options);
     wait_until!(
         "all are stored",
-        world
-            .sql
-            .number("select coalesce(max(next), 0) from wasaga.next_offsets")
-            .await
-            == 4
+        world.sql.number("select coalesce(max(next), 0) from wasaga.next_offsets").await == 4
     );
     consumer.stop().await;
-    let statuses = world
-        .sql
-        .texts("select status from wasaga.task_in order by id")
-        .await;
-    assert_eq!(
-        statuses.iter().flatten().collect::<Vec<_>>(),
-        ["wait", "error", "error", "wait"]
-    );
+    let statuses = world.sql.texts("select status from wasaga.task_in order by id").await;
+    assert_eq!(statuses.iter().flatten().collect::<Vec<_>>(), ["wait", "error", "error", "wait"]);
     let dead = "dead_letter_in d join wasaga.task_in t on t.id = d.task_id
         where d.reason ->> 'code' = 'record-too-large' and octet_length(d.value) = 20000";
     assert_eq!(world.count(dead).await, 1);
@@ -245,19 +173,10 @@ async fn the_group_is_kept_and_nothing_lost_while_postgres_is_away() {
     wait_until!("everything is stored", world.count("task_in").await == 305);
     consumer.stop().await;
     assert_eq!(
-        world
-            .sql
-            .number("select count(distinct \"offset\") from wasaga.task_in")
-            .await,
+        world.sql.number("select count(distinct \"offset\") from wasaga.task_in").await,
         305
     );
-    assert_eq!(
-        world
-            .sql
-            .number("select max(next) from wasaga.next_offsets")
-            .await,
-        305
-    );
+    assert_eq!(world.sql.number("select max(next) from wasaga.next_offsets").await, 305);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -267,23 +186,14 @@ async fn it_starts_while_the_broker_is_away_and_goes_on_when_it_comes() {
     let (broker, topic) = (mock.bootstrap_servers(), topic("early"));
     mock.create_topic(&topic, 1, 1).expect("a topic");
     mock.broker_down(1).expect("it goes");
-    let consumer = consume(
-        &world,
-        &client(&broker, &[("reconnect.backoff.max.ms", "500")]),
-        &[&topic],
-    );
-    wait_until!(
-        "the broker is missed",
-        consumer.health().state().last_error.is_some()
-    );
+    let consumer =
+        consume(&world, &client(&broker, &[("reconnect.backoff.max.ms", "500")]), &[&topic]);
+    wait_until!("the broker is missed", consumer.health().state().last_error.is_some());
     assert!(consumer.health().state().connected_since.is_none());
     mock.broker_up(1).expect("it comes");
     produce(&broker, &topic, &records(0, 3));
     wait_until!("they are stored", world.count("task_in").await == 3);
-    wait_until!(
-        "it is connected",
-        consumer.health().state().connected_since.is_some()
-    );
+    wait_until!("it is connected", consumer.health().state().connected_since.is_some());
     assert!(consumer.health().state().last_error.is_none());
     consumer.stop().await;
 }
@@ -293,11 +203,7 @@ async fn it_waits_while_too_many_tasks_do_and_an_unknown_topic_stops_nobody() {
     let mut world = World::new().await;
     let (broker, known, unknown) = (broker(), topic("known"), topic("unknown"));
     produce(&broker, &known, &records(0, 100));
-    let options = ConsumerOptions {
-        max_waiting: 50,
-        batch: 10,
-        ..ConsumerOptions::default()
-    };
+    let options = ConsumerOptions { max_waiting: 50, batch: 10, ..ConsumerOptions::default() };
     let client = client(&broker, &[("consumer.allow.auto.create.topics", "false")]);
     world
         .sql
@@ -312,10 +218,7 @@ async fn it_waits_while_too_many_tasks_do_and_an_unknown_topic_stops_nobody() {
     // As long as an assignment and some records would take.
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(world.count("task_in").await, 50, "nothing is added");
-    world
-        .sql
-        .run("update wasaga.task_in set status = 'ready', finished_at = now()")
-        .await;
+    world.sql.run("update wasaga.task_in set status = 'ready', finished_at = now()").await;
     let next = "select coalesce(max(next), 0) from wasaga.next_offsets";
     wait_until!("the rest comes as tasks are done", {
         world.sql.run("update wasaga.task_in set status = 'ready', finished_at = now() where status = 'wait'").await;
@@ -329,15 +232,11 @@ async fn two_consumers_of_a_group_share_the_partitions_and_store_each_record_onc
     let mut world = World::new().await;
     let (broker, topic) = (broker(), topic("shared"));
     let client = client(&broker, &[]);
-    let spread: Vec<(Option<i32>, &str, &[u8])> = (0..400)
-        .map(|n| (Some(n % 4), ["a", "b", "c"][n as usize % 3], &b"v"[..]))
-        .collect();
+    let spread: Vec<(Option<i32>, &str, &[u8])> =
+        (0..400).map(|n| (Some(n % 4), ["a", "b", "c"][n as usize % 3], &b"v"[..])).collect();
     produce(&broker, &topic, &spread);
     let group = self::topic("group");
-    let options = || ConsumerOptions {
-        group: group.clone(),
-        ..ConsumerOptions::default()
-    };
+    let options = || ConsumerOptions { group: group.clone(), ..ConsumerOptions::default() };
     let first = consume_in(&world, &client, &[&topic], options());
     wait_until!("the first are stored", world.count("task_in").await == 400);
     let second = consume_in(&world, &client, &[&topic], options());
@@ -352,9 +251,5 @@ async fn two_consumers_of_a_group_share_the_partitions_and_store_each_record_onc
     second.stop().await;
     let sorted = "select count(*) from (select \"offset\" - lag(\"offset\", 1, -1::bigint)
         over (partition by partition order by id) as step from wasaga.task_in) as steps where step <> 1";
-    assert_eq!(
-        world.sql.number(sorted).await,
-        0,
-        "each record once, in the order of offsets"
-    );
+    assert_eq!(world.sql.number(sorted).await, 0, "each record once, in the order of offsets");
 }

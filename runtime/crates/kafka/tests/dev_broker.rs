@@ -21,9 +21,6 @@ async fn topics_make_themselves_and_keep_the_order_of_keys() {
     );
     relay.stop().await;
     let seen = read(broker.bootstrap(), &topic, 10);
-    let relayed: Vec<_> = seen
-        .iter()
-        .filter(|record| !record.headers.is_empty())
-        .collect();
+    let relayed: Vec<_> = seen.iter().filter(|record| !record.headers.is_empty()).collect();
     assert!(relayed.iter().map(|record| &record.value).is_sorted());
 }

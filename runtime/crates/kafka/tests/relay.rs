@@ -16,19 +16,14 @@ use wasaga_store::testing_sql::Session;
 const WAITING: &str = "task_out where status = 'wait'";
 
 fn quick() -> RelayOptions {
-    RelayOptions {
-        sweep: Duration::from_millis(100),
-        ..RelayOptions::default()
-    }
+    RelayOptions { sweep: Duration::from_millis(100), ..RelayOptions::default() }
 }
 
 /// The values of each key in order, without what was published twice.
 fn by_key(seen: &[support::Seen]) -> HashMap<String, Vec<String>> {
     let mut all: HashMap<String, Vec<String>> = HashMap::new();
     for record in seen {
-        let values = all
-            .entry(record.key.clone().unwrap_or_default())
-            .or_default();
+        let values = all.entry(record.key.clone().unwrap_or_default()).or_default();
         if !values.contains(&record.value) {
             values.push(record.value.clone());
         }
@@ -54,26 +49,13 @@ async fn messages_are_published_in_order_with_their_headers() {
     relay.stop().await;
     let seen = read(&broker, &topic, 2_000);
     for (key, values) in by_key(&seen) {
-        let numbers: Vec<i64> = values
-            .iter()
-            .map(|v| v.parse().expect("a number"))
-            .collect();
+        let numbers: Vec<i64> = values.iter().map(|v| v.parse().expect("a number")).collect();
         assert!(numbers.is_sorted(), "{key}: {numbers:?}");
     }
-    let first = seen
-        .iter()
-        .find(|record| record.value == "1")
-        .expect("the first");
-    let names: Vec<&str> = first
-        .headers
-        .iter()
-        .map(|(name, _)| name.as_str())
-        .collect();
+    let first = seen.iter().find(|record| record.value == "1").expect("the first");
+    let names: Vec<&str> = first.headers.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["a", "traceparent", "message-id", "idempotency-key"]);
-    let id = world
-        .sql
-        .texts("select message_id::text from wasaga.task_out where id = 1")
-        .await;
+    let id = world.sql.texts("select message_id::text from wasaga.task_out where id = 1").await;
     assert_eq!(Some(&first.headers[2].1), id[0].as_ref());
     assert_eq!(first.headers[3].1, "do-1");
 }
@@ -98,10 +80,7 @@ async fn a_transaction_that_commits_late_is_not_skipped() {
         world.count("task_out where status = 'ready'").await == 2
     );
     relay.stop().await;
-    let values: Vec<_> = read(&broker, &topic, 2)
-        .into_iter()
-        .map(|record| record.value)
-        .collect();
+    let values: Vec<_> = read(&broker, &topic, 2).into_iter().map(|record| record.value).collect();
     assert_eq!(values, ["free", "held"]);
 }
 
@@ -113,10 +92,7 @@ async fn a_stop_marks_what_is_in_flight_and_gives_the_lane_back() {
     let relay = world.relay(&client(&broker, &[("producer.linger.ms", "1500")]), quick());
     wait_until!(
         "it leads",
-        world
-            .count("lanes where flow = 'out' and host_id is not null")
-            .await
-            == 1
+        world.count("lanes where flow = 'out' and host_id is not null").await == 1
     );
     for n in 0..50 {
         world.emit(&topic, &format!("'{n}'"), "'v'", "null").await;
@@ -126,12 +102,7 @@ async fn a_stop_marks_what_is_in_flight_and_gives_the_lane_back() {
     relay.stop().await;
     let ready = world.count("task_out where status = 'ready'").await;
     assert!(ready > 0, "what was in flight is marked");
-    assert_eq!(
-        world
-            .count("lanes where flow = 'out' and host_id is null")
-            .await,
-        1
-    );
+    assert_eq!(world.count("lanes where flow = 'out' and host_id is null").await, 1);
     assert_eq!(read(&broker, &topic, ready as usize).len(), ready as usize);
 }
 
@@ -150,25 +121,13 @@ async fn a_message_that_is_too_large_is_given_up_and_rolled_back() {
     let relay = world.relay(&client(&broker, &[]), quick());
     wait_until!("everything ends", world.count(WAITING).await == 0);
     relay.stop().await;
-    let statuses = world
-        .sql
-        .texts("select status from wasaga.task_out order by id")
-        .await;
+    let statuses = world.sql.texts("select status from wasaga.task_out order by id").await;
     let statuses: Vec<_> = statuses.iter().flatten().map(String::as_str).collect();
-    assert_eq!(
-        statuses,
-        ["rollback", "error_rollback_none", "ready", "ready"]
-    );
+    assert_eq!(statuses, ["rollback", "error_rollback_none", "ready", "ready"]);
     assert_eq!(read(&broker, &undo, 1)[0].value, "undone");
     assert_eq!(read(&broker, &topic, 1)[0].value, "small");
-    let reasons = world
-        .sql
-        .texts("select reason ->> 'code' from wasaga.dead_letter_out")
-        .await;
-    assert_eq!(
-        reasons,
-        vec![Some("kafka-message-size-too-large".to_owned()); 2]
-    );
+    let reasons = world.sql.texts("select reason ->> 'code' from wasaga.dead_letter_out").await;
+    assert_eq!(reasons, vec![Some("kafka-message-size-too-large".to_owned()); 2]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -178,29 +137,18 @@ async fn another_host_leads_when_the_leader_loses_its_lease() {
     let client = client(&broker, &[]);
     let first = world.relay(&client, quick());
     let leads = |host| format!("lanes where flow = 'out' and host_id = {host}");
-    wait_until!(
-        "the first leads",
-        world.count(&leads(world.host)).await == 1
-    );
+    wait_until!("the first leads", world.count(&leads(world.host)).await == 1);
     let other = register(&world.db.store).await;
     let (_lease, watched) = watch::channel(Some(other));
     let second = world.relay_as(&client, quick(), watched);
     world.emit(&topic, "'k'", "'1'", "null").await;
     wait_until!("it is published", world.count(WAITING).await == 0);
     // As if the host had slept: its lease ends in the database, and it does not know.
-    world
-        .db
-        .store
-        .host_leave(world.host)
-        .await
-        .expect("it leaves");
+    world.db.store.host_leave(world.host).await.expect("it leaves");
     wait_until!("the second leads", world.count(&leads(other)).await == 1);
     world.emit(&topic, "'k'", "'2'", "null").await;
     wait_until!("it is published", world.count(WAITING).await == 0);
-    assert_eq!(
-        world.count("lanes where flow = 'out' and epoch = 2").await,
-        1
-    );
+    assert_eq!(world.count("lanes where flow = 'out' and epoch = 2").await, 1);
     world.lease.send_replace(None);
     first.stop().await;
     second.stop().await;
@@ -222,14 +170,9 @@ async fn a_refused_message_holds_its_key_until_it_is_published() {
     let relay = world.relay(&client(&broker, &[]), quick());
     wait_until!("everything is published", world.count(WAITING).await == 0);
     relay.stop().await;
-    assert_eq!(
-        by_key(&read(&broker, &topic, 6))["k"],
-        ["1", "2", "3", "4", "5", "6"]
-    );
-    let attempts = world
-        .sql
-        .number("select attempts::bigint from wasaga.task_out where id = 1")
-        .await;
+    assert_eq!(by_key(&read(&broker, &topic, 6))["k"], ["1", "2", "3", "4", "5", "6"]);
+    let attempts =
+        world.sql.number("select attempts::bigint from wasaga.task_out where id = 1").await;
     assert_eq!(attempts, 3);
 }
 
@@ -243,13 +186,7 @@ async fn a_message_is_given_up_after_its_last_refusal() {
     mock.request_errors(RDKafkaApiKey::Produce, &[refusal; 3]);
     world.emit(&topic, "'k'", "'1'", "null").await;
     world.emit(&topic, "'k'", "'2'", "null").await;
-    let relay = world.relay(
-        &client(&broker, &[]),
-        RelayOptions {
-            max_attempts: 3,
-            ..quick()
-        },
-    );
+    let relay = world.relay(&client(&broker, &[]), RelayOptions { max_attempts: 3, ..quick() });
     wait_until!("both end", world.count(WAITING).await == 0);
     relay.stop().await;
     assert_eq!(by_key(&read(&broker, &topic, 1))["k"], ["2"]);
@@ -264,28 +201,13 @@ async fn a_broker_that_comes_back_gets_everything_in_order() {
     mock.create_topic(&topic, 2, 1).expect("a topic");
     mock.broker_down(1).expect("it goes");
     for n in 1..=20 {
-        world
-            .emit(
-                &topic,
-                &format!("'{}'", n % 3),
-                &format!("'{n:02}'"),
-                "null",
-            )
-            .await;
+        world.emit(&topic, &format!("'{}'", n % 3), &format!("'{n:02}'"), "null").await;
     }
     // Short enough for messages to time out and be tried again.
-    let options = RelayOptions {
-        lease: Duration::from_millis(1_500),
-        ..quick()
-    };
-    let relay = world.relay(
-        &client(&broker, &[("producer.reconnect.backoff.max.ms", "500")]),
-        options,
-    );
-    wait_until!(
-        "the broker is missed",
-        world.health.state().last_error.is_some()
-    );
+    let options = RelayOptions { lease: Duration::from_millis(1_500), ..quick() };
+    let relay =
+        world.relay(&client(&broker, &[("producer.reconnect.backoff.max.ms", "500")]), options);
+    wait_until!("the broker is missed", world.health.state().last_error.is_some());
     tokio::time::sleep(Duration::from_millis(2_500)).await;
     assert_eq!(world.count(WAITING).await, 20);
     mock.broker_up(1).expect("it comes");

@@ -35,14 +35,8 @@ impl PluginHost {
         let manifest = plugin.manifest.as_ref().clone();
         let (name, digest) = (manifest.name.clone(), plugin.digest);
         locked(&self.checked).insert(digest, plugin.clone());
-        let activated = modules
-            .activate(NewModule {
-                digest,
-                bytes,
-                manifest,
-                sql: plugin.access.sql,
-            })
-            .await;
+        let activated =
+            modules.activate(NewModule { digest, bytes, manifest, sql: plugin.access.sql }).await;
         let followed = match activated {
             Ok(_) => self.sync().await,
             Err(error) => Err(error),
@@ -68,13 +62,9 @@ impl PluginHost {
     }
 
     fn swap_in(&self, plugin: Arc<Loaded>) {
-        let Loaded {
-            digest, manifest, ..
-        } = plugin.as_ref();
+        let Loaded { digest, manifest, .. } = plugin.as_ref();
         tracing::info!(plugin = %manifest.name, version = manifest.version, %digest, "plugin active");
-        self.calls
-            .active
-            .store(Arc::new(self.calls.active.load().with(plugin)));
+        self.calls.active.store(Arc::new(self.calls.active.load().with(plugin)));
     }
 
     /// Takes up what the database says is active, where it changed. A module that does not load here is listed, its
@@ -108,16 +98,9 @@ impl PluginHost {
         modules: &dyn ModuleStore,
         activation: &Activation,
     ) -> Result<(), ModuleError> {
-        let Activation {
-            plugin: name,
-            digest,
-            ..
-        } = activation;
+        let Activation { plugin: name, digest, .. } = activation;
         let active = self.calls.active.load_full();
-        if active
-            .plugin(name)
-            .is_some_and(|plugin| plugin.digest == *digest)
-        {
+        if active.plugin(name).is_some_and(|plugin| plugin.digest == *digest) {
             return Ok(());
         }
         let checked = locked(&self.checked).get(digest).cloned();
@@ -170,8 +153,8 @@ async fn off_the_runtime<T: Send + 'static>(
 ) -> Result<T, ModuleError> {
     match spawn_blocking(work).await {
         Ok(result) => result.map_err(ModuleError::Rejected),
-        Err(error) => Err(ModuleError::Rejected(format!(
-            "the host failed while it loaded it: {error}"
-        ))),
+        Err(error) => {
+            Err(ModuleError::Rejected(format!("the host failed while it loaded it: {error}")))
+        }
     }
 }

@@ -26,10 +26,7 @@ pub(crate) struct Cache {
 impl Cache {
     /// Makes the directory where there is none, and refuses one in which others can write.
     pub(crate) fn open(directory: PathBuf, engine: &Engine) -> io::Result<Self> {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&directory)?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
         let mode = fs::metadata(&directory)?.permissions().mode();
         if mode & 0o022 != 0 {
             return Err(io::Error::new(
@@ -40,18 +37,11 @@ impl Cache {
         let mut hasher = Sha256Hasher(Sha256::new());
         engine.precompile_compatibility_hash().hash(&mut hasher);
         let compatibility = hex::encode(&hasher.0.finalize()[..8]);
-        Ok(Self {
-            directory,
-            compatibility,
-        })
+        Ok(Self { directory, compatibility })
     }
 
     fn path(&self, module: Digest) -> PathBuf {
-        self.directory.join(format!(
-            "{}-{}.cwasm",
-            hex::encode(module.0),
-            self.compatibility
-        ))
+        self.directory.join(format!("{}-{}.cwasm", hex::encode(module.0), self.compatibility))
     }
 
     /// The module's code, where it lies here undamaged.
@@ -83,17 +73,10 @@ impl Cache {
 
 /// Other hosts on this machine may write the same file now: each its own draft, and the last rename wins.
 fn replace(path: &Path, seal: &[u8], code: &[u8]) -> io::Result<()> {
-    let draft = path.with_extension(format!(
-        "{}-{:x}",
-        std::process::id(),
-        rand::random::<u32>()
-    ));
+    let draft = path.with_extension(format!("{}-{:x}", std::process::id(), rand::random::<u32>()));
     let write = || {
-        let mut file = fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&draft)?;
+        let mut file =
+            fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
         file.write_all(seal)?;
         file.write_all(code)?;
         file.sync_data()?;

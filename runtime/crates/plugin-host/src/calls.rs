@@ -54,13 +54,7 @@ impl Calls {
         call: StepCall,
         lane: Lane,
     ) -> Ended<StepOutcome> {
-        let StepCall {
-            attempt,
-            input,
-            kind,
-            context,
-            ..
-        } = call;
+        let StepCall { attempt, input, kind, context, .. } = call;
         let steps = match plugin.step(&attempt.step) {
             Ok(steps) => steps,
             Err(missing) => return Ended::failed(missing),
@@ -70,16 +64,12 @@ impl Calls {
             step: attempt.step.clone(),
             attempt: attempt.number,
         };
-        let guest = self
-            .guest(plugin, subject, Some(context), attempt.deadline, lane)
-            .await;
+        let guest = self.guest(plugin, subject, Some(context), attempt.deadline, lane).await;
         let mut guest = match guest {
             Ok(guest) => guest,
             Err(failure) => return Ended::failed(failure),
         };
-        let outcome = self
-            .course(&mut guest, plugin, steps, &attempt, &input, &kind)
-            .await;
+        let outcome = self.course(&mut guest, plugin, steps, &attempt, &input, &kind).await;
         let kept = !matches!(outcome, Ok(StepOutcome::Rejected(_)));
         end(guest, outcome, kept)
     }
@@ -94,10 +84,8 @@ impl Calls {
         kind: &CallKind,
     ) -> Result<StepOutcome, Failure> {
         let mut id = [0; 36];
-        let task = Task {
-            attempt: convert::attempt(attempt, &mut id),
-            input: convert::payload(input),
-        };
+        let task =
+            Task { attempt: convert::attempt(attempt, &mut id), input: convert::payload(input) };
         let (returned,): Returned<Outcome> = match kind {
             CallKind::Execute { guarded } => {
                 if *guarded {
@@ -113,28 +101,17 @@ impl Calls {
                 }
                 guest.call(&steps.execute, (task,)).await?
             }
-            CallKind::Resume {
-                memo,
-                undo,
-                arrival,
-            } => {
+            CallKind::Resume { memo, undo, arrival } => {
                 let headers = match arrival {
                     outcome::Arrival::Message { message, .. } => convert::headers(message),
                     outcome::Arrival::TimedOut => Vec::new(),
                 };
                 let arrival: Arrival<'_> = convert::arrival(arrival, &headers);
-                let params = (
-                    task,
-                    optional(memo.as_ref()),
-                    optional(undo.as_ref()),
-                    arrival,
-                );
+                let params = (task, optional(memo.as_ref()), optional(undo.as_ref()), arrival);
                 guest.call(&steps.resume, params).await?
             }
             CallKind::Compensate { undo } => {
-                guest
-                    .call(&steps.compensate, (task, optional(undo.as_ref())))
-                    .await?
+                guest.call(&steps.compensate, (task, optional(undo.as_ref()))).await?
             }
         };
         let outcome = returned.map_err(|failed| self.failure(failed))?;
@@ -153,10 +130,7 @@ impl Calls {
             let message = format!("plugin {} does not export tasks", plugin.manifest.name);
             return Ended::failed(unavailable("tasks-missing", message));
         };
-        let subject = Subject::Task {
-            task: call.id,
-            attempt: call.attempt,
-        };
+        let subject = Subject::Task { task: call.id, attempt: call.attempt };
         let mut guest = match self.guest(plugin, subject, None, call.deadline, lane).await {
             Ok(guest) => guest,
             Err(failure) => return Ended::failed(failure),
@@ -199,11 +173,7 @@ impl Calls {
             log: LogBudget::default(),
             memory: MemoryBudget::new(self.limits.memory_bytes, self.limits.table_elements),
             wasi: plugin.wasi.then(Box::default),
-            sql: self
-                .database
-                .as_ref()
-                .filter(|_| plugin.access.sql)
-                .map(session),
+            sql: self.database.as_ref().filter(|_| plugin.access.sql).map(session),
         };
         Guest::start(&plugin.pre, state, until, lane).await
     }
@@ -233,15 +203,9 @@ fn end<T>(guest: Guest, outcome: Result<T, Failure>, kept: bool) -> Ended<T> {
     let session = guest.into_state().sql;
     match (outcome, session) {
         (Ok(outcome), Some(session)) if kept => match session.finish() {
-            Ok(transaction) => Ended {
-                outcome: Ok(outcome),
-                transaction,
-            },
+            Ok(transaction) => Ended { outcome: Ok(outcome), transaction },
             Err(lost) => Ended::failed(retryable("timeout", lost.message)),
         },
-        (outcome, _) => Ended {
-            outcome,
-            transaction: None,
-        },
+        (outcome, _) => Ended { outcome, transaction: None },
     }
 }

@@ -29,24 +29,16 @@ pub(crate) fn manifest(manifest: &Manifest, steps: bool, tasks: bool) -> Result<
 
 fn alone(manifest: &Manifest, steps: bool, tasks: bool) -> Result<(), String> {
     if !semantic(&manifest.version) {
-        return Err(format!(
-            "version {:?} is not semantic: write it as 1.2.3",
-            manifest.version
-        ));
+        return Err(format!("version {:?} is not semantic: write it as 1.2.3", manifest.version));
     }
     if !manifest.steps.is_empty() && !steps {
-        return Err(
-            "its manifest lists steps, and it does not export wasaga:plugin/steps: \
+        return Err("its manifest lists steps, and it does not export wasaga:plugin/steps: \
                     export it, or list none"
-                .into(),
-        );
+            .into());
     }
     unique(manifest.steps.iter(), "steps")?;
     unique(manifest.sagas.iter().map(|saga| &saga.name), "sagas")?;
-    unique(
-        manifest.subscriptions.iter().map(|heard| &heard.topic),
-        "subscriptions",
-    )?;
+    unique(manifest.subscriptions.iter().map(|heard| &heard.topic), "subscriptions")?;
     for saga in &manifest.sagas {
         of_saga(manifest, saga).map_err(|fault| format!("saga {:?}: {fault}", saga.name))?;
     }
@@ -78,10 +70,7 @@ fn alone(manifest: &Manifest, steps: bool, tasks: bool) -> Result<(), String> {
 
 fn of_saga(manifest: &Manifest, saga: &Saga) -> Result<(), String> {
     for step in &saga.steps {
-        let own = step
-            .worker
-            .as_ref()
-            .is_none_or(|worker| *worker == manifest.name);
+        let own = step.worker.as_ref().is_none_or(|worker| *worker == manifest.name);
         if own && !manifest.steps.contains(&step.name) {
             return Err(format!(
                 "step {:?} is this plugin's, and its manifest's steps do not list it: list it, or \
@@ -92,17 +81,11 @@ fn of_saga(manifest: &Manifest, saga: &Saga) -> Result<(), String> {
     }
     if let Some(schema) = &saga.input_schema {
         jsonschema::validator_for(schema).map_err(|error| {
-            format!(
-                "input_schema is no JSON Schema: {error} (at {})",
-                error.instance_path()
-            )
+            format!("input_schema is no JSON Schema: {error} (at {})", error.instance_path())
         })?;
     }
     let triggers: Vec<_> = http(saga).collect();
-    unique(
-        triggers.iter().map(|trigger| &trigger.path),
-        "http triggers",
-    )?;
+    unique(triggers.iter().map(|trigger| &trigger.path), "http triggers")?;
     triggers.into_iter().try_for_each(of_trigger)
 }
 
@@ -118,14 +101,10 @@ fn of_trigger(trigger: &HttpTrigger) -> Result<(), String> {
         .strip_prefix("/api/v1/sagas")
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     if of_sagas || matches!(path.as_str(), "/healthz" | "/readyz" | "/metrics") {
-        return Err(format!(
-            "http trigger {path:?}: the host's own route: choose another path"
-        ));
+        return Err(format!("http trigger {path:?}: the host's own route: choose another path"));
     }
     if trigger.key_name.is_empty() {
-        return Err(format!(
-            "http trigger {path:?}: key_name is empty: name the body's field"
-        ));
+        return Err(format!("http trigger {path:?}: key_name is empty: name the body's field"));
     }
     Ok(())
 }
@@ -133,17 +112,15 @@ fn of_trigger(trigger: &HttpTrigger) -> Result<(), String> {
 fn of_subscription(subscription: &Subscription, tasks: bool) -> Result<(), String> {
     legal_topic(&subscription.topic)?;
     match &subscription.correlation {
-        None if !tasks => Err(
-            "without a correlation it goes to handle-in, and the component does \
+        None if !tasks => {
+            Err("without a correlation it goes to handle-in, and the component does \
                                not export wasaga:plugin/tasks: export it, or name a correlation"
-                .into(),
-        ),
+                .into())
+        }
         Some(Locator::JsonPointer(pointer))
             if !(pointer.is_empty() || pointer.starts_with('/')) =>
         {
-            Err(format!(
-                "json_pointer {pointer:?} is not of RFC 6901: begin it with /"
-            ))
+            Err(format!("json_pointer {pointer:?} is not of RFC 6901: begin it with /"))
         }
         Some(Locator::Header(name)) if name.is_empty() => {
             Err("header \"\" names no header: name one".into())
@@ -160,10 +137,7 @@ pub(crate) fn definitions(
     let active = |saga: &Saga| {
         let definition = Definition::new(saga, &manifest.name, overrides)
             .map_err(|bad| format!("plugin {}: {bad}", manifest.name))?;
-        Ok(Active {
-            definition: Arc::new(definition),
-            http: http(saga).cloned().collect(),
-        })
+        Ok(Active { definition: Arc::new(definition), http: http(saga).cloned().collect() })
     };
     manifest.sagas.iter().map(active).collect()
 }
@@ -182,12 +156,8 @@ pub(crate) fn beside(manifest: &Manifest, catalog: &Catalog) -> Result<(), Strin
             ));
         }
         let mut routes = theirs.sagas.iter().flat_map(http);
-        let mine: HashSet<_> = manifest
-            .sagas
-            .iter()
-            .flat_map(http)
-            .map(|trigger| &trigger.path)
-            .collect();
+        let mine: HashSet<_> =
+            manifest.sagas.iter().flat_map(http).map(|trigger| &trigger.path).collect();
         if let Some(route) = routes.find(|route| mine.contains(&route.path)) {
             return Err(format!(
                 "plugin {name}: http trigger {:?} belongs to plugin {other}: choose another path",
@@ -195,10 +165,7 @@ pub(crate) fn beside(manifest: &Manifest, catalog: &Catalog) -> Result<(), Strin
             ));
         }
         for heard in &manifest.subscriptions {
-            let their = theirs
-                .subscriptions
-                .iter()
-                .find(|their| their.topic == heard.topic);
+            let their = theirs.subscriptions.iter().find(|their| their.topic == heard.topic);
             if their.is_some_and(|their| recipient(their, theirs) != recipient(heard, manifest)) {
                 return Err(format!(
                     "plugin {name}: topic {:?} is heard by plugin {other} otherwise: a topic has \

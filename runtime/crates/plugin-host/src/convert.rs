@@ -19,10 +19,7 @@ use crate::bindings::{
 
 /// A payload to hand over.
 pub(crate) fn payload(payload: &Payload) -> PayloadParam<'_> {
-    PayloadParam {
-        content_type: &payload.content_type,
-        data: &payload.data,
-    }
+    PayloadParam { content_type: &payload.content_type, data: &payload.data }
 }
 
 /// A payload as an import returns it.
@@ -83,10 +80,7 @@ pub(crate) fn attempt<'a>(attempt: &'a attempt::Attempt, id: &'a mut [u8; 36]) -
 
 /// The headers of a message, which the message to hand over borrows.
 pub(crate) fn headers<'a>(message: &'a Message) -> Vec<HeaderParam<'a>> {
-    let header = |header: &'a Header| HeaderParam {
-        name: &header.name,
-        value: &header.value,
-    };
+    let header = |header: &'a Header| HeaderParam { name: &header.name, value: &header.value };
     message.headers.iter().map(header).collect()
 }
 
@@ -109,10 +103,9 @@ pub(crate) fn arrival<'a>(
     headers: &'a [HeaderParam<'a>],
 ) -> Arrival<'a> {
     match arrival {
-        outcome::Arrival::Message {
-            correlation,
-            message: arrived,
-        } => Arrival::Message((correlation, message(arrived, headers))),
+        outcome::Arrival::Message { correlation, message: arrived } => {
+            Arrival::Message((correlation, message(arrived, headers)))
+        }
         outcome::Arrival::TimedOut => Arrival::TimedOut,
     }
 }

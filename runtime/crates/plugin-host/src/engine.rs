@@ -22,16 +22,10 @@ pub(crate) fn engine(limits: &Limits, at_once: u32) -> wasmtime::Result<Engine> 
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(at_once)
         .total_core_instances(
-            at_once
-                .saturating_mul(USUAL_CORE_INSTANCES)
-                .max(limits.core_instances),
+            at_once.saturating_mul(USUAL_CORE_INSTANCES).max(limits.core_instances),
         )
         .total_memories(at_once.saturating_mul(USUAL_MEMORIES).max(limits.memories))
-        .total_tables(
-            at_once
-                .saturating_mul(USUAL_CORE_INSTANCES)
-                .max(limits.tables),
-        )
+        .total_tables(at_once.saturating_mul(USUAL_CORE_INSTANCES).max(limits.tables))
         .total_stacks(at_once)
         .max_core_instances_per_component(limits.core_instances)
         .max_memories_per_component(limits.memories)
@@ -76,7 +70,5 @@ fn tick(engine: &Engine) {
 /// Epochs from now to `until`, at least one.
 pub(crate) fn ticks(until: Instant) -> u64 {
     let left = until.saturating_duration_since(Instant::now());
-    u64::try_from(left.as_millis() / TICK.as_millis())
-        .unwrap_or(u64::MAX / 2)
-        .max(1)
+    u64::try_from(left.as_millis() / TICK.as_millis()).unwrap_or(u64::MAX / 2).max(1)
 }

@@ -60,11 +60,8 @@ impl Exports {
                 compensate: steps.function("compensate")?,
             })
         };
-        let tasks = |tasks: Interface| {
-            Ok::<_, String>(Tasks {
-                handle_in: tasks.function("handle-in")?,
-            })
-        };
+        let tasks =
+            |tasks: Interface| Ok::<_, String>(Tasks { handle_in: tasks.function("handle-in")? });
         Ok(Self {
             describe: plugin.function("describe")?,
             steps: of("wasaga:plugin/steps@0.1.0").map(steps).transpose()?,
@@ -75,12 +72,7 @@ impl Exports {
     /// Gives each function its histogram.
     pub(crate) fn measure(&mut self, plugin: &str) {
         let of_steps = self.steps.iter_mut().flat_map(|steps| {
-            [
-                &mut steps.guard,
-                &mut steps.execute,
-                &mut steps.resume,
-                &mut steps.compensate,
-            ]
+            [&mut steps.guard, &mut steps.execute, &mut steps.resume, &mut steps.compensate]
         });
         let of_tasks = self.tasks.iter_mut().map(|tasks| &mut tasks.handle_in);
         for export in of_steps.chain(of_tasks) {
@@ -100,11 +92,7 @@ struct Interface<'c> {
 impl<'c> Interface<'c> {
     fn find(component: &'c Component, name: &'static str) -> Option<Self> {
         let index = component.get_export_index(None, name)?;
-        Some(Self {
-            component,
-            name,
-            index,
-        })
+        Some(Self { component, name, index })
     }
 
     fn function(&self, name: &'static str) -> Result<Export, String> {
@@ -112,10 +100,6 @@ impl<'c> Interface<'c> {
             .component
             .get_export_index(Some(&self.index), name)
             .ok_or_else(|| format!("component exports {} without {name}: {FITTING}", self.name))?;
-        Ok(Export {
-            name,
-            index,
-            seconds: Histogram::noop(),
-        })
+        Ok(Export { name, index, seconds: Histogram::noop() })
     }
 }

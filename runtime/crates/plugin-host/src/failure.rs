@@ -10,10 +10,7 @@ use crate::{limits::Limits, state::CallState};
 
 /// An attempt that did nothing.
 pub(crate) fn retryable(code: &str, message: String) -> Failure {
-    Failure::Retryable {
-        detail: ErrorDetail::new(code, message),
-        after: None,
-    }
+    Failure::Retryable { detail: ErrorDetail::new(code, message), after: None }
 }
 
 /// Nobody could be called.
@@ -30,18 +27,8 @@ pub(crate) fn of_trap(error: &wasmtime::Error, state: &CallState, export: &str) 
     let (code, what) = cause(error, state);
     metrics::counter!("wasaga_guest_traps_total", "plugin" => plugin.to_owned(), "code" => code)
         .increment(1);
-    let said = state
-        .log
-        .last_error
-        .as_ref()
-        .map(|line| format!("; it said: {line}"));
-    retryable(
-        code,
-        format!(
-            "plugin {plugin}, {export}: {what}{}",
-            said.unwrap_or_default()
-        ),
-    )
+    let said = state.log.last_error.as_ref().map(|line| format!("; it said: {line}"));
+    retryable(code, format!("plugin {plugin}, {export}: {what}{}", said.unwrap_or_default()))
 }
 
 fn cause(error: &wasmtime::Error, state: &CallState) -> (&'static str, String) {
@@ -59,10 +46,7 @@ fn cause(error: &wasmtime::Error, state: &CallState) -> (&'static str, String) {
 fn of_text(text: &str, limits: &Limits) -> (&'static str, String) {
     if text.contains("fuel allocated for hostcalls") {
         let limit = limits.result_bytes;
-        (
-            "limit",
-            format!("it hands over too much at once: limit {limit} bytes"),
-        )
+        ("limit", format!("it hands over too much at once: limit {limit} bytes"))
     } else if text.contains("resource limit exceeded") || text.contains("exceeds the limit") {
         ("limit", text.to_owned())
     } else {

@@ -54,18 +54,14 @@ impl Access {
 
     /// The plugin's name, for messages.
     pub(crate) fn name(&self) -> &str {
-        self.plugin
-            .as_ref()
-            .map_or("(being loaded)", PluginName::as_str)
+        self.plugin.as_ref().map_or("(being loaded)", PluginName::as_str)
     }
 }
 
 impl Grants {
     /// What the plugin gets, or a sentence about what it must not have.
     pub(crate) fn access(&self, manifest: &Manifest) -> Result<Access, String> {
-        let Manifest {
-            name, capabilities, ..
-        } = manifest;
+        let Manifest { name, capabilities, .. } = manifest;
         let none = Grant::default();
         let grant = self.plugins.get(name).unwrap_or(&none);
         if !self.grant_all {
@@ -100,15 +96,8 @@ impl Grant {
         if let Some(topic) = asked.topics.iter().find(|topic| !granted(topic)) {
             return refuse(&format!("topic {topic}"), format!("topics = [\"{topic}\"]"));
         }
-        if let Some(key) = asked
-            .config_keys
-            .iter()
-            .find(|key| !self.config.contains_key(*key))
-        {
-            return refuse(
-                &format!("configuration key {key}"),
-                format!("config.{key} = \"…\""),
-            );
+        if let Some(key) = asked.config_keys.iter().find(|key| !self.config.contains_key(*key)) {
+            return refuse(&format!("configuration key {key}"), format!("config.{key} = \"…\""));
         }
         Ok(())
     }

@@ -51,11 +51,7 @@ impl Guest {
             Lane::Async => pre.instantiate_async(&mut store).await,
         };
         match instance {
-            Ok(instance) => Ok(Self {
-                store,
-                instance,
-                lane,
-            }),
+            Ok(instance) => Ok(Self { store, instance, lane }),
             Err(error) => Err(of_trap(&error, store.data(), "instantiation")),
         }
     }
@@ -77,9 +73,7 @@ impl Guest {
         P: ComponentNamedList + Lower,
         R: ComponentNamedList + Lift + 'static,
     {
-        let function = self
-            .instance
-            .get_typed_func::<P, R>(&mut self.store, export.index)?;
+        let function = self.instance.get_typed_func::<P, R>(&mut self.store, export.index)?;
         match self.lane {
             Lane::Sync(_) => function.call(&mut self.store, params),
             Lane::Async => function.call_async(&mut self.store, params).await,
@@ -92,9 +86,7 @@ impl Guest {
         P: ComponentNamedList + Lower,
         R: ComponentNamedList + Lift + 'static,
     {
-        self.instance
-            .get_typed_func::<P, R>(&mut self.store, export.index)
-            .map(drop)
+        self.instance.get_typed_func::<P, R>(&mut self.store, export.index).map(drop)
     }
 
     /// What the call left.
@@ -123,11 +115,7 @@ fn set_deadline(store: &mut Store<CallState>, until: Instant, lane: &Lane) {
             store.set_epoch_deadline(1);
             store.epoch_deadline_callback(move |_| {
                 let over = Instant::now() >= until;
-                Ok(if over {
-                    UpdateDeadline::Interrupt
-                } else {
-                    UpdateDeadline::Yield(1)
-                })
+                Ok(if over { UpdateDeadline::Interrupt } else { UpdateDeadline::Yield(1) })
             });
         }
     }

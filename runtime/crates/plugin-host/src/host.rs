@@ -113,14 +113,7 @@ impl PluginHost {
         database: Option<Arc<dyn GuestDatabase>>,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, StartError> {
-        let Options {
-            limits,
-            grants,
-            overrides,
-            cache_dir,
-            threads,
-            sql_calls,
-        } = options;
+        let Options { limits, grants, overrides, cache_dir, threads, sql_calls } = options;
         let failed = |error: wasmtime::Error| StartError::Engine(format!("{error:#}"));
         let limits = Arc::new(limits);
         let at_once = threads + limits.long_calls + sql_calls + LOADING;
@@ -140,12 +133,8 @@ impl PluginHost {
             database: database.is_some(),
         };
         let pool = Pool::new(threads, limits.long_calls).map_err(StartError::Threads)?;
-        let calls = Calls {
-            active: ArcSwap::from_pointee(Active::default()),
-            clock,
-            limits,
-            database,
-        };
+        let calls =
+            Calls { active: ArcSwap::from_pointee(Active::default()), clock, limits, database };
         Ok(Arc::new(Self {
             calls: Arc::new(calls),
             lanes: Lanes::new(pool, Handle::current(), sql_calls),
@@ -170,12 +159,7 @@ impl PluginHost {
     /// Lists a module as rejected; told in the log and counted once.
     pub(crate) fn reject(&self, source: String, digest: Digest, reason: String) {
         let at = self.calls.clock.now();
-        let rejection = Rejection {
-            source: source.clone(),
-            digest,
-            reason,
-            at,
-        };
+        let rejection = Rejection { source: source.clone(), digest, reason, at };
         let mut rejections = locked(&self.rejections);
         let same = |known: &Rejection| known.digest == digest && known.reason == rejection.reason;
         if !rejections.get(&source).is_some_and(same) {
@@ -205,11 +189,7 @@ impl PluginHost {
             return Reporter::new(report, None).send(missing);
         };
         let work = work(Reporter::new(report, Some(plugin.digest)));
-        self.lanes.run(Errand {
-            calls: self.calls.clone(),
-            plugin: plugin.clone(),
-            work,
-        });
+        self.lanes.run(Errand { calls: self.calls.clone(), plugin: plugin.clone(), work });
     }
 }
 

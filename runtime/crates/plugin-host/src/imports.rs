@@ -20,11 +20,7 @@ impl context::Host for CallState {
             return Vec::new();
         };
         let steps = &context.definition.steps;
-        let name = |step: &u16| {
-            steps
-                .get(usize::from(*step))
-                .map(|step| step.name.to_string())
-        };
+        let name = |step: &u16| steps.get(usize::from(*step)).map(|step| step.name.to_string());
         context.ledger.finished().iter().filter_map(name).collect()
     }
 
@@ -35,11 +31,7 @@ impl context::Host for CallState {
     }
 
     fn cause(&mut self) -> Option<ErrorDetailResult> {
-        self.context
-            .as_ref()?
-            .cause
-            .as_ref()
-            .map(convert::owned_detail)
+        self.context.as_ref()?.cause.as_ref().map(convert::owned_detail)
     }
 }
 
@@ -51,10 +43,7 @@ impl logging::Host for CallState {
             self.emit(level, &message);
         } else if self.log.lines == self.limits.log_lines {
             self.log.lines += 1;
-            self.emit(
-                Level::Warn,
-                "the call logs too much: its further lines are dropped",
-            );
+            self.emit(Level::Warn, "the call logs too much: its further lines are dropped");
         }
         if level == Level::Error {
             self.log.last_error = Some(message);

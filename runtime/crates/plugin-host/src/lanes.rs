@@ -41,11 +41,7 @@ pub(crate) enum Work {
 impl Lanes {
     /// `at_once` calls that may wait for the database.
     pub(crate) fn new(pool: Pool<Errand>, runtime: Handle, at_once: usize) -> Self {
-        Self {
-            pool,
-            runtime,
-            waiting: Arc::new(Semaphore::new(at_once)),
-        }
+        Self { pool, runtime, waiting: Arc::new(Semaphore::new(at_once)) }
     }
 
     /// Sends a call on its way.
@@ -61,11 +57,7 @@ impl Lanes {
 impl Errand {
     /// Runs the call in this lane and reports it.
     async fn call(self, lane: Lane) {
-        let Self {
-            calls,
-            plugin,
-            work,
-        } = self;
+        let Self { calls, plugin, work } = self;
         match work {
             Work::Step(call, report) => report.send(calls.step(&plugin, *call, lane).await),
             Work::Task(call, report) => report.send(calls.task(&plugin, *call, lane).await),
@@ -100,9 +92,7 @@ impl Errand {
 impl Job for Errand {
     fn run(self, places: &Places) {
         let lane = Lane::Sync(Some(places.clone()));
-        self.call(lane)
-            .now_or_never()
-            .expect("the synchronous lane never waits");
+        self.call(lane).now_or_never().expect("the synchronous lane never waits");
     }
 }
 

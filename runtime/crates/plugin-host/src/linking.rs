@@ -30,21 +30,15 @@ impl Linkers {
         wasmtime_wasi::p2::add_to_linker_sync(&mut without_sql)?;
         refuse_to_sleep(&mut without_sql)?;
         let mut denied = without_sql.instance("wasaga:plugin/sql@0.1.0")?;
-        denied.func_wrap("query", |store, _: Statement| {
-            Ok((Err::<sql::Rows, _>(denial(&store)),))
-        })?;
-        denied.func_wrap("execute", |store, _: Statement| {
-            Ok((Err::<u64, _>(denial(&store)),))
-        })?;
+        denied
+            .func_wrap("query", |store, _: Statement| Ok((Err::<sql::Rows, _>(denial(&store)),)))?;
+        denied.func_wrap("execute", |store, _: Statement| Ok((Err::<u64, _>(denial(&store)),)))?;
 
         let mut with_sql = common(engine)?;
         wasmtime_wasi::p2::add_to_linker_async(&mut with_sql)?;
         refuse_to_sleep(&mut with_sql)?;
         sql::add_to_linker::<_, HasSelf<_>>(&mut with_sql, |state| state)?;
-        Ok(Self {
-            without_sql,
-            with_sql,
-        })
+        Ok(Self { without_sql, with_sql })
     }
 
     /// The component with its imports, or what about them does not fit.
@@ -59,19 +53,11 @@ impl Linkers {
                 return Err(not_offered(name));
             }
         }
-        let linker = if sql {
-            &self.with_sql
-        } else {
-            &self.without_sql
-        };
+        let linker = if sql { &self.with_sql } else { &self.without_sql };
         linker.instantiate_pre(component).map_err(|error| {
             let error = format!("{error:#}");
             // wasmtime names the import it did not find between backquotes.
-            match error
-                .split('`')
-                .nth(1)
-                .filter(|_| error.contains("was not found"))
-            {
+            match error.split('`').nth(1).filter(|_| error.contains("was not found")) {
                 Some(name) => not_offered(name),
                 None => format!("component's imports do not fit ({error}): {FITTING}"),
             }
@@ -101,9 +87,7 @@ fn refuse_to_sleep(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     let mut poll = linker.instance("wasi:io/poll@0.2.12")?;
     for function in ["poll", "[method]pollable.block"] {
         poll.func_new(function, |_, _, _, _| {
-            Err(wasmtime::Error::msg(
-                "a plugin may not sleep: return a wait with a time-out",
-            ))
+            Err(wasmtime::Error::msg("a plugin may not sleep: return a wait with a time-out"))
         })?;
     }
     linker.allow_shadowing(false);

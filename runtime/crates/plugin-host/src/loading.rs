@@ -104,9 +104,7 @@ impl Loader {
     pub(crate) fn load(&self, digest: Digest, component: &Component) -> Result<Loaded, String> {
         let mut exports = Exports::probe(component)?;
         let imports = component.component_type();
-        let wasi = imports
-            .imports(&self.engine)
-            .any(|(name, _)| name.starts_with("wasi:"));
+        let wasi = imports.imports(&self.engine).any(|(name, _)| name.starts_with("wasi:"));
         let pre = self.linkers.link(component, false)?;
         let manifest = self.describe(&pre, &exports, wasi)?;
         let manifest = checks::parse(&manifest)?;
@@ -120,22 +118,10 @@ impl Loader {
             ));
         }
         let definitions = checks::definitions(&manifest, &self.overrides)?;
-        let pre = if access.sql {
-            self.linkers.link(component, true)?
-        } else {
-            pre
-        };
+        let pre = if access.sql { self.linkers.link(component, true)? } else { pre };
         exports.measure(manifest.name.as_str());
         let (manifest, access) = (Arc::new(manifest), Arc::new(access));
-        Ok(Loaded {
-            digest,
-            manifest,
-            definitions,
-            access,
-            exports,
-            pre,
-            wasi,
-        })
+        Ok(Loaded { digest, manifest, definitions, access, exports, pre, wasi })
     }
 
     /// Calls `describe` with nothing granted, and checks the exports' types on the way.
@@ -161,18 +147,15 @@ impl Loader {
         };
         let until = Instant::now() + DESCRIBE_TIME;
         let described = async {
-            let mut guest = Guest::start(pre, state, until, Lane::Sync(None))
-                .await
-                .map_err(text)?;
+            let mut guest =
+                Guest::start(pre, state, until, Lane::Sync(None)).await.map_err(text)?;
             check_types(&mut guest, exports).map_err(|error| {
                 format!("component's exports do not fit ({error:#}): {FITTING}")
             })?;
             let (manifest,): (String,) = guest.call(&exports.describe, ()).await.map_err(text)?;
             Ok(manifest)
         };
-        described
-            .now_or_never()
-            .expect("the synchronous lane never waits")
+        described.now_or_never().expect("the synchronous lane never waits")
     }
 }
 
@@ -207,12 +190,9 @@ fn kind(bytes: &[u8]) -> Result<(), String> {
             "this is a core WebAssembly module, not a component: {FITTING}, with wasm-component-ld \
              as the linker or by `wasm-tools component new`"
         )),
-        Some([0, b'a', b's', b'm', ..]) => Err(format!(
-            "this is WebAssembly of a version that wasaga does not know: {FITTING}"
-        )),
-        _ => Err(format!(
-            "this is not WebAssembly ({} bytes): {FITTING}",
-            bytes.len()
-        )),
+        Some([0, b'a', b's', b'm', ..]) => {
+            Err(format!("this is WebAssembly of a version that wasaga does not know: {FITTING}"))
+        }
+        _ => Err(format!("this is not WebAssembly ({} bytes): {FITTING}", bytes.len())),
     }
 }

@@ -53,11 +53,7 @@ impl<J: Job> Pool<J> {
     pub(crate) fn new(threads: usize, long_limit: usize) -> io::Result<Self> {
         let (queue, jobs) = unbounded::<J>();
         let replace = Box::new(move |places| spawn(jobs.clone(), places));
-        let places = Places(Arc::new(Shared {
-            replace,
-            long: AtomicUsize::new(0),
-            long_limit,
-        }));
+        let places = Places(Arc::new(Shared { replace, long: AtomicUsize::new(0), long_limit }));
         for _ in 0..threads.max(1) {
             (places.0.replace)(places.clone())?;
         }
@@ -66,17 +62,12 @@ impl<J: Job> Pool<J> {
 
     /// Queues a job.
     pub(crate) fn run(&self, job: J) {
-        self.queue
-            .send(job)
-            .unwrap_or_else(|_| unreachable!("the pool's threads outlive it"));
+        self.queue.send(job).unwrap_or_else(|_| unreachable!("the pool's threads outlive it"));
     }
 }
 
 fn spawn<J: Job>(jobs: Receiver<J>, places: Places) -> io::Result<()> {
-    thread::Builder::new()
-        .name("guest".into())
-        .spawn(move || work(&jobs, &places))
-        .map(drop)
+    thread::Builder::new().name("guest".into()).spawn(move || work(&jobs, &places)).map(drop)
 }
 
 fn work<J: Job>(jobs: &Receiver<J>, places: &Places) {
@@ -96,12 +87,7 @@ impl Places {
     /// Gives the place of the calling thread up, where there is room beside the pool.
     pub(crate) fn give_up(&self) {
         let more = |long| (long < self.0.long_limit).then_some(long + 1);
-        let room = || {
-            self.0
-                .long
-                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
-                .is_ok()
-        };
+        let room = || self.0.long.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok();
         if !BESIDE.get() && room() {
             match (self.0.replace)(self.clone()) {
                 Ok(()) => BESIDE.set(true),

@@ -36,26 +36,15 @@ impl Active {
     pub(crate) fn with(&self, plugin: Arc<Loaded>) -> Self {
         let mut plugins = self.plugins.clone();
         plugins.insert(plugin.manifest.name.clone(), plugin);
-        let mut catalog = Catalog {
-            plugins: BTreeMap::new(),
-            definitions: BTreeMap::new(),
-        };
+        let mut catalog = Catalog { plugins: BTreeMap::new(), definitions: BTreeMap::new() };
         for (name, plugin) in &plugins {
-            let described = Plugin {
-                digest: plugin.digest,
-                manifest: plugin.manifest.clone(),
-            };
+            let described = Plugin { digest: plugin.digest, manifest: plugin.manifest.clone() };
             catalog.plugins.insert(name.clone(), described);
             for active in &plugin.definitions {
-                catalog
-                    .definitions
-                    .insert(active.definition.name.clone(), active.clone());
+                catalog.definitions.insert(active.definition.name.clone(), active.clone());
             }
         }
-        Self {
-            plugins,
-            catalog: Arc::new(catalog),
-        }
+        Self { plugins, catalog: Arc::new(catalog) }
     }
 }
 

@@ -19,10 +19,7 @@ pub(crate) struct Ended<T> {
 impl<T> Ended<T> {
     /// Without a result, and so without the guest's SQL.
     pub(crate) fn failed(failure: Failure) -> Self {
-        Self {
-            outcome: Err(failure),
-            transaction: None,
-        }
+        Self { outcome: Err(failure), transaction: None }
     }
 }
 
@@ -39,16 +36,8 @@ impl Reported for StepReport {
     type Outcome = StepOutcome;
 
     fn new(ended: Ended<StepOutcome>, digest: Option<Digest>, begun: Instant) -> Self {
-        let Ended {
-            outcome,
-            transaction,
-        } = ended;
-        Self {
-            outcome,
-            digest,
-            transaction,
-            took: begun.elapsed(),
-        }
+        let Ended { outcome, transaction } = ended;
+        Self { outcome, digest, transaction, took: begun.elapsed() }
     }
 }
 
@@ -56,16 +45,8 @@ impl Reported for TaskReport {
     type Outcome = Vec<Effect>;
 
     fn new(ended: Ended<Vec<Effect>>, digest: Option<Digest>, begun: Instant) -> Self {
-        let Ended {
-            outcome,
-            transaction,
-        } = ended;
-        Self {
-            outcome,
-            digest,
-            transaction,
-            took: begun.elapsed(),
-        }
+        let Ended { outcome, transaction } = ended;
+        Self { outcome, digest, transaction, took: begun.elapsed() }
     }
 }
 
@@ -79,11 +60,7 @@ pub(crate) struct Reporter<R: Reported> {
 impl<R: Reported> Reporter<R> {
     /// For a call that begins now, of the code of this digest.
     pub(crate) fn new(report: Report<R>, digest: Option<Digest>) -> Self {
-        Self {
-            report: Some(report),
-            digest,
-            begun: Instant::now(),
-        }
+        Self { report: Some(report), digest, begun: Instant::now() }
     }
 
     /// Reports the end.
@@ -125,11 +102,7 @@ mod tests {
             panic!("a fault of the host's");
         }));
         assert!(lost.is_err());
-        let failure = reports
-            .recv()
-            .expect("a report")
-            .outcome
-            .expect_err("a failure");
+        let failure = reports.recv().expect("a report").outcome.expect_err("a failure");
         assert_eq!(failure.detail().code, "host-fault");
         assert!(reports.recv().is_err(), "one report only");
     }
@@ -137,14 +110,8 @@ mod tests {
     #[test]
     fn a_call_that_ended_is_reported_once() {
         let (reporter, reports) = reporter();
-        reporter.send(Ended {
-            outcome: Ok(StepOutcome::Skipped),
-            transaction: None,
-        });
-        assert!(matches!(
-            reports.recv().expect("a report").outcome,
-            Ok(StepOutcome::Skipped)
-        ));
+        reporter.send(Ended { outcome: Ok(StepOutcome::Skipped), transaction: None });
+        assert!(matches!(reports.recv().expect("a report").outcome, Ok(StepOutcome::Skipped)));
         assert!(reports.recv().is_err(), "one report only");
     }
 }

@@ -35,12 +35,7 @@ pub(crate) struct Judge<'a> {
 impl<'a> Judge<'a> {
     /// A judge of what a plugin of this access returned.
     pub(crate) fn new(limits: &'a Limits, access: &'a Access, catalog: &'a Catalog) -> Self {
-        Self {
-            limits,
-            access,
-            catalog,
-            bytes: 0,
-        }
+        Self { limits, access, catalog, bytes: 0 }
     }
 
     /// What `execute`, `resume` or `compensate` returned.
@@ -71,20 +66,14 @@ impl<'a> Judge<'a> {
     }
 
     fn listed(&mut self, effects: Vec<types::Effect>) -> Result<Vec<Effect>, Failure> {
-        effects
-            .into_iter()
-            .map(|effect| self.effect(effect))
-            .collect()
+        effects.into_iter().map(|effect| self.effect(effect)).collect()
     }
 
     fn effect(&mut self, effect: types::Effect) -> Result<Effect, Failure> {
         match effect {
             types::Effect::Send(outgoing) => Ok(Effect::Send(Outgoing {
                 message: self.message(outgoing.message)?,
-                rollback: outgoing
-                    .rollback
-                    .map(|message| self.message(message))
-                    .transpose()?,
+                rollback: outgoing.rollback.map(|message| self.message(message)).transpose()?,
             })),
             types::Effect::Start(_) => Err(unsupported("start effect")),
             types::Effect::Signal(_) => Err(unsupported("signal effect")),
@@ -94,12 +83,7 @@ impl<'a> Judge<'a> {
 
     fn message(&mut self, message: types::MessageResult) -> Result<Message, Failure> {
         let message = convert::taken_message(message);
-        let Message {
-            topic,
-            key,
-            headers,
-            value,
-        } = &message;
+        let Message { topic, key, headers, value } = &message;
         legal_topic(topic).map_err(|fault| bad_output(format!("it sends to {fault}")))?;
         if !self.access.may_send(topic) {
             return Err(permanent(
@@ -148,9 +132,7 @@ impl<'a> Judge<'a> {
         what: &str,
         payload: Option<types::PayloadResult>,
     ) -> Result<Option<Payload>, Failure> {
-        payload
-            .map(|payload| self.payload(what, payload))
-            .transpose()
+        payload.map(|payload| self.payload(what, payload)).transpose()
     }
 
     fn payload(&mut self, what: &str, payload: types::PayloadResult) -> Result<Payload, Failure> {
@@ -161,11 +143,7 @@ impl<'a> Judge<'a> {
 
     fn count(&mut self, what: &str, bytes: usize) -> Result<(), Failure> {
         self.bytes += bytes;
-        let Limits {
-            payload_bytes,
-            result_bytes,
-            ..
-        } = *self.limits;
+        let Limits { payload_bytes, result_bytes, .. } = *self.limits;
         let plugin = self.access.name();
         if bytes > payload_bytes {
             let message =
@@ -195,10 +173,10 @@ pub(crate) fn failure(failure: types::Failure, limits: &Limits) -> Failure {
 /// An error that a guest returned, made storable: without NUL, cut off, and without data that is too large.
 pub(crate) fn detail(detail: types::ErrorDetailResult, limits: &Limits) -> ErrorDetail {
     let fits = |data: &types::PayloadResult| data.data.len() <= limits.payload_bytes;
-    let data = detail.data.filter(fits).map(|data| types::PayloadResult {
-        content_type: text(data.content_type, CODE),
-        ..data
-    });
+    let data = detail
+        .data
+        .filter(fits)
+        .map(|data| types::PayloadResult { content_type: text(data.content_type, CODE), ..data });
     ErrorDetail {
         code: text(detail.code, CODE),
         message: text(detail.message, MESSAGE),
@@ -208,11 +186,7 @@ pub(crate) fn detail(detail: types::ErrorDetailResult, limits: &Limits) -> Error
 
 fn text(mut text: String, bytes: usize) -> String {
     text.truncate(text.floor_char_boundary(bytes));
-    if text.contains('\0') {
-        text.replace('\0', "\u{fffd}")
-    } else {
-        text
-    }
+    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
 }
 
 /// Whether Kafka takes this name, or what it is called instead.
@@ -222,18 +196,12 @@ pub(crate) fn legal_topic(topic: &str) -> Result<(), String> {
     {
         return Ok(());
     }
-    Err(format!(
-        "topic {topic:?}, which is no topic's name: 1 to 249 of a-z A-Z 0-9 . _ -"
-    ))
+    Err(format!("topic {topic:?}, which is no topic's name: 1 to 249 of a-z A-Z 0-9 . _ -"))
 }
 
 /// Postgres's text has no NUL.
 fn storable(what: &str, text: &str) -> Result<(), Failure> {
-    if text.contains('\0') {
-        Err(bad_output(format!("{what} holds NUL")))
-    } else {
-        Ok(())
-    }
+    if text.contains('\0') { Err(bad_output(format!("{what} holds NUL"))) } else { Ok(()) }
 }
 
 fn bad_output(message: String) -> Failure {

@@ -36,22 +36,12 @@ impl Session {
         deadline: UnixMillis,
         until: std::time::Instant,
     ) -> Self {
-        Self {
-            database,
-            deadline,
-            until: until.into(),
-            transaction: None,
-            lost: false,
-        }
+        Self { database, deadline, until: until.into(), transaction: None, lost: false }
     }
 
     /// The open transaction, if there is one, or an error where it was lost.
     pub(crate) fn finish(self) -> Result<Option<Box<dyn GuestTransaction>>, SqlError> {
-        if self.lost {
-            Err(too_late())
-        } else {
-            Ok(self.transaction)
-        }
+        if self.lost { Err(too_late()) } else { Ok(self.transaction) }
     }
 
     async fn open(&mut self, access: &Access) -> Result<&mut dyn GuestTransaction, SqlError> {
@@ -64,10 +54,7 @@ impl Session {
         let open = if let Some(open) = self.transaction.take() {
             open
         } else {
-            let plugin = access
-                .plugin
-                .as_ref()
-                .expect("sql is granted to plugins by name");
+            let plugin = access.plugin.as_ref().expect("sql is granted to plugins by name");
             let begun = timeout_at(self.until, self.database.begin(plugin, self.deadline)).await;
             self.in_time(begun)?
         };
@@ -85,18 +72,13 @@ impl Session {
 }
 
 fn too_late() -> SqlError {
-    SqlError::new(
-        "57014",
-        "the statement did not end by the attempt's deadline",
-    )
+    SqlError::new("57014", "the statement did not end by the attempt's deadline")
 }
 
 impl CallState {
     fn session(&mut self) -> (&mut Session, &Access) {
-        let session = self
-            .sql
-            .as_mut()
-            .expect("the linker that offers sql is for plugins granted it");
+        let session =
+            self.sql.as_mut().expect("the linker that offers sql is for plugins granted it");
         (session, &self.access)
     }
 }

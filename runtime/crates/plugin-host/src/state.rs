@@ -66,14 +66,8 @@ pub(crate) struct Wasi {
 
 impl WasiView for CallState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        let wasi = self
-            .wasi
-            .as_mut()
-            .expect("a component that imports wasi is given its context");
-        WasiCtxView {
-            ctx: &mut wasi.context,
-            table: &mut wasi.table,
-        }
+        let wasi = self.wasi.as_mut().expect("a component that imports wasi is given its context");
+        WasiCtxView { ctx: &mut wasi.context, table: &mut wasi.table }
     }
 }
 
@@ -89,12 +83,7 @@ pub(crate) struct MemoryBudget {
 impl MemoryBudget {
     /// For all memories of a call together.
     pub(crate) fn new(limit: usize, table_limit: usize) -> Self {
-        Self {
-            limit,
-            table_limit,
-            used: 0,
-            hit: None,
-        }
+        Self { limit, table_limit, used: 0, hit: None }
     }
 
     fn refuse(&mut self, what: String) -> wasmtime::Result<bool> {
@@ -127,10 +116,7 @@ impl ResourceLimiter for MemoryBudget {
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         if desired > self.table_limit {
-            return self.refuse(format!(
-                "table too large: limit {} elements",
-                self.table_limit
-            ));
+            return self.refuse(format!("table too large: limit {} elements", self.table_limit));
         }
         Ok(true)
     }

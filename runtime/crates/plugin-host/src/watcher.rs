@@ -47,12 +47,7 @@ type Stamp = (u64, SystemTime);
 impl Watcher {
     /// Without a directory it follows the database alone.
     pub fn new(host: Arc<PluginHost>, directory: Option<PathBuf>) -> Self {
-        Self {
-            host,
-            directory,
-            files: HashMap::new(),
-            trouble: None,
-        }
+        Self { host, directory, files: HashMap::new(), trouble: None }
     }
 
     /// Looks every `interval` until it is stopped.
@@ -88,8 +83,7 @@ impl Watcher {
                 directory.display()
             )
         })?;
-        self.files
-            .retain(|path, _| files.iter().any(|(there, _)| there == path));
+        self.files.retain(|path, _| files.iter().any(|(there, _)| there == path));
         for (path, stamp) in files {
             let file = self.files.entry(path.clone()).or_default();
             let settled = file.stamp.replace(stamp) == Some(stamp) || untouched(stamp);
@@ -150,7 +144,5 @@ fn stamp(found: &Metadata) -> io::Result<Stamp> {
 }
 
 fn untouched((_, changed): Stamp) -> bool {
-    SystemTime::now()
-        .duration_since(changed)
-        .is_ok_and(|since| since >= UNTOUCHED)
+    SystemTime::now().duration_since(changed).is_ok_and(|since| since >= UNTOUCHED)
 }

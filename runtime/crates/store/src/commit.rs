@@ -155,8 +155,7 @@ struct PayloadColumns<'a> {
 
 impl<'a> PayloadColumns<'a> {
     fn push(&mut self, payload: Option<&'a Payload>) {
-        self.types
-            .push(payload.map(|payload| payload.content_type.as_ref()));
+        self.types.push(payload.map(|payload| payload.content_type.as_ref()));
         self.data.push(payload.map(|payload| &payload.data[..]));
     }
 }
@@ -180,16 +179,9 @@ impl<'a> MessageColumns<'a> {
         self.idempotency_keys.push(&message.idempotency_key);
         self.topics.push(&outgoing.message.topic);
         self.keys.push(outgoing.message.key.as_deref());
-        self.headers
-            .push(Json(headers::to_json(&outgoing.message.headers)));
+        self.headers.push(Json(headers::to_json(&outgoing.message.headers)));
         self.values.push(outgoing.message.value.as_deref());
-        self.rollbacks.push(
-            outgoing
-                .rollback
-                .as_ref()
-                .map(headers::message_to_json)
-                .map(Json),
-        );
+        self.rollbacks.push(outgoing.rollback.as_ref().map(headers::message_to_json).map(Json));
     }
 
     /// Binds the seven arguments `o_…` of the commit functions.
@@ -226,8 +218,7 @@ impl<'a> Columns<'a> {
         self.states.push(Json(&transition.state));
         self.settles.push(transition.settles);
         self.seen.push(transition.seen);
-        self.due_ms
-            .push(transition.due.map(|due| due.as_millis() as i64));
+        self.due_ms.push(transition.due.map(|due| due.as_millis() as i64));
         self.clears.push(transition.clears);
         for (number, entry) in (transition.sequence + 1..).zip(&transition.entries) {
             self.journal.push(place, number, entry);
@@ -285,8 +276,7 @@ impl<'a> JournalColumns<'a> {
         self.undos.push(entry.undo.as_ref());
         self.memos.push(entry.memo.as_ref());
         self.errors.push(entry.error.as_ref().map(Json));
-        self.digests
-            .push(entry.digest.as_ref().map(|digest| &digest.0[..]));
+        self.digests.push(entry.digest.as_ref().map(|digest| &digest.0[..]));
     }
 
     fn bind<O>(
@@ -356,12 +346,7 @@ impl Store {
         .await?;
         let position = |saga: &Uuid| {
             let (_, host, epoch, sequence, mail) = *rows.iter().find(|row| row.0 == *saga)?;
-            Some(Position {
-                host: host.map(HostId),
-                epoch,
-                sequence,
-                mail,
-            })
+            Some(Position { host: host.map(HostId), epoch, sequence, mail })
         };
         Ok(ids.iter().map(position).collect())
     }

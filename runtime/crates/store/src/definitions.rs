@@ -27,18 +27,11 @@ impl Store {
             return Ok(None);
         };
         let stored = |column, reason: String| {
-            StoreError::stored(
-                "wasaga.definitions",
-                column,
-                format!("{name} {version}"),
-                reason,
-            )
+            StoreError::stored("wasaga.definitions", column, format!("{name} {version}"), reason)
         };
         let saga = serde_json::from_value(content)
             .map_err(|error| stored("content", error.to_string()))?;
-        let plugin = plugin
-            .try_into()
-            .map_err(|error| stored("plugin", format!("{error}")))?;
+        let plugin = plugin.try_into().map_err(|error| stored("plugin", format!("{error}")))?;
         Ok(Some((saga, plugin)))
     }
 }
@@ -83,11 +76,7 @@ pub(crate) async fn definition_add(
                 known.plugin, known.version,
             )));
         }
-        Some(Known {
-            same: false,
-            digest,
-            ..
-        }) => {
+        Some(Known { same: false, digest, .. }) => {
             return Ok(Err(format!(
                 "definition {name} version {version} exists with other content (from module sha256:{}): \
                  give it a new version",

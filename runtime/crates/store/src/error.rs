@@ -39,12 +39,7 @@ impl StoreError {
         row: impl ToString,
         reason: impl ToString,
     ) -> Self {
-        Self::Stored {
-            table,
-            column,
-            row: row.to_string(),
-            reason: reason.to_string(),
-        }
+        Self::Stored { table, column, row: row.to_string(), reason: reason.to_string() }
     }
 
     /// Whether the same call may succeed a little later.
@@ -55,10 +50,7 @@ impl StoreError {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        let code = error
-            .as_database_error()
-            .and_then(DatabaseError::code)
-            .map(String::from);
+        let code = error.as_database_error().and_then(DatabaseError::code).map(String::from);
         match code.as_deref() {
             None => match error {
                 sqlx::Error::Io(_)

@@ -101,11 +101,8 @@ impl Store {
         if let Some(role) = self.guests.role(plugin) {
             return Ok(role);
         }
-        let role = self
-            .guest_role_get(plugin)
-            .await
-            .map_err(sqlx::Error::decode)?
-            .ok_or_else(|| {
+        let role =
+            self.guest_role_get(plugin).await.map_err(sqlx::Error::decode)?.ok_or_else(|| {
                 let what = format!(
                     "plugin {plugin} has no database role: no module of it was activated with sql"
                 );
@@ -115,13 +112,10 @@ impl Store {
     }
 
     async fn guest_role_mend(&self, plugin: &PluginName) -> Result<Arc<GuestRole>, sqlx::Error> {
-        let role = self
-            .guest_role_ensure(plugin)
-            .await
-            .map_err(|error| match error {
-                ModuleError::Rejected(what) => sqlx::Error::Configuration(what.into()),
-                ModuleError::Unavailable(what) => sqlx::Error::Protocol(what),
-            })?;
+        let role = self.guest_role_ensure(plugin).await.map_err(|error| match error {
+            ModuleError::Rejected(what) => sqlx::Error::Configuration(what.into()),
+            ModuleError::Unavailable(what) => sqlx::Error::Protocol(what),
+        })?;
         Ok(self.guests.set_role(plugin, role))
     }
 }

@@ -8,10 +8,7 @@ use wasaga_domain::sql::SqlError;
 /// Why the statement is refused, if it is.
 pub(crate) fn refusal(statement: &str) -> Option<SqlError> {
     if statement.contains('\0') {
-        return Some(SqlError::new(
-            "22021",
-            "the statement contains a NUL character",
-        ));
+        return Some(SqlError::new("22021", "the statement contains a NUL character"));
     }
     let mut words = Words(statement);
     let first = words.next()?;
@@ -38,10 +35,8 @@ impl Iterator for Words<'_> {
 
     fn next(&mut self) -> Option<String> {
         self.0 = skip_blank(self.0);
-        let end = self
-            .0
-            .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-            .unwrap_or(self.0.len());
+        let end =
+            self.0.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(self.0.len());
         let (word, rest) = self.0.split_at(end);
         self.0 = rest;
         (!word.is_empty()).then(|| word.to_ascii_lowercase())

@@ -53,9 +53,7 @@ impl Store {
         role: &GuestRole,
         migrations: &[Migration],
     ) -> Result<(), ModuleError> {
-        let applied = applied(connection, plugin, role)
-            .await
-            .map_err(unavailable)?;
+        let applied = applied(connection, plugin, role).await.map_err(unavailable)?;
         for (migration, checksum) in migrations.iter().zip(&applied.checksums) {
             if checksum[..] != self::checksum(migration).0 {
                 return Err(ModuleError::Rejected(format!(
@@ -66,9 +64,7 @@ impl Store {
             }
         }
         // More than this module has: it is an older one, and its successor's tables stay.
-        let Some(missing) = migrations
-            .get(applied.checksums.len()..)
-            .filter(|m| !m.is_empty())
+        let Some(missing) = migrations.get(applied.checksums.len()..).filter(|m| !m.is_empty())
         else {
             return Ok(());
         };
@@ -79,8 +75,7 @@ impl Store {
             .unwrap_or(applied.checksums.len());
         if done < migrations.len() {
             let mark = mark(migrations);
-            self.guest_migrations_run(plugin, role, &migrations[done..], &mark)
-                .await?;
+            self.guest_migrations_run(plugin, role, &migrations[done..], &mark).await?;
         }
         let versions: Vec<i32> = missing.iter().map(|m| m.version.cast_signed()).collect();
         let names: Vec<&str> = missing.iter().map(|m| m.name.as_str()).collect();
@@ -107,29 +102,19 @@ impl Store {
         migrations: &[Migration],
         mark: &str,
     ) -> Result<(), ModuleError> {
-        let mut connection = self
-            .guests
-            .connect(role)
-            .await
-            .map_err(|e| unavailable(e.into()))?;
+        let mut connection = self.guests.connect(role).await.map_err(|e| unavailable(e.into()))?;
         let (statement, lock) = (STATEMENT.as_millis(), LOCK.as_millis());
         let begin = format!(
             "begin; set local statement_timeout = {statement}; set local lock_timeout = {lock};
              select pg_current_xact_id()::text"
         );
-        let id = first_text(&mut connection, begin)
-            .await
-            .map_err(|e| unavailable(e.into()))?;
+        let id = first_text(&mut connection, begin).await.map_err(|e| unavailable(e.into()))?;
         for migration in migrations {
             let up = sqlx::raw_sql(AssertSqlSafe(migration.up.clone()));
-            up.execute(&mut connection)
-                .await
-                .map_err(|error| refused(plugin, migration, error))?;
+            up.execute(&mut connection).await.map_err(|error| refused(plugin, migration, error))?;
             let now =
                 "select pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text".to_owned();
-            let now = first_text(&mut connection, now)
-                .await
-                .map_err(|e| unavailable(e.into()))?;
+            let now = first_text(&mut connection, now).await.map_err(|e| unavailable(e.into()))?;
             if now != id {
                 return Err(ModuleError::Rejected(format!(
                     "migration {} ({}) of plugin {plugin} ends the transaction itself: \
@@ -139,13 +124,11 @@ impl Store {
             }
         }
         let end = format!("comment on schema {} is '{mark}'; commit", role.schema);
-        first_text(&mut connection, end)
-            .await
-            .map_err(|error| match migrations.last() {
-                // Deferred constraints fail here.
-                Some(last) => refused(plugin, last, error),
-                None => unavailable(error.into()),
-            })?;
+        first_text(&mut connection, end).await.map_err(|error| match migrations.last() {
+            // Deferred constraints fail here.
+            Some(last) => refused(plugin, last, error),
+            None => unavailable(error.into()),
+        })?;
         Ok(())
     }
 }
@@ -173,15 +156,8 @@ async fn applied(
 
 /// Says up to which migration, of exactly this content, the schema has come.
 fn mark(migrations: &[Migration]) -> String {
-    let all: Vec<u8> = migrations
-        .iter()
-        .flat_map(|migration| checksum(migration).0)
-        .collect();
-    format!(
-        "wasaga: {} migrations, {}",
-        migrations.len(),
-        Digest::of(&all)
-    )
+    let all: Vec<u8> = migrations.iter().flat_map(|migration| checksum(migration).0).collect();
+    format!("wasaga: {} migrations, {}", migrations.len(), Digest::of(&all))
 }
 
 fn checksum(migration: &Migration) -> Digest {
@@ -189,10 +165,7 @@ fn checksum(migration: &Migration) -> Digest {
 }
 
 fn refused(plugin: &PluginName, migration: &Migration, error: sqlx::Error) -> ModuleError {
-    let code = error
-        .as_database_error()
-        .and_then(DatabaseError::code)
-        .map(String::from);
+    let code = error.as_database_error().and_then(DatabaseError::code).map(String::from);
     let (Some(code), sqlx::Error::Database(database)) = (code, &error) else {
         return unavailable(error.into());
     };

@@ -21,24 +21,14 @@ pub(crate) fn encode(text: &str) -> Option<Vec<u8>> {
     if whole.len() + fraction.len() == 0 || !is_decimal(whole) || !is_decimal(fraction) {
         return None;
     }
-    let scale = u16::try_from(fraction.len())
-        .ok()
-        .filter(|scale| *scale < 0x4000)?;
+    let scale = u16::try_from(fraction.len()).ok().filter(|scale| *scale < 0x4000)?;
 
     let padding = |length: usize| "0".repeat((4 - length % 4) % 4);
-    let padded = format!(
-        "{}{whole}{fraction}{}",
-        padding(whole.len()),
-        padding(fraction.len())
-    );
+    let padded = format!("{}{whole}{fraction}{}", padding(whole.len()), padding(fraction.len()));
     let groups: Vec<u16> = padded
         .as_bytes()
         .chunks(4)
-        .map(|group| {
-            group
-                .iter()
-                .fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0'))
-        })
+        .map(|group| group.iter().fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0')))
         .collect();
     let Some(first) = groups.iter().position(|group| *group != 0) else {
         return Some(header(0, 0, 0, scale));
@@ -47,22 +37,12 @@ pub(crate) fn encode(text: &str) -> Option<Vec<u8>> {
     let weight = i16::try_from(whole.len().div_ceil(4) as i64 - 1 - first as i64).ok()?;
     let count = u16::try_from(last + 1 - first).ok()?;
     let mut bytes = header(count, weight, sign, scale);
-    bytes.extend(
-        groups[first..=last]
-            .iter()
-            .flat_map(|group| group.to_be_bytes()),
-    );
+    bytes.extend(groups[first..=last].iter().flat_map(|group| group.to_be_bytes()));
     Some(bytes)
 }
 
 fn header(count: u16, weight: i16, sign: u16, scale: u16) -> Vec<u8> {
-    [
-        count.to_be_bytes(),
-        weight.to_be_bytes(),
-        sign.to_be_bytes(),
-        scale.to_be_bytes(),
-    ]
-    .concat()
+    [count.to_be_bytes(), weight.to_be_bytes(), sign.to_be_bytes(), scale.to_be_bytes()].concat()
 }
 
 /// The decimal text of the binary form; none where the bytes are not of that form.
@@ -83,11 +63,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<String> {
     }
     let weight = i32::from(weight.cast_signed());
     let group = |place: i32| {
-        usize::try_from(place)
-            .ok()
-            .and_then(|place| groups.get(place))
-            .copied()
-            .unwrap_or(0)
+        usize::try_from(place).ok().and_then(|place| groups.get(place)).copied().unwrap_or(0)
     };
     let mut text = String::new();
     for place in 0..=weight.max(-1) {
@@ -104,10 +80,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<String> {
     fraction.truncate(usize::from(*scale));
     let minus = if *sign == NEGATIVE { "-" } else { "" };
     let point = if fraction.is_empty() { "" } else { "." };
-    Some(format!(
-        "{minus}{}{point}{fraction}",
-        if whole.is_empty() { "0" } else { whole }
-    ))
+    Some(format!("{minus}{}{point}{fraction}", if whole.is_empty() { "0" } else { whole }))
 }
 
 #[cfg(test)]
@@ -130,10 +103,7 @@ mod tests {
             "100000000",
             "12345678901234567890123456789.0001",
         ] {
-            assert_eq!(
-                encode(text).and_then(|bytes| decode(&bytes)).as_deref(),
-                Some(text)
-            );
+            assert_eq!(encode(text).and_then(|bytes| decode(&bytes)).as_deref(), Some(text));
         }
     }
 

@@ -72,9 +72,7 @@ pub(crate) struct Lease {
 
 impl fmt::Debug for GuestPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GuestPool")
-            .field("max", &self.max)
-            .finish_non_exhaustive()
+        f.debug_struct("GuestPool").field("max", &self.max).finish_non_exhaustive()
     }
 }
 
@@ -83,10 +81,7 @@ impl GuestPool {
     pub(crate) fn new(connect: &PgConnectOptions, max: u32) -> Self {
         let max = (max as usize).max(1);
         Self {
-            connect: connect
-                .clone()
-                .application_name("wasaga guest")
-                .statement_cache_capacity(0),
+            connect: connect.clone().application_name("wasaga guest").statement_cache_capacity(0),
             max,
             in_use: Arc::new(Semaphore::new(max)),
             idle: Mutex::default(),
@@ -98,45 +93,19 @@ impl GuestPool {
 
     /// A clean connection logged in as the role; waits while all are in use.
     pub(crate) async fn lease(&self, role: &Arc<GuestRole>) -> Result<Lease, sqlx::Error> {
-        let permit = Arc::clone(&self.in_use)
-            .acquire_owned()
-            .await
-            .map_err(|_| sqlx::Error::PoolClosed)?;
-        if let Some(Idle {
-            connection,
-            role,
-            pid,
-            ..
-        }) = self.take_idle(role)
-        {
-            return Ok(Lease {
-                connection,
-                role,
-                pid,
-                reused: true,
-                _permit: permit,
-            });
+        let permit =
+            Arc::clone(&self.in_use).acquire_owned().await.map_err(|_| sqlx::Error::PoolClosed)?;
+        if let Some(Idle { connection, role, pid, .. }) = self.take_idle(role) {
+            return Ok(Lease { connection, role, pid, reused: true, _permit: permit });
         }
         let mut connection = self.connect(role).await?;
-        let pid = sqlx::query_scalar("select pg_backend_pid()")
-            .fetch_one(&mut connection)
-            .await?;
-        Ok(Lease {
-            connection,
-            role: Arc::clone(role),
-            pid,
-            reused: false,
-            _permit: permit,
-        })
+        let pid = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut connection).await?;
+        Ok(Lease { connection, role: Arc::clone(role), pid, reused: false, _permit: permit })
     }
 
     /// A connection of its own, logged in as the role, which this pool does not count.
     pub(crate) async fn connect(&self, role: &GuestRole) -> Result<PgConnection, sqlx::Error> {
-        let options = self
-            .connect
-            .clone()
-            .username(&role.name)
-            .password(&role.password);
+        let options = self.connect.clone().username(&role.name).password(&role.password);
         PgConnection::connect_with(&options).await
     }
 
@@ -158,30 +127,16 @@ impl GuestPool {
     pub(crate) async fn give_back(&self, mut lease: Lease, in_transaction: bool) {
         let cleaning = async {
             if in_transaction {
-                sqlx::raw_sql("rollback")
-                    .execute(&mut lease.connection)
-                    .await?;
+                sqlx::raw_sql("rollback").execute(&mut lease.connection).await?;
             }
-            sqlx::raw_sql("discard all")
-                .execute(&mut lease.connection)
-                .await
+            sqlx::raw_sql("discard all").execute(&mut lease.connection).await
         };
         if !matches!(tokio::time::timeout(CLEANING, cleaning).await, Ok(Ok(_))) {
             return;
         }
-        let Lease {
-            connection,
-            role,
-            pid,
-            ..
-        } = lease;
+        let Lease { connection, role, pid, .. } = lease;
         if !self.in_use.is_closed() {
-            lock(&self.idle).push(Idle {
-                connection,
-                role,
-                pid,
-                since: Instant::now(),
-            });
+            lock(&self.idle).push(Idle { connection, role, pid, since: Instant::now() });
         }
     }
 
@@ -200,9 +155,7 @@ impl GuestPool {
 
     /// What is known of a statement.
     pub(crate) fn shape(&self, plugin: &PluginName, statement: &str) -> Option<Arc<Shape>> {
-        lock(&self.shapes)
-            .get(&(plugin.clone(), statement.to_owned()))
-            .cloned()
+        lock(&self.shapes).get(&(plugin.clone(), statement.to_owned())).cloned()
     }
 
     /// Remembers what Postgres said about a statement.
@@ -240,10 +193,7 @@ impl Store {
             )
             .fetch_one(&self.pool)
             .await?;
-            Ok(CommitTerms {
-                token,
-                synchronous_commit,
-            })
+            Ok(CommitTerms { token, synchronous_commit })
         };
         self.guests.commit.get_or_try_init(read).await
     }

@@ -95,16 +95,10 @@ impl Store {
             .await?;
         let name = role_name(plugin, &situation.database);
         let schema = format!("plugin_{}", plugin.as_str().replace('-', "_"));
-        let known = role_row(&mut tx, plugin)
-            .await
-            .map_err(sqlx::Error::decode)?;
+        let known = role_row(&mut tx, plugin).await.map_err(sqlx::Error::decode)?;
         let role = match &known {
             Some(role) if role.name == name => role.clone(),
-            _ => GuestRole {
-                name,
-                schema,
-                password: password(),
-            },
+            _ => GuestRole { name, schema, password: password() },
         };
         let exists: bool =
             sqlx::query_scalar("select exists (select from pg_roles where rolname = $1)")
@@ -125,14 +119,9 @@ impl Store {
             return Err(sqlx::Error::Configuration(message.into()));
         }
 
-        sqlx::raw_sql(AssertSqlSafe(role_sql(
-            &role,
-            exists,
-            owner.is_some(),
-            situation,
-        )))
-        .execute(&mut *tx)
-        .await?;
+        sqlx::raw_sql(AssertSqlSafe(role_sql(&role, exists, owner.is_some(), situation)))
+            .execute(&mut *tx)
+            .await?;
         sqlx::query(
             "insert into wasaga.plugin_roles (plugin, role, schema, password) values ($1, $2, $3, $4)
              on conflict (plugin) do update set role = excluded.role, password = excluded.password",
@@ -150,21 +139,12 @@ impl Store {
 
 /// The statements that make or mend a role. The names are `[a-z0-9_]`, the password is hexadecimal.
 fn role_sql(role: &GuestRole, exists: bool, has_schema: bool, situation: &Situation) -> String {
-    let GuestRole {
-        name,
-        schema,
-        password,
-    } = role;
+    let GuestRole { name, schema, password } = role;
     let verb = if exists { "alter" } else { "create" };
     // To own a schema on its behalf, and to end its runaway statements.
     let membership = match situation {
-        Situation {
-            superuser: true, ..
-        } => String::new(),
-        Situation {
-            server_version: ..160_000,
-            ..
-        } => format!("grant {name} to current_user;"),
+        Situation { superuser: true, .. } => String::new(),
+        Situation { server_version: ..160_000, .. } => format!("grant {name} to current_user;"),
         _ => format!("grant {name} to current_user with inherit true, set true;"),
     };
     let own = if has_schema {
@@ -222,11 +202,7 @@ fn adopt_sql(role: &GuestRole) -> String {
 
 /// Roles belong to the whole server: the hash keeps the databases on it apart. At most 63 characters.
 fn role_name(plugin: &PluginName, database: &str) -> String {
-    format!(
-        "wasaga_plugin_{}_{}",
-        plugin.as_str().replace('-', "_"),
-        database_hash(database)
-    )
+    format!("wasaga_plugin_{}_{}", plugin.as_str().replace('-', "_"), database_hash(database))
 }
 
 pub(crate) fn database_hash(database: &str) -> String {
@@ -247,11 +223,7 @@ async fn role_row(
             .bind(plugin.as_str())
             .fetch_optional(connection)
             .await?;
-    Ok(row.map(|(name, schema, password)| GuestRole {
-        name,
-        schema,
-        password,
-    }))
+    Ok(row.map(|(name, schema, password)| GuestRole { name, schema, password }))
 }
 
 fn unavailable(error: StoreError) -> ModuleError {

@@ -65,15 +65,11 @@ impl GuestTransaction for GuestSqlTransaction {
 impl GuestSqlTransaction {
     /// The transaction behind the port, which this store opened.
     pub(crate) fn from_port(transaction: Box<dyn GuestTransaction>) -> Result<Self, StoreError> {
-        transaction
-            .into_any()
-            .downcast()
-            .map(|own| *own)
-            .map_err(|_| {
-                StoreError::Other(sqlx::Error::Configuration(
-                    "the transaction is another store's".into(),
-                ))
-            })
+        transaction.into_any().downcast().map(|own| *own).map_err(|_| {
+            StoreError::Other(sqlx::Error::Configuration(
+                "the transaction is another store's".into(),
+            ))
+        })
     }
 
     /// Runs a statement; the rows are kept where `wants_rows`.
@@ -100,14 +96,7 @@ impl GuestSqlTransaction {
         };
         self.busy = true;
         let (guests, connection) = (&self.store.guests, &mut lease.connection);
-        let run = perform(
-            guests,
-            &self.plugin,
-            connection,
-            statement,
-            parameters,
-            wants_rows,
-        );
+        let run = perform(guests, &self.plugin, connection, statement, parameters, wants_rows);
         let done = timeout(remaining + GRACE, run).await;
         let error = match done {
             Ok(Ok(done)) => {
@@ -138,9 +127,7 @@ impl GuestSqlTransaction {
     pub(crate) async fn connection(&mut self) -> Result<&mut PgConnection, StoreError> {
         let refused = |what: String| StoreError::Data(sqlx::Error::Protocol(what));
         if let Some(first) = &self.failed {
-            return Err(refused(format!(
-                "the guest went on after its statement failed: {first}"
-            )));
+            return Err(refused(format!("the guest went on after its statement failed: {first}")));
         }
         let terms = self.store.commit_terms().await?;
         let seal = format!(
@@ -190,8 +177,7 @@ impl GuestSqlTransaction {
     fn give_back(&mut self, in_transaction: bool) {
         if let Some(lease) = self.lease.take() {
             let guests = Arc::clone(&self.store.guests);
-            self.runtime
-                .spawn(async move { guests.give_back(lease, in_transaction).await });
+            self.runtime.spawn(async move { guests.give_back(lease, in_transaction).await });
         }
     }
 
@@ -199,8 +185,7 @@ impl GuestSqlTransaction {
     fn abandon(&mut self) {
         if let Some(lease) = self.lease.take() {
             let store = self.store.clone();
-            self.runtime
-                .spawn(async move { store.guest_terminate(lease.pid, &lease.role).await });
+            self.runtime.spawn(async move { store.guest_terminate(lease.pid, &lease.role).await });
         }
     }
 }
@@ -220,12 +205,8 @@ pub(crate) async fn first_text(
     connection: &mut PgConnection,
     statements: String,
 ) -> Result<Option<String>, sqlx::Error> {
-    let row = sqlx::raw_sql(AssertSqlSafe(statements))
-        .fetch_optional(connection)
-        .await?;
-    row.map(|row| row.try_get_unchecked(0))
-        .transpose()
-        .map(Option::flatten)
+    let row = sqlx::raw_sql(AssertSqlSafe(statements)).fetch_optional(connection).await?;
+    row.map(|row| row.try_get_unchecked(0)).transpose().map(Option::flatten)
 }
 
 pub(crate) fn sql_error(error: sqlx::Error) -> SqlError {
@@ -233,10 +214,7 @@ pub(crate) fn sql_error(error: sqlx::Error) -> SqlError {
     match (code, &error) {
         (Some(code), sqlx::Error::Database(database)) => SqlError::new(&code, database.message()),
         (_, sqlx::Error::Configuration(what)) => SqlError::new("42501", what.to_string()),
-        _ => SqlError::new(
-            "08006",
-            format!("the connection to Postgres failed: {error}"),
-        ),
+        _ => SqlError::new("08006", format!("the connection to Postgres failed: {error}")),
     }
 }
 
@@ -260,10 +238,7 @@ mod tests {
             let connection = &mut transaction.lease.as_mut().unwrap().connection;
             sqlx::raw_sql(leave).execute(connection).await.unwrap();
             let refused = transaction.connection().await.map(|_| ());
-            assert!(
-                matches!(refused, Err(StoreError::Data(_))),
-                "{leave}: {refused:?}"
-            );
+            assert!(matches!(refused, Err(StoreError::Data(_))), "{leave}: {refused:?}");
         }
     }
 }

@@ -46,9 +46,7 @@ pub(crate) async fn perform(
         let shape = if let Some(shape) = guests.shape(plugin, statement) {
             shape
         } else {
-            let shape = shape(connection, statement)
-                .await
-                .map_err(Fault::Postgres)?;
+            let shape = shape(connection, statement).await.map_err(Fault::Postgres)?;
             guests.set_shape(plugin, statement, &shape);
             shape
         };
@@ -83,18 +81,13 @@ pub(crate) async fn perform(
 
 /// Asks Postgres for the types of a statement's parameters and columns.
 async fn shape(connection: &mut PgConnection, statement: &str) -> Result<Arc<Shape>, sqlx::Error> {
-    let prepared = connection
-        .prepare(AssertSqlSafe(statement.to_owned()).into_sql_str())
-        .await?;
+    let prepared = connection.prepare(AssertSqlSafe(statement.to_owned()).into_sql_str()).await?;
     let parameters = match prepared.parameters() {
         Some(Either::Left(types)) => types.to_vec(),
         _ => Vec::new(),
     };
     let columns = prepared.columns().iter().map(column_of).collect();
-    Ok(Arc::new(Shape {
-        parameters,
-        columns,
-    }))
+    Ok(Arc::new(Shape { parameters, columns }))
 }
 
 fn bind_all(values: &[SqlValue], shape: &Shape) -> Result<PgArguments, SqlError> {
@@ -106,9 +99,7 @@ fn bind_all(values: &[SqlValue], shape: &Shape) -> Result<PgArguments, SqlError>
     let mut arguments = PgArguments::default();
     for (place, (value, info)) in values.iter().zip(&shape.parameters).enumerate() {
         let bound = bind(place + 1, value, info)?;
-        arguments
-            .add(bound)
-            .map_err(|error| SqlError::new("54000", error.to_string()))?;
+        arguments.add(bound).map_err(|error| SqlError::new("54000", error.to_string()))?;
     }
     Ok(arguments)
 }

@@ -58,16 +58,12 @@ pub(crate) fn bind(number: usize, value: &SqlValue, info: &PgTypeInfo) -> Result
                     type_name = type_name(info),
                 ),
             ),
-            Misfit::Value(code, what) => SqlError::new(
-                code,
-                format!("parameter ${number} for {}: {what}", type_name(info)),
-            ),
+            Misfit::Value(code, what) => {
+                SqlError::new(code, format!("parameter ${number} for {}: {what}", type_name(info)))
+            }
         })?),
     };
-    Ok(Bound {
-        info: info.clone(),
-        bytes,
-    })
+    Ok(Bound { info: info.clone(), bytes })
 }
 
 enum Misfit {
@@ -83,14 +79,12 @@ fn encode(value: &SqlValue, info: &PgTypeInfo) -> Result<Vec<u8>, Misfit> {
     let range = |number: i64| Misfit::Value("22003", format!("{number} is out of range"));
     Ok(match (value, info.name()) {
         (SqlValue::Boolean(value), "BOOL") => vec![u8::from(*value)],
-        (SqlValue::Int64(value), "INT2") => i16::try_from(*value)
-            .map_err(|_| range(*value))?
-            .to_be_bytes()
-            .into(),
-        (SqlValue::Int64(value), "INT4") => i32::try_from(*value)
-            .map_err(|_| range(*value))?
-            .to_be_bytes()
-            .into(),
+        (SqlValue::Int64(value), "INT2") => {
+            i16::try_from(*value).map_err(|_| range(*value))?.to_be_bytes().into()
+        }
+        (SqlValue::Int64(value), "INT4") => {
+            i32::try_from(*value).map_err(|_| range(*value))?.to_be_bytes().into()
+        }
         (SqlValue::Int64(value), "INT8") => value.to_be_bytes().into(),
         (SqlValue::Int64(value), "NUMERIC") => {
             guest_numeric::encode(&value.to_string()).ok_or_else(|| range(*value))?
@@ -155,10 +149,7 @@ fn type_name(info: &PgTypeInfo) -> String {
 
 /// A result's column, for the guest.
 pub(crate) fn column_of(column: &PgColumn) -> SqlColumn {
-    SqlColumn {
-        name: column.name().to_owned(),
-        type_name: type_name(column.type_info()),
-    }
+    SqlColumn { name: column.name().to_owned(), type_name: type_name(column.type_info()) }
 }
 
 /// A result's row, and how many bytes it took; 0A000 names a column whose type has no place in a guest's values.
@@ -174,9 +165,7 @@ pub(crate) fn row_of(row: &PgRow) -> Result<(Vec<SqlValue>, usize), SqlError> {
             );
             SqlError::new("0A000", message)
         };
-        let raw = row
-            .try_get_raw(place)
-            .map_err(|error| fault(&error.to_string()))?;
+        let raw = row.try_get_raw(place).map_err(|error| fault(&error.to_string()))?;
         if raw.is_null() {
             values.push(SqlValue::Null);
             continue;
@@ -204,18 +193,12 @@ fn decode(bytes: &[u8], info: &PgTypeInfo) -> Result<SqlValue, &'static str> {
         "FLOAT8" => SqlValue::Float64(f64::from_be_bytes(array(bytes)?)),
         "BYTEA" => SqlValue::Bytes(bytes.to_vec()),
         "NUMERIC" => SqlValue::Numeric(guest_numeric::decode(bytes).ok_or(MALFORMED)?),
-        "UUID" => SqlValue::Uuid(
-            uuid::Uuid::from_bytes(array(bytes)?)
-                .hyphenated()
-                .to_string(),
-        ),
+        "UUID" => SqlValue::Uuid(uuid::Uuid::from_bytes(array(bytes)?).hyphenated().to_string()),
         "JSON" => SqlValue::Json(text(bytes)?),
         "JSONB" => SqlValue::Json(text(bytes.strip_prefix(&[1]).ok_or(MALFORMED)?)?),
-        "TIMESTAMPTZ" => SqlValue::Timestamp(
-            time(i64::from_be_bytes(array(bytes)?))
-                .ok_or(RANGE)?
-                .to_string(),
-        ),
+        "TIMESTAMPTZ" => {
+            SqlValue::Timestamp(time(i64::from_be_bytes(array(bytes)?)).ok_or(RANGE)?.to_string())
+        }
         "TIMESTAMP" => {
             let at = time(i64::from_be_bytes(array(bytes)?)).ok_or(RANGE)?;
             SqlValue::Text(at.to_zoned(TimeZone::UTC).datetime().to_string())
@@ -231,9 +214,7 @@ fn decode(bytes: &[u8], info: &PgTypeInfo) -> Result<SqlValue, &'static str> {
 }
 
 fn array<const N: usize>(bytes: &[u8]) -> Result<[u8; N], &'static str> {
-    bytes
-        .try_into()
-        .map_err(|_| "the value has another length than its type")
+    bytes.try_into().map_err(|_| "the value has another length than its type")
 }
 
 /// Microseconds since Postgres's epoch; none outside of the years that RFC 3339 has.

@@ -20,9 +20,7 @@ pub fn to_json(headers: &[Header]) -> Value {
 
 /// The headers of a column's value, or what is wrong with it.
 pub fn from_json(value: &Value) -> Result<Vec<Header>, String> {
-    let pairs = value
-        .as_array()
-        .ok_or("headers must be an array of [name, value] pairs")?;
+    let pairs = value.as_array().ok_or("headers must be an array of [name, value] pairs")?;
     pairs.iter().map(header).collect()
 }
 
@@ -36,10 +34,7 @@ fn header(pair: &Value) -> Result<Header, String> {
         (_, Value::String(encoded)) => STANDARD.decode(encoded).map_err(|_| bad())?.into(),
         _ => return Err(bad()),
     };
-    Ok(Header {
-        name: name.clone(),
-        value,
-    })
+    Ok(Header { name: name.clone(), value })
 }
 
 /// A message as one JSON value: what `task_out.rollback` holds. Key and value are base64.
@@ -64,10 +59,7 @@ pub fn message_from_json(value: &Value) -> Result<Message, String> {
         _ => Err(format!("{name}: must be base64 text or null")),
     };
     Ok(Message {
-        topic: value["topic"]
-            .as_str()
-            .ok_or("topic: must be text")?
-            .to_owned(),
+        topic: value["topic"].as_str().ok_or("topic: must be text")?.to_owned(),
         key: decode("key")?,
         headers: from_json(&value["headers"])?,
         value: decode("value")?,
@@ -87,11 +79,7 @@ mod tests {
         let message = Message {
             topic: "t".into(),
             key: Some(Bytes::from_static(b"\xff\x00")),
-            headers: vec![
-                header("a", b"text"),
-                header("a", b"\xfe"),
-                header("n", b"\0"),
-            ],
+            headers: vec![header("a", b"text"), header("a", b"\xfe"), header("n", b"\0")],
             value: None,
         };
         assert_eq!(message_from_json(&message_to_json(&message)), Ok(message));

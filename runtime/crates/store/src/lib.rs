@@ -28,10 +28,10 @@ pub mod reach;
 pub mod saga_claim;
 pub mod saga_read;
 pub mod saga_start;
+pub mod statistics;
 pub mod task_in;
 pub mod task_in_insert;
 pub mod task_out;
-pub mod statistics;
 #[cfg(feature = "testing")]
 pub mod testing;
 #[cfg(feature = "testing")]

@@ -65,9 +65,7 @@ impl Store {
                 .bind(saga.0)
                 .fetch_optional(&self.pool)
                 .await?;
-        status.map_or(Ok(Posted::NotFound), |status| {
-            Ok(Posted::Final(status_of(saga, &status)?))
-        })
+        status.map_or(Ok(Posted::NotFound), |status| Ok(Posted::Final(status_of(saga, &status)?)))
     }
 }
 
@@ -86,12 +84,8 @@ pub(crate) fn mail_of(row: &PgRow) -> Result<(SagaId, Mail), StoreError> {
         StoreError::stored("wasaga.mail", column, format!("{saga} {number}"), reason)
     };
     let content = match kind.as_str() {
-        "cancel" => MailContent::Cancel {
-            reason: reason.unwrap_or_default(),
-        },
-        "resume" => MailContent::Resume {
-            reason: reason.unwrap_or_default(),
-        },
+        "cancel" => MailContent::Cancel { reason: reason.unwrap_or_default() },
+        "resume" => MailContent::Resume { reason: reason.unwrap_or_default() },
         "reply" => MailContent::Reply {
             step: row
                 .try_get::<i16, _>("step")?

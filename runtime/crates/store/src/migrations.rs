@@ -40,13 +40,7 @@ pub struct MigrationStatus {
 
 fn migrator() -> Migrator {
     let migration = |version, name: &'static str, kind, sql: &'static str| {
-        Migration::new(
-            version,
-            Cow::Borrowed(name),
-            kind,
-            SqlStr::from_static(sql),
-            false,
-        )
+        Migration::new(version, Cow::Borrowed(name), kind, SqlStr::from_static(sql), false)
     };
     let migrations = SCRIPTS.into_iter().flat_map(|(version, name, up, down)| {
         [
@@ -56,6 +50,8 @@ fn migrator() -> Migrator {
     });
     let mut migrator = Migrator::with_migrations(migrations.collect());
     migrator.create_schema("wasaga");
+    // During a roll-out hosts of the older version start on the newer schema.
+    migrator.set_ignore_missing(true);
     migrator.dangerous_set_table_name("wasaga.migrations");
     migrator
 }

@@ -24,22 +24,12 @@ impl ModuleStore for Store {
             let stored = |column, reason: &dyn Display| {
                 StoreError::stored("wasaga.activations", column, &plugin, reason)
             };
-            let digest = Digest(
-                digest
-                    .try_into()
-                    .map_err(|_| stored("digest", &"must have 32 bytes"))?,
-            );
+            let digest =
+                Digest(digest.try_into().map_err(|_| stored("digest", &"must have 32 bytes"))?);
             let name = plugin.parse().map_err(|error| stored("plugin", &error))?;
-            Ok(Activation {
-                plugin: name,
-                digest,
-                generation,
-            })
+            Ok(Activation { plugin: name, digest, generation })
         };
-        rows.into_iter()
-            .map(activation)
-            .collect::<Result<_, StoreError>>()
-            .map_err(unavailable)
+        rows.into_iter().map(activation).collect::<Result<_, StoreError>>().map_err(unavailable)
     }
 
     async fn module(&self, digest: Digest) -> Result<Vec<u8>, ModuleError> {
@@ -62,11 +52,7 @@ impl ModuleStore for Store {
             )));
         }
         // Committed by itself: the role can log in only then.
-        let role = if module.sql {
-            Some(self.guest_role_ensure(plugin).await?)
-        } else {
-            None
-        };
+        let role = if module.sql { Some(self.guest_role_ensure(plugin).await?) } else { None };
 
         let mut tx = self.pool.begin().await.map_err(unavailable)?;
         sqlx::query(
@@ -87,13 +73,11 @@ impl ModuleStore for Store {
                 .map_err(ModuleError::Rejected)?;
         }
         if let Some(role) = role {
-            self.guest_migrate(&mut tx, plugin, &role, module.migrations())
-                .await?;
+            self.guest_migrate(&mut tx, plugin, &role, module.migrations()).await?;
             self.guests.set_role(plugin, role);
         }
-        let generation = activation_set(&mut tx, plugin, module.digest)
-            .await
-            .map_err(unavailable)?;
+        let generation =
+            activation_set(&mut tx, plugin, module.digest).await.map_err(unavailable)?;
         tx.commit().await.map_err(unavailable)?;
         Ok(generation)
     }

@@ -51,10 +51,7 @@ impl Store {
             .test_before_acquire(false)
             .connect_lazy_with(connect.clone());
         let guests = Arc::new(GuestPool::new(&connect, options.max_guest_connections));
-        Ok(Self {
-            pool,
-            guests,
-        })
+        Ok(Self { pool, guests })
     }
 
     /// Whether Postgres answers.

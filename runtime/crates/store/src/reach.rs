@@ -51,12 +51,14 @@ impl Store {
         let code = error.as_database_error().and_then(DatabaseError::code);
         let refused = |what: String| Unreachable::Refused(format!("Postgres at {place} {what}"));
         match (code.as_deref(), error) {
-            (Some("28P01" | "28000"), _) => {
-                refused(format!("does not let user {user} in ({error}): mend the user or password of database.url"))
-            }
+            (Some("28P01" | "28000"), _) => refused(format!(
+                "does not let user {user} in ({error}): mend the user or password of database.url"
+            )),
             (Some("3D000"), _) => {
                 let database = connect.get_database().unwrap_or(user);
-                refused(format!("has no database {database}: create it, or name another in database.url"))
+                refused(format!(
+                    "has no database {database}: create it, or name another in database.url"
+                ))
             }
             // It starts or stops, or has no connection free.
             (Some("57P01" | "57P02" | "57P03" | "53300"), _) => self.away(&error.to_string()),

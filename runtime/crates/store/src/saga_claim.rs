@@ -147,11 +147,8 @@ impl Store {
         host: HostId,
         limit: usize,
     ) -> Result<Vec<Claimed>, StoreError> {
-        let rows: Vec<Row> = sqlx::query_as(sql)
-            .bind(host.0)
-            .bind(limit as i64)
-            .fetch_all(&self.pool)
-            .await?;
+        let rows: Vec<Row> =
+            sqlx::query_as(sql).bind(host.0).bind(limit as i64).fetch_all(&self.pool).await?;
         rows.into_iter().map(claimed).collect()
     }
 

@@ -163,8 +163,9 @@ impl Store {
     /// How many sagas ask for an operator. It reads the whole table (an index on the status would make each step
     /// of each saga dearer): to be asked now and then.
     pub async fn sagas_needing_attention(&self) -> Result<i64, StoreError> {
-        let count =
-            sqlx::query_scalar("select count(*) from wasaga.sagas where status = 'needs_attention'");
+        let count = sqlx::query_scalar(
+            "select count(*) from wasaga.sagas where status = 'needs_attention'",
+        );
         Ok(count.fetch_one(&self.pool).await?)
     }
 }

@@ -103,12 +103,7 @@ impl Store {
             }
             let row = existing.iter().find(|(id, ..)| *id == saga.id.0);
             let (_, nonce, status, input) = row.ok_or_else(|| {
-                StoreError::stored(
-                    "wasaga.sagas",
-                    "id",
-                    saga.id,
-                    "gone while it was started again",
-                )
+                StoreError::stored("wasaga.sagas", "id", saga.id, "gone while it was started again")
             })?;
             // A start whose answer was cut off, and which was tried again, is the caller's own.
             if *nonce == i64::from(saga.nonce) {

@@ -256,18 +256,9 @@ impl Store {
         let woken: Vec<uuid::Uuid> =
             sqlx::query_scalar("select wasaga.replies_deliver($1, $2, $3, $4, $5, $6)")
                 .bind(messages().map(|m| m.topic.as_str()).collect::<Vec<_>>())
-                .bind(
-                    replies
-                        .iter()
-                        .map(|reply| reply.correlation.as_str())
-                        .collect::<Vec<_>>(),
-                )
+                .bind(replies.iter().map(|reply| reply.correlation.as_str()).collect::<Vec<_>>())
                 .bind(messages().map(|m| m.key.as_deref()).collect::<Vec<_>>())
-                .bind(
-                    messages()
-                        .map(|m| Json(headers::to_json(&m.headers)))
-                        .collect::<Vec<_>>(),
-                )
+                .bind(messages().map(|m| Json(headers::to_json(&m.headers))).collect::<Vec<_>>())
                 .bind(messages().map(|m| m.value.as_deref()).collect::<Vec<_>>())
                 .bind(millis(early_ttl))
                 .fetch_one(&mut *tx)
@@ -362,8 +353,7 @@ impl<'a> EndColumns<'a> {
         self.attempts.push(end.attempts.cast_signed());
         self.due_ms.push(due);
         self.errors.push(error);
-        self.digests
-            .push(end.digest.as_ref().map(|digest| &digest.0[..]));
+        self.digests.push(end.digest.as_ref().map(|digest| &digest.0[..]));
     }
 
     /// Binds the arguments after the host.

@@ -27,41 +27,30 @@ pub async fn database() -> TestDatabase {
 /// Makes a migrated database on the server of this url.
 pub async fn database_on(maintenance: String) -> TestDatabase {
     let name = format!("wasaga_test_{}", Uuid::new_v4().simple());
-    let mut connection = PgConnection::connect(&maintenance)
-        .await
-        .expect("WASAGA_TEST_POSTGRES is reachable");
+    let mut connection =
+        PgConnection::connect(&maintenance).await.expect("WASAGA_TEST_POSTGRES is reachable");
     sqlx::raw_sql(AssertSqlSafe(format!("create database {name}")))
         .execute(&mut connection)
         .await
         .expect("its user may create databases");
-    let (server, _) = maintenance
-        .rsplit_once('/')
-        .expect("the url names a database");
+    let (server, _) = maintenance.rsplit_once('/').expect("the url names a database");
     let url = format!("{server}/{name}");
     let store = Store::new(StoreOptions::new(url.clone())).expect("the url is well formed");
     store.migrate_up().await.expect("the migrations fit");
-    TestDatabase {
-        store,
-        url,
-        maintenance,
-        name,
-    }
+    TestDatabase { store, url, maintenance, name }
 }
 
 impl TestDatabase {
     /// Runs statements, whatever they are.
     pub async fn run(&self, statements: &str) {
         let run = sqlx::raw_sql(AssertSqlSafe(statements.to_owned())).execute(&self.store.pool);
-        run.await
-            .unwrap_or_else(|error| panic!("{statements}: {error}"));
+        run.await.unwrap_or_else(|error| panic!("{statements}: {error}"));
     }
 
     /// The first column of a query whose first column is text.
     pub async fn texts(&self, query: &str) -> Vec<Option<String>> {
         let texts = sqlx::query_scalar(AssertSqlSafe(query.to_owned())).fetch_all(&self.store.pool);
-        texts
-            .await
-            .unwrap_or_else(|error| panic!("{query}: {error}"))
+        texts.await.unwrap_or_else(|error| panic!("{query}: {error}"))
     }
 }
 
@@ -71,9 +60,7 @@ impl Drop for TestDatabase {
         let drop = async move {
             let mut connection = PgConnection::connect(&maintenance).await?;
             let drop = format!("drop database if exists {name} with (force)");
-            sqlx::raw_sql(AssertSqlSafe(drop))
-                .execute(&mut connection)
-                .await?;
+            sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut connection).await?;
             // Plugins' login roles belong to the server and outlive the database.
             let roles = format!(
                 "do $$ declare role text; begin
@@ -82,15 +69,11 @@ impl Drop for TestDatabase {
                  end $$",
                 database_hash(&name)
             );
-            sqlx::raw_sql(AssertSqlSafe(roles))
-                .execute(&mut connection)
-                .await
+            sqlx::raw_sql(AssertSqlSafe(roles)).execute(&mut connection).await
         };
         // A runtime of its own: the test's may be gone, or be this very thread.
         let dropper = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.map(|runtime| runtime.block_on(drop))
         });
         if !matches!(dropper.join(), Ok(Ok(Ok(_)))) {

@@ -18,11 +18,7 @@ fn module(bytes: &str, manifest: &str, migrations: &[&str]) -> NewModule {
     let mut manifest: Manifest = serde_json::from_str(manifest).unwrap();
     manifest.migrations = (1..)
         .zip(migrations)
-        .map(|(version, up)| Migration {
-            version,
-            name: format!("m{version}"),
-            up: (*up).into(),
-        })
+        .map(|(version, up)| Migration { version, name: format!("m{version}"), up: (*up).into() })
         .collect();
     NewModule {
         digest: Digest::of(bytes.as_bytes()),
@@ -63,16 +59,9 @@ async fn tables(db: &TestDatabase) -> Vec<String> {
 async fn a_definition_never_changes_its_content() {
     let db = database().await;
     let store = &db.store;
-    let first = store
-        .activate(module("a", &saga("shop", 1, 100), &[]))
-        .await
-        .unwrap();
+    let first = store.activate(module("a", &saga("shop", 1, 100), &[])).await.unwrap();
     let again = store
-        .activate(module(
-            "b",
-            &saga("shop", 1, 100).replace("100.0", "1e2"),
-            &[],
-        ))
+        .activate(module("b", &saga("shop", 1, 100).replace("100.0", "1e2"), &[]))
         .await
         .unwrap();
     assert!(again > first);
@@ -86,10 +75,7 @@ async fn a_definition_never_changes_its_content() {
     let why = rejected(store, module("d", &saga("rival", 2, 100), &[])).await;
     assert!(why.contains("belongs to plugin shop"), "{why}");
 
-    store
-        .activate(module("e", &saga("shop", 2, 200), &[]))
-        .await
-        .unwrap();
+    store.activate(module("e", &saga("shop", 2, 200), &[])).await.unwrap();
     let (old, plugin) = store.definition_get("order", 1).await.unwrap().unwrap();
     assert_eq!((old.steps[0].timeout_ms, plugin.as_str()), (100, "shop"));
     assert_eq!(store.definition_get("order", 3).await.unwrap(), None);
@@ -98,30 +84,18 @@ async fn a_definition_never_changes_its_content() {
     assert_eq!(active.len(), 1);
     assert_eq!(active[0].digest, Digest::of(b"e"));
     assert_eq!(store.module(active[0].digest).await.unwrap(), b"e");
-    assert!(matches!(
-        store.module(Digest::of(b"c")).await,
-        Err(ModuleError::Rejected(_))
-    ));
+    assert!(matches!(store.module(Digest::of(b"c")).await, Err(ModuleError::Rejected(_))));
 }
 
 #[tokio::test]
 async fn migrations_run_once_in_order() {
     let db = database().await;
-    let (one, two) = (
-        "create table a (x int); create index on a (x)",
-        "create table b ()",
-    );
+    let (one, two) = ("create table a (x int); create index on a (x)", "create table b ()");
     db.store.activate(module("1", PLAIN, &[one])).await.unwrap();
-    db.store
-        .activate(module("2", PLAIN, &[one, two]))
-        .await
-        .unwrap();
+    db.store.activate(module("2", PLAIN, &[one, two])).await.unwrap();
     // Back to the older module: its successor's tables stay.
     db.store.activate(module("1", PLAIN, &[one])).await.unwrap();
-    db.store
-        .activate(module("2", PLAIN, &[one, two]))
-        .await
-        .unwrap();
+    db.store.activate(module("2", PLAIN, &[one, two])).await.unwrap();
     assert_eq!(tables(&db).await, ["a", "b"]);
 
     let why = rejected(&db.store, module("3", PLAIN, &["create table c ()", two])).await;
@@ -135,25 +109,15 @@ async fn migrations_run_once_in_order() {
     assert!(why.contains("version 2 must stand where 3"), "{why}");
     let mut ungranted = module("5", PLAIN, &[one, two]);
     ungranted.sql = false;
-    assert!(
-        rejected(&db.store, ungranted)
-            .await
-            .contains("not granted sql")
-    );
+    assert!(rejected(&db.store, ungranted).await.contains("not granted sql"));
 }
 
 #[tokio::test]
 async fn a_failing_migration_leaves_nothing() {
     let db = database().await;
-    let why = rejected(
-        &db.store,
-        module("1", PLAIN, &["create table a ()", "create table a ()"]),
-    )
-    .await;
-    assert!(
-        why.contains("migration 2 (m2) of plugin stock failed: 42P07"),
-        "{why}"
-    );
+    let why =
+        rejected(&db.store, module("1", PLAIN, &["create table a ()", "create table a ()"])).await;
+    assert!(why.contains("migration 2 (m2) of plugin stock failed: 42P07"), "{why}");
     for escape in [
         "reset role; create table wasaga.mine ()",
         "set role wasaga",
@@ -179,10 +143,7 @@ async fn a_crash_between_the_two_commits_is_found() {
         .execute(&pool)
         .await
         .unwrap();
-    db.store
-        .activate(module("2", PLAIN, &[one, two]))
-        .await
-        .unwrap();
+    db.store.activate(module("2", PLAIN, &[one, two])).await.unwrap();
     let versions: Vec<i32> =
         sqlx::query_scalar("select version from wasaga.plugin_migrations order by version")
             .fetch_all(&pool)
@@ -197,11 +158,8 @@ async fn two_hosts_may_activate_at_once() {
     let db = database().await;
     let other = Store::new(StoreOptions::new(db.url.clone())).unwrap();
     let up = "create table a ()";
-    let manifests = [
-        PLAIN.to_owned(),
-        PLAIN.replace("stock", "till"),
-        PLAIN.replace("stock", "post"),
-    ];
+    let manifests =
+        [PLAIN.to_owned(), PLAIN.replace("stock", "till"), PLAIN.replace("stock", "post")];
     for manifest in &manifests {
         let (one, two) = tokio::join!(
             db.store.activate(module(manifest, manifest, &[up])),
@@ -210,24 +168,15 @@ async fn two_hosts_may_activate_at_once() {
         assert_ne!(one.unwrap(), two.unwrap());
     }
     let (one, two, three) = tokio::join!(
-        db.store
-            .activate(module("x", &manifests[0], &[up, "create table x ()"])),
+        db.store.activate(module("x", &manifests[0], &[up, "create table x ()"])),
         other.activate(module("y", &manifests[1], &[up, "create table x ()"])),
         other.activate(module("z", &manifests[2], &[up, "create table x ()"])),
     );
     one.and(two).and(three).unwrap();
     // Each finds its own tables first.
     let deadline = SystemClock.now().after(std::time::Duration::from_secs(10));
-    let mut tx = other
-        .begin(&"till".parse().unwrap(), deadline)
-        .await
-        .unwrap();
-    let rows = tx
-        .query(
-            "select 'x'::regclass::oid = 'plugin_till.x'::regclass::oid",
-            &[],
-        )
-        .await
-        .unwrap();
+    let mut tx = other.begin(&"till".parse().unwrap(), deadline).await.unwrap();
+    let rows =
+        tx.query("select 'x'::regclass::oid = 'plugin_till.x'::regclass::oid", &[]).await.unwrap();
     assert_eq!(rows.rows, [[wasaga_domain::sql::SqlValue::Boolean(true)]]);
 }

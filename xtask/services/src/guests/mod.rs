@@ -48,9 +48,7 @@ impl GuestWorkspace {
         let guests = self.select(toolchain, members)?;
         let mut cargo = toolchain.cargo(&self.root);
         cargo.env("CARGO_TARGET_DIR", &self.target_dir);
-        cargo
-            .args(["build", "--release"])
-            .args(toolchain.build_arguments());
+        cargo.args(["build", "--release"]).args(toolchain.build_arguments());
         for (package, _) in &guests {
             cargo.args(["--package", package]);
         }
@@ -71,16 +69,9 @@ impl GuestWorkspace {
         let metadata = output_of(cargo.args(["metadata", "--no-deps", "--format-version", "1"]))?;
         let metadata: Metadata =
             serde_json::from_str(&metadata).context("cannot read cargo's metadata")?;
-        let all: Vec<_> = metadata
-            .packages
-            .into_iter()
-            .filter_map(Package::into_guest)
-            .collect();
+        let all: Vec<_> = metadata.packages.into_iter().filter_map(Package::into_guest).collect();
         if all.is_empty() {
-            bail!(
-                "no package of {} is a guest: none has a cdylib",
-                self.root.display()
-            );
+            bail!("no package of {} is a guest: none has a cdylib", self.root.display());
         }
         if asked.is_empty() {
             return Ok(all);
@@ -88,20 +79,11 @@ impl GuestWorkspace {
         asked
             .iter()
             .map(|name| {
-                all.iter()
-                    .find(|(package, _)| package == name)
-                    .cloned()
-                    .with_context(|| {
-                        let known = all
-                            .iter()
-                            .map(|(name, _)| name.as_str())
-                            .collect::<Vec<_>>();
-                        let root = self.root.display();
-                        format!(
-                            "no guest `{name}` in {root}; there are: {}",
-                            known.join(", ")
-                        )
-                    })
+                all.iter().find(|(package, _)| package == name).cloned().with_context(|| {
+                    let known = all.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>();
+                    let root = self.root.display();
+                    format!("no guest `{name}` in {root}; there are: {}", known.join(", "))
+                })
             })
             .collect()
     }
@@ -127,12 +109,7 @@ struct Target {
 impl Package {
     fn into_guest(self) -> Option<(String, String)> {
         let is_cdylib = |target: &Target| target.crate_types.iter().any(|kind| kind == "cdylib");
-        let library = self
-            .targets
-            .into_iter()
-            .find(is_cdylib)?
-            .name
-            .replace('-', "_");
+        let library = self.targets.into_iter().find(is_cdylib)?.name.replace('-', "_");
         Some((self.name, library))
     }
 }
@@ -142,10 +119,7 @@ impl Package {
 fn publish(built: &Path, name: String, out_dir: &Path) -> Result<Guest> {
     let component = fs::read(built).with_context(|| format!("cannot read {}", built.display()))?;
     if !component.starts_with(&COMPONENT_HEADER) {
-        bail!(
-            "{} is no WebAssembly component: wasm-component-ld did not link it",
-            built.display()
-        );
+        bail!("{} is no WebAssembly component: wasm-component-ld did not link it", built.display());
     }
     let path = out_dir.join(format!("{name}.wasm"));
     if fs::read(&path).ok().as_ref() != Some(&component) {
@@ -154,9 +128,5 @@ fn publish(built: &Path, name: String, out_dir: &Path) -> Result<Guest> {
             .and_then(|()| fs::rename(&partial, &path))
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
-    Ok(Guest {
-        name,
-        path,
-        bytes: component.len() as u64,
-    })
+    Ok(Guest { name, path, bytes: component.len() as u64 })
 }

@@ -66,9 +66,7 @@ impl GuestToolchain {
         let libraries = Path::new(sysroot.trim()).join("lib/rustlib");
         let version = output_of(Command::new(&rustc).arg("-vV"))?;
         let host = version.lines().find_map(|line| line.strip_prefix("host: "));
-        let linkers = libraries
-            .join(host.context("rustc -vV names no host")?)
-            .join("bin");
+        let linkers = libraries.join(host.context("rustc -vV names no host")?).join("bin");
         if !linkers.join(LINKER).is_file() && find_binary(LINKER).is_none() {
             bail!("{LINKER} is not part of this Rust toolchain: install Rust by rustup");
         }
@@ -80,11 +78,7 @@ impl GuestToolchain {
             Ok("wasi") => Std::RustupWasi,
             Ok(other) => bail!("WASAGA_GUEST_STD is `{other}`: rustup, debian or wasi are known"),
         };
-        Ok(Self {
-            cargo,
-            linkers,
-            std,
-        })
+        Ok(Self { cargo, linkers, std })
     }
 
     /// The target triple, which is also cargo's directory of what it built.
@@ -98,10 +92,7 @@ impl GuestToolchain {
     /// Arguments of `cargo build` beside `--release`.
     pub(super) fn build_arguments(&self) -> Vec<&'static str> {
         let build_std = (self.std == Std::Debian).then_some("-Zbuild-std=std,panic_abort");
-        ["--target", self.target()]
-            .into_iter()
-            .chain(build_std)
-            .collect()
+        ["--target", self.target()].into_iter().chain(build_std).collect()
     }
 
     /// A cargo for `workspace` without what the surrounding cargo left in the environment.
@@ -118,10 +109,7 @@ impl GuestToolchain {
             cargo.env("PATH", path);
         }
         if self.std != Std::RustupWasi {
-            cargo.env(
-                "RUSTFLAGS",
-                format!("-Clinker={LINKER} -Clinker-flavor=wasm-ld"),
-            );
+            cargo.env("RUSTFLAGS", format!("-Clinker={LINKER} -Clinker-flavor=wasm-ld"));
         }
         if self.std == Std::Debian {
             // -Zbuild-std is not stable: the compiler is told to take it.

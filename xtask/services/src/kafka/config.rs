@@ -22,10 +22,7 @@ rootLogger.appenderRef.console.ref=console
 ";
 
 pub(super) fn write(dir: &Path, port: u16, controller: u16, options: &Options) -> Result<()> {
-    let asked = options
-        .properties
-        .iter()
-        .map(|(name, value)| format!("{name}={value}\n"));
+    let asked = options.properties.iter().map(|(name, value)| format!("{name}={value}\n"));
     let text: String = std::iter::once(properties(dir, port, controller, options.partitions))
         .chain(asked)
         .collect();
@@ -82,10 +79,7 @@ pub(super) fn new_cluster_id() -> String {
     let bits = bits & !(1 << 127);
     let digit = |shift: u32| ALPHABET[(bits >> shift) as usize & 63] as char;
     let last = ALPHABET[(bits as usize & 3) << 4] as char;
-    (0..21)
-        .map(|index| digit(122 - 6 * index))
-        .chain([last])
-        .collect()
+    (0..21).map(|index| digit(122 - 6 * index)).chain([last]).collect()
 }
 
 #[cfg(test)]
@@ -97,14 +91,8 @@ mod tests {
         let ids: Vec<String> = (0..100).map(|_| new_cluster_id()).collect();
         for id in &ids {
             assert_eq!(id.len(), 22);
-            assert!(
-                id.ends_with(['A', 'Q', 'g', 'w']) && !id.starts_with(['-', '_']),
-                "{id}"
-            );
+            assert!(id.ends_with(['A', 'Q', 'g', 'w']) && !id.starts_with(['-', '_']), "{id}");
         }
-        assert_eq!(
-            ids.iter().collect::<std::collections::HashSet<_>>().len(),
-            ids.len()
-        );
+        assert_eq!(ids.iter().collect::<std::collections::HashSet<_>>().len(), ids.len());
     }
 }

@@ -37,12 +37,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            partitions: 4,
-            heap_mb: 256,
-            port: None,
-            properties: Vec::new(),
-        }
+        Self { partitions: 4, heap_mb: 256, port: None, properties: Vec::new() }
     }
 }
 
@@ -67,14 +62,7 @@ impl Kafka {
         let controller_port = free_port()?;
         config::write(dir.path(), port, controller_port, &options)?;
         let heap_mb = options.heap_mb;
-        let mut kafka = Self {
-            libs,
-            broker: None,
-            port,
-            controller_port,
-            heap_mb,
-            dir,
-        };
+        let mut kafka = Self { libs, broker: None, port, controller_port, heap_mb, dir };
         kafka.format()?;
         kafka.start_again()?;
         Ok(kafka)
@@ -98,9 +86,7 @@ impl Kafka {
 
     /// Ordered shutdown; the data stays until this value is dropped.
     pub fn stop(&mut self) -> Result<()> {
-        self.broker
-            .take()
-            .map_or(Ok(()), |broker| broker.stop(Signal::TERM, STOP_PATIENCE))
+        self.broker.take().map_or(Ok(()), |broker| broker.stop(Signal::TERM, STOP_PATIENCE))
     }
 
     /// Starts after `kill9` or `stop`, on the same data and port.
@@ -125,22 +111,14 @@ impl Kafka {
         self.broker = Some(broker);
         let ready = ready.with_context(|| complaints(&said()))?;
         if !ready {
-            bail!(
-                "Kafka was not ready after {START_PATIENCE:?}; {}",
-                complaints(&said())
-            );
+            bail!("Kafka was not ready after {START_PATIENCE:?}; {}", complaints(&said()));
         }
         Ok(())
     }
 
     fn format(&self) -> Result<()> {
         let mut command = self.java("kafka.tools.StorageTool");
-        command.args([
-            "format",
-            "--cluster-id",
-            &config::new_cluster_id(),
-            "--config",
-        ]);
+        command.args(["format", "--cluster-id", &config::new_cluster_id(), "--config"]);
         output_of(command.arg(self.properties())).map(drop)
     }
 
@@ -153,11 +131,7 @@ impl Kafka {
         command
             .arg(format!("-Xmx{}m", self.heap_mb))
             // Start-up counts here, not the last tenth of throughput.
-            .args([
-                "-XX:+UseSerialGC",
-                "-XX:TieredStopAtLevel=1",
-                "-Xshare:auto",
-            ])
+            .args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"])
             .arg(format!(
                 "-Dlog4j2.configurationFile={}",
                 self.dir.path().join(config::LOG4J).display()
@@ -179,14 +153,8 @@ impl Drop for Kafka {
 /// The lines of a log that say what went wrong, or else its end.
 fn complaints(log: &str) -> String {
     let lines: Vec<&str> = log.lines().collect();
-    let errors: Vec<&str> = lines
-        .iter()
-        .copied()
-        .filter(|l| l.contains(" ERROR ") || l.contains(" FATAL "))
-        .collect();
+    let errors: Vec<&str> =
+        lines.iter().copied().filter(|l| l.contains(" ERROR ") || l.contains(" FATAL ")).collect();
     let shown = if errors.is_empty() { &lines } else { &errors };
-    format!(
-        "from its log:\n{}",
-        shown[shown.len().saturating_sub(20)..].join("\n")
-    )
+    format!("from its log:\n{}", shown[shown.len().saturating_sub(20)..].join("\n"))
 }

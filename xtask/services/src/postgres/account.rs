@@ -34,15 +34,8 @@ impl Account {
     /// Looks a user up in the text of /etc/passwd: `NAME:PASSWORD:UID:GID:…`.
     fn of(name: &str, users: &str) -> Option<Self> {
         users.lines().find_map(|line| {
-            let mut fields = line
-                .strip_prefix(name)?
-                .strip_prefix(':')?
-                .split(':')
-                .skip(1);
-            Some(Self {
-                uid: fields.next()?.parse().ok()?,
-                gid: fields.next()?.parse().ok()?,
-            })
+            let mut fields = line.strip_prefix(name)?.strip_prefix(':')?.split(':').skip(1);
+            Some(Self { uid: fields.next()?.parse().ok()?, gid: fields.next()?.parse().ok()? })
         })
     }
 
@@ -58,9 +51,7 @@ impl Account {
 
 /// Whether every user can reach and run `program`: what lies in root's home is not.
 pub(super) fn open_to_all(program: &Path) -> bool {
-    let enterable = |path: &Path| {
-        path.metadata()
-            .is_ok_and(|m| m.permissions().mode() & 0o001 != 0)
-    };
+    let enterable =
+        |path: &Path| path.metadata().is_ok_and(|m| m.permissions().mode() & 0o001 != 0);
     program.ancestors().all(enterable)
 }

@@ -41,10 +41,7 @@ pub(super) fn locate(account: Option<&Account>) -> Result<PathBuf> {
         return Ok(directory);
     }
     let installed = on_path().into_iter().chain(debian_directories());
-    match installed
-        .into_iter()
-        .find(|directory| usable(directory, account))
-    {
+    match installed.into_iter().find(|directory| usable(directory, account)) {
         Some(directory) => Ok(directory),
         None => packaged(account),
     }
@@ -59,13 +56,7 @@ fn usable(directory: &Path, account: Option<&Account>) -> bool {
 
 /// Links are followed: the directory they point to has the other programs too.
 fn on_path() -> Option<PathBuf> {
-    Some(
-        find_binary("initdb")?
-            .canonicalize()
-            .ok()?
-            .parent()?
-            .to_owned(),
-    )
+    Some(find_binary("initdb")?.canonicalize().ok()?.parent()?.to_owned())
 }
 
 /// `/usr/lib/postgresql/VERSION/bin`, newest first.
@@ -86,11 +77,7 @@ fn packaged(account: Option<&Account>) -> Result<PathBuf> {
         "aarch64" => "arm64v8",
         other => bail!("no packaged Postgres for {other}: install Postgres, or set WASAGA_PG_BIN"),
     };
-    let cache = if account.is_some() {
-        PathBuf::from(SHARED_CACHE)
-    } else {
-        user_cache()?
-    };
+    let cache = if account.is_some() { PathBuf::from(SHARED_CACHE) } else { user_cache()? };
     let name = format!("postgres-{PACKAGED_VERSION}-{architecture}");
     let installed = filled_once(&cache, &name, |directory| fetch(architecture, directory))
         .context("cannot fetch the packaged Postgres: install Postgres, or set WASAGA_PG_BIN")?;
@@ -105,11 +92,7 @@ fn fetch(architecture: &str, directory: &Path) -> Result<()> {
     let jar = directory.join("jar");
     fs::create_dir(&jar).with_context(|| format!("cannot make {}", jar.display()))?;
     let artifact = format!("embedded-postgres-binaries-linux-{architecture}");
-    let archive = (
-        "io.zonky.test.postgres",
-        artifact.as_str(),
-        PACKAGED_VERSION,
-    );
+    let archive = ("io.zonky.test.postgres", artifact.as_str(), PACKAGED_VERSION);
     java::fetch(&jar, &[archive], Jars::Unpacked)?;
     let archive = fs::read_dir(&jar)
         .with_context(|| format!("cannot read {}", jar.display()))?
@@ -117,13 +100,7 @@ fn fetch(architecture: &str, directory: &Path) -> Result<()> {
         .find(|path| path.extension().is_some_and(|extension| extension == "txz"))
         .context("the packaged Postgres holds no .txz archive")?;
     run(Command::new("tar")
-        .args([
-            "--extract",
-            "--xz",
-            "--no-same-owner",
-            "--preserve-permissions",
-            "--file",
-        ])
+        .args(["--extract", "--xz", "--no-same-owner", "--preserve-permissions", "--file"])
         .arg(archive)
         .arg("--directory")
         .arg(directory))?;

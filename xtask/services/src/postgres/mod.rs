@@ -37,12 +37,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            fsync: true,
-            max_connections: 200,
-            shared_buffers_mb: 256,
-            settings: Vec::new(),
-        }
+        Self { fsync: true, max_connections: 200, shared_buffers_mb: 256, settings: Vec::new() }
     }
 }
 
@@ -64,14 +59,7 @@ impl Postgres {
         let bin_dir = binaries::locate(account.as_ref())?;
         let dir = WorkDir::create("postgres")?;
         let port = free_port()?;
-        let mut postgres = Self {
-            bin_dir,
-            server: None,
-            port,
-            options,
-            account,
-            dir,
-        };
+        let mut postgres = Self { bin_dir, server: None, port, options, account, dir };
         postgres.initialize()?;
         postgres.start_again()?;
         Ok(postgres)
@@ -120,9 +108,7 @@ impl Postgres {
     /// Fast shutdown; the data stays until this value is dropped.
     pub fn stop(&mut self) -> Result<()> {
         // SIGINT is Postgres's word for a fast shutdown.
-        self.server
-            .take()
-            .map_or(Ok(()), |server| server.stop(Signal::INT, STOP_PATIENCE))
+        self.server.take().map_or(Ok(()), |server| server.stop(Signal::INT, STOP_PATIENCE))
     }
 
     /// Starts after `kill9` or `stop`, on the same data and port.
@@ -147,10 +133,7 @@ impl Postgres {
         // Held before the check, so that a server that is late is stopped by Drop.
         self.server = Some(server);
         if !ready.with_context(|| log_tail(&log))? {
-            bail!(
-                "Postgres was not ready after {START_PATIENCE:?}; {}",
-                log_tail(&log)
-            );
+            bail!("Postgres was not ready after {START_PATIENCE:?}; {}", log_tail(&log));
         }
         Ok(())
     }
@@ -168,14 +151,7 @@ impl Postgres {
         // No sync: an initdb that a power cut interrupts is simply made anew.
         output_of(
             self.program("initdb")
-                .args([
-                    "--no-sync",
-                    "--locale=C",
-                    "--encoding=UTF8",
-                    "--auth=trust",
-                    "-U",
-                    USER,
-                ])
+                .args(["--no-sync", "--locale=C", "--encoding=UTF8", "--auth=trust", "-U", USER])
                 .arg("-D")
                 .arg(&data),
         )?;
@@ -190,29 +166,18 @@ impl Postgres {
             ("listen_addresses", "127.0.0.1".to_owned()),
             ("port", self.port.to_string()),
             ("unix_socket_directories", String::new()),
-            (
-                "fsync",
-                if self.options.fsync { "on" } else { "off" }.to_owned(),
-            ),
+            ("fsync", if self.options.fsync { "on" } else { "off" }.to_owned()),
             ("synchronous_commit", "on".to_owned()),
-            (
-                "shared_buffers",
-                format!("{}MB", self.options.shared_buffers_mb),
-            ),
+            ("shared_buffers", format!("{}MB", self.options.shared_buffers_mb)),
             ("max_connections", self.options.max_connections.to_string()),
             ("max_wal_size", "2GB".to_owned()),
             ("log_min_messages", "warning".to_owned()),
         ];
         let own = own.iter().map(|(name, value)| (*name, value.as_str()));
-        let asked = self
-            .options
-            .settings
-            .iter()
-            .map(|(n, v)| (n.as_str(), v.as_str()));
-        own.chain(asked)
-            .fold(String::from("\n"), |file, (name, value)| {
-                file + &format!("{name} = '{}'\n", value.replace('\'', "''"))
-            })
+        let asked = self.options.settings.iter().map(|(n, v)| (n.as_str(), v.as_str()));
+        own.chain(asked).fold(String::from("\n"), |file, (name, value)| {
+            file + &format!("{name} = '{}'\n", value.replace('\'', "''"))
+        })
     }
 
     fn program(&self, name: &str) -> Command {
@@ -240,18 +205,12 @@ impl Drop for Postgres {
 
 /// The eighth line of postmaster.pid is the server's state: what `pg_ctl -w` waits for.
 fn says_ready(postmaster_pid: &Path) -> bool {
-    fs::read_to_string(postmaster_pid).is_ok_and(|file| {
-        file.lines()
-            .nth(7)
-            .is_some_and(|state| state.trim() == "ready")
-    })
+    fs::read_to_string(postmaster_pid)
+        .is_ok_and(|file| file.lines().nth(7).is_some_and(|state| state.trim() == "ready"))
 }
 
 fn log_tail(log: &Path) -> String {
     let text = fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
-    format!(
-        "the end of its log:\n{}",
-        lines[lines.len().saturating_sub(20)..].join("\n")
-    )
+    format!("the end of its log:\n{}", lines[lines.len().saturating_sub(20)..].join("\n"))
 }

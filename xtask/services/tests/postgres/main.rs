@@ -44,15 +44,7 @@ fn commits_survive_kill9_and_restart() {
 #[test]
 fn a_wrong_setting_is_shown_in_the_servers_words() {
     let settings = vec![("no_such_setting".to_owned(), "1".to_owned())];
-    let options = PostgresOptions {
-        settings,
-        ..PostgresOptions::default()
-    };
-    let error = Postgres::start(options)
-        .err()
-        .expect("it took a setting it does not know");
-    assert!(
-        format!("{error:#}").contains("no_such_setting"),
-        "{error:#}"
-    );
+    let options = PostgresOptions { settings, ..PostgresOptions::default() };
+    let error = Postgres::start(options).err().expect("it took a setting it does not know");
+    assert!(format!("{error:#}").contains("no_such_setting"), "{error:#}");
 }

@@ -18,11 +18,7 @@ pub fn ask(port: u16, sql: &str) -> io::Result<String> {
 
 fn send(stream: &mut TcpStream, kind: Option<u8>, body: &[u8]) -> io::Result<()> {
     let length = (body.len() as i32 + 4).to_be_bytes();
-    let message: Vec<u8> = kind
-        .into_iter()
-        .chain(length)
-        .chain(body.iter().copied())
-        .collect();
+    let message: Vec<u8> = kind.into_iter().chain(length).chain(body.iter().copied()).collect();
     stream.write_all(&message)
 }
 
@@ -37,9 +33,7 @@ fn await_ready(stream: &mut TcpStream) -> io::Result<String> {
         match head[0] {
             b'Z' => return Ok(answer),
             b'E' => {
-                return Err(io::Error::other(
-                    String::from_utf8_lossy(&body).into_owned(),
-                ));
+                return Err(io::Error::other(String::from_utf8_lossy(&body).into_owned()));
             }
             // A row: the number of columns, then the first one's length and text.
             b'D' => answer = String::from_utf8_lossy(first_column(&body)).into_owned(),
@@ -49,9 +43,7 @@ fn await_ready(stream: &mut TcpStream) -> io::Result<String> {
 }
 
 fn first_column(row: &[u8]) -> &[u8] {
-    let length = row
-        .get(2..6)
-        .and_then(|bytes| bytes.try_into().ok())
-        .map_or(0, i32::from_be_bytes);
+    let length =
+        row.get(2..6).and_then(|bytes| bytes.try_into().ok()).map_or(0, i32::from_be_bytes);
     row.get(6..6 + length.max(0) as usize).unwrap_or_default()
 }

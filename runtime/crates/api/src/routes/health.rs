@@ -40,9 +40,6 @@ pub(crate) async fn readyz(State(shared): AppState) -> Response {
 
 /// GET /metrics, in Prometheus's text format.
 pub(crate) async fn metrics(State(shared): AppState) -> Response {
-    let text = (
-        header::CONTENT_TYPE,
-        "text/plain; version=0.0.4; charset=utf-8",
-    );
+    let text = (header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8");
     ([text], shared.api.metrics.render()).into_response()
 }

@@ -17,7 +17,5 @@ pub(crate) async fn wrong_method() -> ApiError {
 
 /// The saga id in a path.
 fn saga_id(text: &str) -> Result<SagaId, ApiError> {
-    text.parse()
-        .map(SagaId)
-        .map_err(|_| ApiError::BadSagaId(text.into()))
+    text.parse().map(SagaId).map_err(|_| ApiError::BadSagaId(text.into()))
 }

@@ -40,16 +40,10 @@ pub(crate) async fn plugins(State(shared): AppState) -> Json<PluginsView> {
         version: plugin.manifest.version.clone(),
         digest: plugin.digest.to_string(),
         sagas: (plugin.manifest.sagas.iter())
-            .map(|saga| SagaName {
-                name: saga.name.clone(),
-                version: saga.version,
-            })
+            .map(|saga| SagaName { name: saga.name.clone(), version: saga.version })
             .collect(),
     });
     let rejections = shared.api.plugins.rejections().into_iter();
     let rejections = rejections.map(|Rejected { source, reason }| RejectionView { source, reason });
-    Json(PluginsView {
-        plugins: plugins.collect(),
-        rejections: rejections.collect(),
-    })
+    Json(PluginsView { plugins: plugins.collect(), rejections: rejections.collect() })
 }

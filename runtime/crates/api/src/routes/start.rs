@@ -30,9 +30,8 @@ pub(crate) async fn trigger(
 ) -> Result<Response, ApiError> {
     let path = request.uri().path().to_owned();
     let catalog = shared.api.plugins.catalog();
-    let (active, http) = catalog
-        .http_trigger(&path)
-        .ok_or_else(|| ApiError::UnknownRoute(path.clone()))?;
+    let (active, http) =
+        catalog.http_trigger(&path).ok_or_else(|| ApiError::UnknownRoute(path.clone()))?;
     if request.method() != Method::POST {
         return Err(ApiError::WrongMethod(Some("POST")));
     }
@@ -71,32 +70,20 @@ struct Start<'a> {
 pub(crate) async fn start(State(shared): AppState, request: Request) -> Result<Response, ApiError> {
     let traceparent = traceparent(request.headers());
     let body = JsonBody::required(request, shared.api.body_limit).await?;
-    let Start {
-        definition: name,
-        version,
-        business_key,
-        input: raw,
-    } = serde_json::from_slice(&body.bytes).map_err(|error| {
-        ApiError::Malformed(format!(
-            "the body must be {{definition, version?, business_key?, input}}: {error}"
-        ))
-    })?;
+    let Start { definition: name, version, business_key, input: raw } =
+        serde_json::from_slice(&body.bytes).map_err(|error| {
+            ApiError::Malformed(format!(
+                "the body must be {{definition, version?, business_key?, input}}: {error}"
+            ))
+        })?;
     let catalog = shared.api.plugins.catalog();
     let Some(active) = catalog.definitions.get(name.as_str()) else {
-        let known = catalog
-            .definitions
-            .keys()
-            .map(ToString::to_string)
-            .collect();
+        let known = catalog.definitions.keys().map(ToString::to_string).collect();
         return Err(ApiError::UnknownDefinition(name, known));
     };
     let definition = &active.definition;
     if let Some(asked) = version.filter(|&asked| asked != definition.version) {
-        return Err(ApiError::InactiveVersion {
-            name,
-            asked,
-            active: definition.version,
-        });
+        return Err(ApiError::InactiveVersion { name, asked, active: definition.version });
     }
     if let Some(key) = &business_key {
         check_key(key, "/business_key")?;
@@ -108,9 +95,7 @@ pub(crate) async fn start(State(shared): AppState, request: Request) -> Result<R
         pointer: "/input",
         traceparent,
     };
-    let started = run
-        .start(&shared, Payload::json(raw.get().to_owned()))
-        .await?;
+    let started = run.start(&shared, Payload::json(raw.get().to_owned())).await?;
     let answer = json!({
         "saga_id": started.saga_id, "status": started.status, "business_key": business_key,
     });
@@ -130,9 +115,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     async fn start(self, shared: &Shared, payload: Payload) -> Result<Started, ApiError> {
-        shared
-            .schemas
-            .check(self.definition, self.input, self.pointer)?;
+        shared.schemas.check(self.definition, self.input, self.pointer)?;
         let sagas = &shared.api.sagas;
         let saga = StartSaga {
             definition: self.definition.clone(),
@@ -143,19 +126,11 @@ impl Run<'_> {
         let started = sagas.start(saga).await.map_err(ApiError::of_start)?;
         // The first order of this key stands; a second one gets it as its answer only if it asked for the same.
         if let (false, Some((key_name, key))) = (started.created, self.key) {
-            let first = sagas
-                .saga(started.saga_id)
-                .await
-                .map_err(ApiError::of_start)?
-                .input;
+            let first = sagas.saga(started.saga_id).await.map_err(ApiError::of_start)?.input;
             let first = serde_json::from_slice::<Value>(&first.data);
             if !first.is_ok_and(|first| first == *self.input) {
                 let (key_name, key) = (key_name.to_owned(), key.to_owned());
-                return Err(ApiError::KeyTaken {
-                    key_name,
-                    key,
-                    saga: started.saga_id,
-                });
+                return Err(ApiError::KeyTaken { key_name, key, saga: started.saga_id });
             }
         }
         Ok(started)
@@ -166,15 +141,10 @@ impl Run<'_> {
 fn traceparent(headers: &HeaderMap) -> Option<String> {
     let value = headers.get("traceparent")?.to_str().ok()?;
     let parts: Vec<_> = value.split('-').collect();
-    let hex = |part: &str| {
-        part.bytes()
-            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-    };
+    let hex = |part: &str| part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
     let fits = parts.first() == Some(&"00")
         && parts.iter().map(|part| part.len()).eq([2, 32, 16, 2])
         && parts.iter().all(|part| hex(part))
-        && parts[1..3]
-            .iter()
-            .all(|part| part.bytes().any(|b| b != b'0'));
+        && parts[1..3].iter().all(|part| part.bytes().any(|b| b != b'0'));
     fits.then(|| value.to_owned())
 }

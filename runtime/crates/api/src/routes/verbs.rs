@@ -33,16 +33,10 @@ pub(crate) async fn cancel(
     request: Request,
 ) -> Result<Response, ApiError> {
     let id = saga_id(&id)?;
-    let reason = reason(&shared, request)
-        .await?
-        .unwrap_or("cancelled over the API".into());
+    let reason = reason(&shared, request).await?.unwrap_or("cancelled over the API".into());
     let asked = shared.api.sagas.cancel(id, &reason).await;
     let status = asked.map_err(|error| ApiError::of_saga(error, id, "cancel"))?;
-    Ok((
-        StatusCode::ACCEPTED,
-        Json(json!({ "saga_id": id, "status": status })),
-    )
-        .into_response())
+    Ok((StatusCode::ACCEPTED, Json(json!({ "saga_id": id, "status": status }))).into_response())
 }
 
 /// POST /api/v1/sagas/{id}/resume
@@ -52,16 +46,10 @@ pub(crate) async fn resume(
     request: Request,
 ) -> Result<Response, ApiError> {
     let id = saga_id(&id)?;
-    let reason = reason(&shared, request)
-        .await?
-        .unwrap_or("resumed over the API".into());
+    let reason = reason(&shared, request).await?.unwrap_or("resumed over the API".into());
     let asked = shared.api.sagas.resume(id, &reason).await;
     let status = asked.map_err(|error| ApiError::of_saga(error, id, "resume"))?;
-    Ok((
-        StatusCode::ACCEPTED,
-        Json(json!({ "saga_id": id, "status": status })),
-    )
-        .into_response())
+    Ok((StatusCode::ACCEPTED, Json(json!({ "saga_id": id, "status": status }))).into_response())
 }
 
 async fn reason(shared: &Shared, request: Request) -> Result<Option<String>, ApiError> {

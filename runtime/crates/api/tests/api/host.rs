@@ -63,11 +63,7 @@ impl Answer {
     /// The problem's kind, after its status and media type were checked.
     pub fn problem(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.text);
-        assert_eq!(
-            self.content_type, "application/problem+json",
-            "{}",
-            self.text
-        );
+        assert_eq!(self.content_type, "application/problem+json", "{}", self.text);
         let problem = self.json();
         assert_eq!(problem["status"], status);
         problem
@@ -78,10 +74,7 @@ impl Host {
     pub async fn start() -> Self {
         let database = testing::database().await;
         let store = database.store.clone();
-        let engine = Arc::new(NullEngine {
-            store: store.clone(),
-            down: AtomicBool::new(false),
-        });
+        let engine = Arc::new(NullEngine { store: store.clone(), down: AtomicBool::new(false) });
         let app = app(ApiState {
             sagas: engine.clone(),
             plugins: Arc::new(OnePlugin(catalog())),
@@ -89,49 +82,28 @@ impl Host {
             metrics: PrometheusBuilder::new().build_recorder().handle(),
             body_limit: BODY_LIMIT,
         });
-        Self {
-            app,
-            store,
-            broken: engine,
-            _database: database,
-        }
+        Self { app, store, broken: engine, _database: database }
     }
 
     pub async fn call(&self, request: Request<Body>) -> Answer {
-        let response: Response<Body> = self
-            .app
-            .clone()
-            .oneshot(request)
-            .await
-            .expect("routes do not fail");
+        let response: Response<Body> =
+            self.app.clone().oneshot(request).await.expect("routes do not fail");
         let header = |name: &str| {
-            response
-                .headers()
-                .get(name)
-                .map(|value| value.to_str().expect("text").to_owned())
+            response.headers().get(name).map(|value| value.to_str().expect("text").to_owned())
         };
         let (status, allow) = (response.status().as_u16(), header("allow"));
         let content_type = header("content-type").unwrap_or_default();
-        let body = to_bytes(response.into_body(), 1 << 20)
-            .await
-            .expect("a body");
+        let body = to_bytes(response.into_body(), 1 << 20).await.expect("a body");
         let text = String::from_utf8(body.to_vec()).expect("text");
-        Answer {
-            status,
-            content_type,
-            allow,
-            text,
-        }
+        Answer { status, content_type, allow, text }
     }
 
     pub async fn get(&self, path: &str) -> Answer {
-        self.call(Request::get(path).body(Body::empty()).expect("a path"))
-            .await
+        self.call(Request::get(path).body(Body::empty()).expect("a path")).await
     }
 
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
-        self.post_raw(path, "application/json", body.to_string())
-            .await
+        self.post_raw(path, "application/json", body.to_string()).await
     }
 
     pub async fn post_raw(&self, path: &str, kind: &str, body: impl Into<Body>) -> Answer {
@@ -150,10 +122,7 @@ impl CatalogSource for OnePlugin {
 
 impl Plugins for OnePlugin {
     fn rejections(&self) -> Vec<Rejected> {
-        vec![Rejected {
-            source: "broken.wasm".into(),
-            reason: "it is no component".into(),
-        }]
+        vec![Rejected { source: "broken.wasm".into(), reason: "it is no component".into() }]
     }
 }
 
@@ -181,18 +150,10 @@ fn catalog() -> Arc<Catalog> {
     .expect("the manifest fits");
     let saga = &manifest.sagas[0];
     let definition = Definition::new(saga, &manifest.name, &Overrides::default()).expect("it fits");
-    let Trigger::Http(http) = saga.triggers[0].clone() else {
-        panic!("an http trigger")
-    };
-    let active = Active {
-        definition: Arc::new(definition),
-        http: vec![http],
-    };
+    let Trigger::Http(http) = saga.triggers[0].clone() else { panic!("an http trigger") };
+    let active = Active { definition: Arc::new(definition), http: vec![http] };
     let (name, digest) = (manifest.name.clone(), Digest::of(b"order"));
-    let plugin = Plugin {
-        digest,
-        manifest: Arc::new(manifest),
-    };
+    let plugin = Plugin { digest, manifest: Arc::new(manifest) };
     Arc::new(Catalog {
         plugins: [(name, plugin)].into(),
         definitions: [("order".into(), active)].into(),
@@ -223,12 +184,7 @@ impl Sagas for NullEngine {
         if self.down.load(Ordering::Relaxed) {
             return Err(SagasError::Unavailable("the database is away".into()));
         }
-        let StartSaga {
-            definition,
-            business_key,
-            input,
-            traceparent,
-        } = saga;
+        let StartSaga { definition, business_key, input, traceparent } = saga;
         let id = match &business_key {
             Some(key) => SagaId::derived(&definition.name, key),
             None => SagaId(Uuid::now_v7()),
@@ -244,20 +200,12 @@ impl Sagas for NullEngine {
             input,
             state: State::initial(SystemClock.now()),
         };
-        let started = self
-            .store
-            .sagas_start(HostId(1), &[new])
-            .await
-            .map_err(internal)?;
+        let started = self.store.sagas_start(HostId(1), &[new]).await.map_err(internal)?;
         let (created, status) = match started[0] {
             saga_start::Started::New => (true, Status::Pending),
             saga_start::Started::Existing { status, .. } => (false, status),
         };
-        Ok(Started {
-            saga_id: id,
-            created,
-            status,
-        })
+        Ok(Started { saga_id: id, created, status })
     }
 
     async fn cancel(&self, id: SagaId, reason: &str) -> Result<Status, SagasError> {
@@ -269,11 +217,7 @@ impl Sagas for NullEngine {
     }
 
     async fn saga(&self, id: SagaId) -> Result<SagaRow, SagasError> {
-        self.store
-            .saga_get(id)
-            .await
-            .map_err(internal)?
-            .ok_or(SagasError::NotFound)
+        self.store.saga_get(id).await.map_err(internal)?.ok_or(SagasError::NotFound)
     }
 
     async fn journal(&self, id: SagaId) -> Result<Vec<JournalRow>, SagasError> {
@@ -287,16 +231,8 @@ impl Probe for NullEngine {
         let down = self.down.load(Ordering::Relaxed);
         let reason = down.then(|| "connection refused".to_owned());
         vec![
-            Check {
-                name: "database",
-                ready: self.store.ping().await.is_ok(),
-                reason: None,
-            },
-            Check {
-                name: "broker",
-                ready: !down,
-                reason,
-            },
+            Check { name: "database", ready: self.store.ping().await.is_ok(), reason: None },
+            Check { name: "broker", ready: !down, reason },
         ]
     }
 }

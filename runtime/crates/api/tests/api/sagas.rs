@@ -17,11 +17,7 @@ async fn an_order_is_accepted_with_the_keys_of_its_trigger() {
     let accepted = answer.json();
     assert_eq!(accepted["status"], "pending");
     assert_eq!(accepted["message"], "Order creation started");
-    let made: Uuid = accepted["order_id"]
-        .as_str()
-        .unwrap()
-        .parse()
-        .expect("a made key is a UUID");
+    let made: Uuid = accepted["order_id"].as_str().unwrap().parse().expect("a made key is a UUID");
     assert_eq!(made.get_version_num(), 7);
 
     let id = accepted["saga_id"].as_str().unwrap();
@@ -34,10 +30,7 @@ async fn an_order_is_accepted_with_the_keys_of_its_trigger() {
     assert_eq!(saga["context"]["customer_id"], "customer-123");
     assert_eq!(saga["business_key"], accepted["order_id"]);
 
-    let history = host
-        .get(&format!("/api/v1/sagas/{id}/history"))
-        .await
-        .json();
+    let history = host.get(&format!("/api/v1/sagas/{id}/history")).await.json();
     let first = &history["history"][0];
     assert_eq!(first["step_name"], "reserve_inventory");
     assert_eq!(first["status"], "running");
@@ -54,9 +47,7 @@ async fn a_second_order_of_one_id_is_answered_with_the_first_saga() {
     let first = host.post("/api/v1/orders", &order).await.json();
     // Other white space and another order of fields are the same input.
     let again = format!(" {} ", serde_json::to_string_pretty(&order).unwrap());
-    let second = host
-        .post_raw("/api/v1/orders", "application/json; charset=utf-8", again)
-        .await;
+    let second = host.post_raw("/api/v1/orders", "application/json; charset=utf-8", again).await;
     assert_eq!(second.status, 202, "{}", second.text);
     assert_eq!(second.json(), first);
 
@@ -75,10 +66,7 @@ async fn a_saga_is_started_by_its_definitions_name() {
     let answer = host.post("/api/v1/sagas", &start).await;
     assert_eq!(answer.status, 202, "{}", answer.text);
     assert_eq!(answer.json()["business_key"], "k");
-    assert_eq!(
-        host.post("/api/v1/sagas", &start).await.json(),
-        answer.json()
-    );
+    assert_eq!(host.post("/api/v1/sagas", &start).await.json(), answer.json());
 
     let without_key = json!({ "definition": "order", "input": order() });
     let one = host.post("/api/v1/sagas", &without_key).await.json();
@@ -92,14 +80,9 @@ async fn cancel_and_resume_are_posted_and_refused_at_the_end() {
     let host = Host::start().await;
     let started = host.post("/api/v1/orders", &order()).await.json();
     let path = format!("/api/v1/sagas/{}", started["saga_id"].as_str().unwrap());
-    let cancelled = host
-        .post(&format!("{path}/cancel"), &json!({ "reason": "by hand" }))
-        .await;
+    let cancelled = host.post(&format!("{path}/cancel"), &json!({ "reason": "by hand" })).await;
     assert_eq!(cancelled.status, 202, "{}", cancelled.text);
-    assert_eq!(
-        cancelled.json(),
-        json!({ "saga_id": started["saga_id"], "status": "pending" })
-    );
+    assert_eq!(cancelled.json(), json!({ "saga_id": started["saga_id"], "status": "pending" }));
     let resumed = host.post_raw(&format!("{path}/resume"), "", "").await;
     assert_eq!(resumed.status, 202, "{}", resumed.text);
 

@@ -23,6 +23,7 @@ use wasaga_domain::{
     mail::Mail,
     outcome::{ErrorDetail, Failure},
     ports::{GuestTransaction, StepReport},
+    state::{Activity, OpenStep},
 };
 use wasaga_store::{
     StoreError,
@@ -364,6 +365,7 @@ impl Actor {
     /// The database will never take what an attempt returned: the attempt failed.
     fn refused(&mut self, saga: SagaId, finished: Option<Finished>, reason: String) {
         warn!(%saga, reason, "a guest's data was refused: its attempt fails");
+        let Some(held) = self.held.get(&saga) else { return };
         let Some(finished) = finished else {
             error!(%saga, "a transition without a guest's data was refused: left to the next claim");
             self.held.remove(&saga);
@@ -374,9 +376,10 @@ impl Actor {
         let resumed = |open: &OpenStep| {
             open.step == finished.step && matches!(open.activity, Activity::Resume(_))
         };
-        let outcome = Err(match held.state.open.iter().any(resumed) {
-            true => Failure::Unknown(why),
-            false => Failure::Retryable { detail: why, after: None },
+        let outcome = Err(if held.state.open.iter().any(resumed) {
+            Failure::Unknown(why)
+        } else {
+            Failure::Retryable { detail: why, after: None }
         });
         self.apply(saga, decide::Event::Finished(Finished { outcome, ..finished }), None);
     }
@@ -442,9 +445,10 @@ impl Actor {
     fn take_up(&mut self, saga: SagaId, interruptions: u16, mail: Vec<Mail>) {
         let Some(held) = self.held.get_mut(&saga) else { return };
         let now = Now { at: self.parts.clock.now(), chance: random() };
-        let missed = match mail.is_empty() {
-            true => decide::Event::Due,
-            false => decide::Event::Mail { mail, calling: false },
+        let missed = if mail.is_empty() {
+            decide::Event::Due
+        } else {
+            decide::Event::Mail { mail, calling: false }
         };
         match decide(&held.facts.definition, &held.state, missed.clone(), now) {
             Ok(decision) if decision.entries.is_empty() => held.state = decision.state,

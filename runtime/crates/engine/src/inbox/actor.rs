@@ -47,25 +47,10 @@ struct Call {
 
 /// What comes back to the actor; `life` is the host's, so that what a former life began is not taken for this one's.
 enum Event {
-    Reported {
-        life: u64,
-        call: Box<Call>,
-        report: TaskReport,
-    },
-    Written {
-        life: u64,
-        fates: Vec<(Ended, Fate)>,
-    },
-    GuestWritten {
-        life: u64,
-        call: Box<Call>,
-        ended: Ended,
-        fate: Fate,
-    },
-    Delivered {
-        life: u64,
-        fates: Vec<(Delivery, Fate)>,
-    },
+    Reported { life: u64, call: Box<Call>, report: TaskReport },
+    Written { life: u64, fates: Vec<(Ended, Fate)> },
+    GuestWritten { life: u64, call: Box<Call>, ended: Ended, fate: Fate },
+    Delivered { life: u64, fates: Vec<(Delivery, Fate)> },
 }
 
 pub(super) struct Actor {
@@ -127,12 +112,9 @@ impl Actor {
                 break;
             }
             self.write();
-            let pause = self
-                .board
-                .next_due(Instant::now())
-                .map_or(self.options.poll, |due| {
-                    due.clamp(Duration::from_millis(1), self.options.poll)
-                });
+            let pause = self.board.next_due(Instant::now()).map_or(self.options.poll, |due| {
+                due.clamp(Duration::from_millis(1), self.options.poll)
+            });
             looks = tokio::select! {
                 () = stop.cancelled() => break,
                 event = self.events.recv() => {
@@ -181,11 +163,8 @@ impl Actor {
         }
         self.commits.shutdown().await;
         let Some(host) = self.host else { return };
-        let released = timeout(
-            Duration::from_secs(2),
-            self.lanes.release(&self.parts.store, host),
-        )
-        .await;
+        let released =
+            timeout(Duration::from_secs(2), self.lanes.release(&self.parts.store, host)).await;
         if !matches!(released, Ok(Ok(()))) {
             tracing::warn!("the inbox's lanes stay leased until the host's lease ends");
         }
@@ -210,11 +189,7 @@ impl Actor {
             return;
         };
         let board = &self.board;
-        match self
-            .lanes
-            .look(&self.parts.store, host, |lane| board.works_on(lane))
-            .await
-        {
+        match self.lanes.look(&self.parts.store, host, |lane| board.works_on(lane)).await {
             Ok(None) => {}
             Ok(Some(stayed)) => {
                 self.board.keep_lanes(|lane| stayed.contains(&lane));

@@ -90,12 +90,8 @@ impl Board {
             due: now + task.due_in,
         };
         let Some(queue) = self.queues.get_mut(&key) else {
-            let queue = Queue {
-                tasks: [queued].into(),
-                state: State::Running(0),
-                until: None,
-                misses: 0,
-            };
+            let queue =
+                Queue { tasks: [queued].into(), state: State::Running(0), until: None, misses: 0 };
             self.queues.insert(key.clone(), queue);
             return self.place(&key, now);
         };
@@ -133,11 +129,7 @@ impl Board {
         let Some(queue) = self.queues.get_mut(key) else {
             return Vec::new();
         };
-        let due = queue
-            .tasks
-            .iter()
-            .take(limit)
-            .take_while(|task| task.due <= now);
+        let due = queue.tasks.iter().take(limit).take_while(|task| task.due <= now);
         let begun: Vec<Queued> = due.copied().collect();
         queue.state = State::Running(begun.len());
         if begun.is_empty() {
@@ -200,10 +192,7 @@ impl Board {
             self.queues.remove(key);
             return;
         };
-        let until = queue
-            .until
-            .take()
-            .map_or(first.due, |until| until.max(first.due));
+        let until = queue.until.take().map_or(first.due, |until| until.max(first.due));
         if until <= now {
             queue.state = State::Ready;
             self.ready.push_back(key.clone());
@@ -229,9 +218,7 @@ impl Board {
 
     /// How long until something more is ready.
     pub(super) fn next_due(&self, now: Instant) -> Option<Duration> {
-        self.held
-            .first_key_value()
-            .map(|((until, _), _)| until.saturating_duration_since(now))
+        self.held.first_key_value().map(|((until, _), _)| until.saturating_duration_since(now))
     }
 
     /// Forgets the tasks of all lanes but these; whoever still works on one finds its key gone.
@@ -287,13 +274,7 @@ mod tests {
     #[test]
     fn a_key_is_worked_on_in_order_and_holds_only_itself() {
         let (mut board, now) = (Board::default(), Instant::now());
-        for (id, key) in [
-            (3, Some("a")),
-            (1, Some("a")),
-            (2, Some("b")),
-            (4, None),
-            (5, None),
-        ] {
+        for (id, key) in [(3, Some("a")), (1, Some("a")), (2, Some("b")), (4, None), (5, None)] {
             board.add(&task(id, key), now);
             board.add(&task(id, key), now);
         }

@@ -58,14 +58,7 @@ pub(super) async fn write_ends(
         match store.task_in_finish(host, &ends).await {
             Ok(written) => fates.extend(batch.into_iter().map(|ended| {
                 let is_written = written.contains(&ended.end.id);
-                (
-                    ended,
-                    if is_written {
-                        Fate::Committed
-                    } else {
-                        Fate::Lost
-                    },
-                )
+                (ended, if is_written { Fate::Committed } else { Fate::Lost })
             })),
             Err(StoreError::Data(error)) => {
                 if let [_] = batch[..] {
@@ -107,11 +100,7 @@ pub(super) async fn write_guest(
         Err(error @ StoreError::Connection(_)) => {
             pause(&error).await;
             let is_written = written(store, std::slice::from_ref(end)).await;
-            if is_written(end) {
-                Fate::Committed
-            } else {
-                Fate::Undone
-            }
+            if is_written(end) { Fate::Committed } else { Fate::Undone }
         }
         Err(error) => refused(&error),
     }
@@ -127,10 +116,7 @@ pub(super) async fn deliver(
     let (mut fates, mut woke) = (Vec::with_capacity(deliveries.len()), false);
     let mut batches = vec![deliveries];
     while let Some(mut batch) = batches.pop() {
-        let replies: Vec<Reply> = batch
-            .iter()
-            .map(|delivery| delivery.reply.clone())
-            .collect();
+        let replies: Vec<Reply> = batch.iter().map(|delivery| delivery.reply.clone()).collect();
         let all = |batch: Vec<Delivery>, fate: fn() -> Fate| {
             batch.into_iter().map(move |delivery| (delivery, fate()))
         };
@@ -193,10 +179,7 @@ async fn ended(store: &Store, ids: &[TaskId]) -> impl Fn(TaskId) -> bool + use<>
         }
     };
     move |id| {
-        positions
-            .iter()
-            .find(|position| position.id == id)
-            .is_none_or(|position| position.ended)
+        positions.iter().find(|position| position.id == id).is_none_or(|position| position.ended)
     }
 }
 

@@ -43,10 +43,8 @@ pub(super) fn after(
 
 /// Each effect has a key of its own, the same for all attempts, or a receiver would take the second for the first.
 fn messages(effects: Vec<Effect>, key: &str) -> Vec<OutboxMessage> {
-    let message = |(place, effect)| OutboxMessage {
-        effect,
-        idempotency_key: format!("{key}/{place}"),
-    };
+    let message =
+        |(place, effect)| OutboxMessage { effect, idempotency_key: format!("{key}/{place}") };
     effects.into_iter().enumerate().map(message).collect()
 }
 
@@ -70,10 +68,7 @@ mod tests {
     use super::*;
 
     fn policy() -> RetryPolicy {
-        RetryPolicy::Fixed {
-            delay_ms: 10,
-            max_attempts: Some(2),
-        }
+        RetryPolicy::Fixed { delay_ms: 10, max_attempts: Some(2) }
     }
 
     fn next(failure: Failure, number: u32) -> Next {
@@ -86,22 +81,14 @@ mod tests {
         assert!(
             matches!(next(fail(), 1), Next::End(TaskResult::Wait(delay, _)) if delay.as_millis() == 10)
         );
-        let Next::End(TaskResult::Error(reason)) = next(fail(), 2) else {
-            panic!("it goes on")
-        };
+        let Next::End(TaskResult::Error(reason)) = next(fail(), 2) else { panic!("it goes on") };
         assert!(!reason.code.contains('\0') && !reason.message.contains('\0'));
     }
 
     #[test]
     fn a_permanent_failure_gives_up_at_once_and_an_absent_plugin_never() {
         let detail = || ErrorDetail::new("a", "b");
-        assert!(matches!(
-            next(Failure::Permanent(detail()), 1),
-            Next::End(TaskResult::Error(_))
-        ));
-        assert!(matches!(
-            next(Failure::Unavailable(detail()), 99),
-            Next::NotNow(_)
-        ));
+        assert!(matches!(next(Failure::Permanent(detail()), 1), Next::End(TaskResult::Error(_))));
+        assert!(matches!(next(Failure::Unavailable(detail()), 99), Next::NotNow(_)));
     }
 }

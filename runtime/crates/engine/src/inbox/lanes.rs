@@ -55,28 +55,18 @@ impl Lanes {
         let mut held = store.lanes_of(host, Flow::In).await?;
         let share = store.lanes_share(Flow::In).await?;
         if held.len() > share {
-            let idle = held
-                .iter()
-                .map(|lane| lane.number)
-                .filter(|lane| !is_busy(*lane));
+            let idle = held.iter().map(|lane| lane.number).filter(|lane| !is_busy(*lane));
             let surplus: Vec<i16> = idle.take(held.len() - share).collect();
             store.lanes_release(host, Flow::In, &surplus).await?;
             held.retain(|lane| !surplus.contains(&lane.number));
         } else if held.len() < share {
-            held.extend(
-                store
-                    .lanes_take(host, Flow::In, (share - held.len()) as i64)
-                    .await?,
-            );
+            held.extend(store.lanes_take(host, Flow::In, (share - held.len()) as i64).await?);
         }
         held.sort_unstable();
         if held == self.held {
             return Ok(None);
         }
-        let stayed = held
-            .iter()
-            .filter(|lane| self.held.contains(lane))
-            .map(|lane| lane.number);
+        let stayed = held.iter().filter(|lane| self.held.contains(lane)).map(|lane| lane.number);
         let stayed = stayed.collect();
         self.held = held;
         Ok(Some(stayed))

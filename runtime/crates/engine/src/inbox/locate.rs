@@ -17,10 +17,9 @@ pub(super) fn correlation(locator: &Locator, message: &Message) -> Result<String
     };
     match locator {
         Locator::Key => text("key", message.key.as_deref()),
-        Locator::Header(name) => text(
-            &format!("header {name:?}"),
-            message.header(name).map(|value| &value[..]),
-        ),
+        Locator::Header(name) => {
+            text(&format!("header {name:?}"), message.header(name).map(|value| &value[..]))
+        }
         Locator::JsonPointer(pointer) => {
             let value = message.value.as_deref().unwrap_or_default();
             let value: serde_json::Value = serde_json::from_slice(value)
@@ -30,9 +29,7 @@ pub(super) fn correlation(locator: &Locator, message: &Message) -> Result<String
                     text(&format!("text at {pointer:?}"), Some(found.as_bytes()))
                 }
                 Some(serde_json::Value::Number(found)) => Ok(found.to_string()),
-                _ => Err(fault(format!(
-                    "the record's value has no text or number at {pointer:?}"
-                ))),
+                _ => Err(fault(format!("the record's value has no text or number at {pointer:?}"))),
             }
         }
     }
@@ -40,14 +37,9 @@ pub(super) fn correlation(locator: &Locator, message: &Message) -> Result<String
 
 /// The key that all attempts of a task share: its sender's, else the message's own id, else its place in the log.
 pub(super) fn idempotency_key(record: &TaskRecord, message: &Message) -> String {
-    header(message, "idempotency-key")
-        .or_else(|| header(message, "message-id"))
-        .unwrap_or_else(|| {
-            format!(
-                "{}/{}/{}/{}",
-                record.cluster, message.topic, record.partition, record.offset
-            )
-        })
+    header(message, "idempotency-key").or_else(|| header(message, "message-id")).unwrap_or_else(
+        || format!("{}/{}/{}/{}", record.cluster, message.topic, record.partition, record.offset),
+    )
 }
 
 /// The last header of this name, if it is text.
@@ -71,11 +63,7 @@ mod tests {
         Message {
             topic: "t".into(),
             key: Some(Bytes::from_static(b"k")),
-            headers: vec![
-                header("id", b"h"),
-                header("bad", b"\xff"),
-                header("nul", b"a\0"),
-            ],
+            headers: vec![header("id", b"h"), header("bad", b"\xff"), header("nul", b"a\0")],
             value: Some(Bytes::from_static(value.as_bytes())),
         }
     }

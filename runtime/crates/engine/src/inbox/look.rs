@@ -36,10 +36,7 @@ impl Look {
             return self.last;
         }
         if self.everything.elapsed() >= EVERYTHING {
-            *self = Self {
-                last: self.last,
-                ..Self::new()
-            };
+            *self = Self { last: self.last, ..Self::new() };
         } else if self.rotated.elapsed() >= OVERLAP {
             (self.old, self.recent, self.rotated) = (self.recent, self.last, Instant::now());
         }

@@ -38,9 +38,7 @@ pub struct World {
 
 impl World {
     pub async fn new() -> Self {
-        Self {
-            db: database().await,
-        }
+        Self { db: database().await }
     }
 
     /// The plugin has a table of its own.
@@ -52,12 +50,8 @@ impl World {
             name: "notes".into(),
             up: "create table notes (note text)".into(),
         }];
-        let module = NewModule {
-            digest: Digest::of(b"x"),
-            bytes: b"x".to_vec(),
-            manifest,
-            sql: true,
-        };
+        let module =
+            NewModule { digest: Digest::of(b"x"), bytes: b"x".to_vec(), manifest, sql: true };
         world.db.store.activate(module).await.unwrap();
         world
     }
@@ -72,12 +66,7 @@ impl World {
 
     pub async fn record(&self, topic: &str, offset: i64, key: Option<&str>, value: &str) {
         let expected = (offset > 0).then_some(offset);
-        let step = Move {
-            topic: topic.into(),
-            partition: 0,
-            expected,
-            next: offset + 1,
-        };
+        let step = Move { topic: topic.into(), partition: 0, expected, next: offset + 1 };
         let record = NewTaskIn {
             lane: key.map_or(0, |key| key.bytes().map(i16::from).sum::<i16>() % 16),
             topic: topic.into(),
@@ -90,11 +79,7 @@ impl World {
             refused: None,
         };
         assert_eq!(
-            self.db
-                .store
-                .task_in_insert("cluster", &[step], &[record])
-                .await
-                .unwrap(),
+            self.db.store.task_in_insert("cluster", &[step], &[record]).await.unwrap(),
             [true]
         );
     }
@@ -118,10 +103,8 @@ impl World {
                 return;
             }
             if begun.elapsed() > Duration::from_secs(20) {
-                let tasks = self
-                    .db
-                    .texts("select task_in::text from wasaga.task_in order by id")
-                    .await;
+                let tasks =
+                    self.db.texts("select task_in::text from wasaga.task_in order by id").await;
                 panic!("it never came true: {query}\n{tasks:#?}");
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -130,16 +113,10 @@ impl World {
 }
 
 fn manifest(more: &[&str]) -> Manifest {
-    let hears = |topic: &str| Subscription {
-        topic: topic.into(),
-        correlation: None,
-    };
+    let hears = |topic: &str| Subscription { topic: topic.into(), correlation: None };
     let mut subscriptions = vec![
         hears("commands"),
-        Subscription {
-            topic: "replies".into(),
-            correlation: Some(Locator::Key),
-        },
+        Subscription { topic: "replies".into(), correlation: Some(Locator::Key) },
     ];
     subscriptions.extend(more.iter().map(|topic| hears(topic)));
     Manifest {
@@ -161,25 +138,16 @@ pub fn send(topic: &str) -> Effect {
         headers: vec![],
         value: Some(Bytes::from_static(b"v")),
     };
-    Effect::Send(Outgoing {
-        message,
-        rollback: None,
-    })
+    Effect::Send(Outgoing { message, rollback: None })
 }
 
 struct Plugins(Mutex<Arc<Catalog>>);
 
 impl Plugins {
     fn new(more: &[&str]) -> Arc<Catalog> {
-        let plugin = Plugin {
-            digest: Digest::of(b"x"),
-            manifest: Arc::new(manifest(more)),
-        };
+        let plugin = Plugin { digest: Digest::of(b"x"), manifest: Arc::new(manifest(more)) };
         let plugins = [("worker".parse().unwrap(), plugin)].into();
-        Arc::new(Catalog {
-            plugins,
-            ..Catalog::default()
-        })
+        Arc::new(Catalog { plugins, ..Catalog::default() })
     }
 }
 
@@ -209,10 +177,7 @@ fn value_of(call: &TaskCall) -> String {
 
 impl FakePlugin {
     pub fn on(&self, value: &str, handler: impl Fn(&TaskCall) -> Outcome + Send + 'static) {
-        self.handlers
-            .lock()
-            .unwrap()
-            .insert(value.into(), Box::new(handler));
+        self.handlers.lock().unwrap().insert(value.into(), Box::new(handler));
     }
 
     pub fn with_sql(
@@ -234,30 +199,16 @@ impl FakePlugin {
 
     pub fn offsets_of(&self, key: &str) -> Vec<i64> {
         let calls = self.calls();
-        let of_key = calls
-            .iter()
-            .filter(|call| call.message.key.as_deref() == Some(key.as_bytes()));
+        let of_key =
+            calls.iter().filter(|call| call.message.key.as_deref() == Some(key.as_bytes()));
         of_key
-            .map(|call| {
-                call.idempotency_key
-                    .rsplit('/')
-                    .next()
-                    .unwrap()
-                    .parse()
-                    .unwrap()
-            })
+            .map(|call| call.idempotency_key.rsplit('/').next().unwrap().parse().unwrap())
             .collect()
     }
 
     pub async fn called(&self, value: &str, times: usize) {
         let begun = Instant::now();
-        while self
-            .calls()
-            .iter()
-            .filter(|call| value_of(call) == value)
-            .count()
-            < times
-        {
+        while self.calls().iter().filter(|call| value_of(call) == value).count() < times {
             assert!(
                 begun.elapsed() < Duration::from_secs(20),
                 "{value} was not called {times} times"
@@ -286,12 +237,7 @@ impl TaskExecutor for FakePlugin {
                 None => None,
             };
             let took = Duration::from_millis(1);
-            report(TaskReport {
-                outcome,
-                digest: Some(Digest::of(b"x")),
-                transaction,
-                took,
-            });
+            report(TaskReport { outcome, digest: Some(Digest::of(b"x")), transaction, took });
         });
     }
 }
@@ -310,10 +256,7 @@ pub struct Host {
 impl Host {
     pub async fn start(world: &World) -> Self {
         let store = Store::new(StoreOptions::new(world.db.url.clone())).unwrap();
-        let id = store
-            .host_register("test", "1", Duration::from_mins(1))
-            .await
-            .unwrap();
+        let id = store.host_register("test", "1", Duration::from_mins(1)).await.unwrap();
         let (lease, host) = watch::channel(Some(id));
         let plugin = Arc::new(FakePlugin::default());
         let plugins = Arc::new(Plugins(Mutex::new(Plugins::new(&[]))));
@@ -328,26 +271,11 @@ impl Host {
             sagas: sagas.clone(),
             outbox: Arc::new(Notify::new()),
         };
-        let retry = RetryPolicy::Fixed {
-            delay_ms: 20,
-            max_attempts: Some(4),
-        };
-        let options = InboxOptions {
-            retry,
-            poll: Duration::from_millis(50),
-            ..InboxOptions::default()
-        };
+        let retry = RetryPolicy::Fixed { delay_ms: 20, max_attempts: Some(4) };
+        let options =
+            InboxOptions { retry, poll: Duration::from_millis(50), ..InboxOptions::default() };
         let handle = Inbox::start(parts, options);
-        Self {
-            plugin,
-            stored,
-            sagas,
-            plugins,
-            handle,
-            store,
-            id,
-            _lease: lease,
-        }
+        Self { plugin, stored, sagas, plugins, handle, store, id, _lease: lease }
     }
 
     pub fn subscribe(&self, topic: &str) {

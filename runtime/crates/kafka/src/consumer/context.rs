@@ -119,10 +119,8 @@ impl Context {
             return;
         };
         let mut answers = true;
-        for (mut element, (partition, next)) in list
-            .elements()
-            .into_iter()
-            .zip(partitions.iter().zip(&stored))
+        for (mut element, (partition, next)) in
+            list.elements().into_iter().zip(partitions.iter().zip(&stored))
         {
             let mut start = self.position(*next);
             if let Some(next) = *next
@@ -173,18 +171,12 @@ impl ConsumerContext for Context {
         event: RDKafkaRespErr,
         list: &mut TopicPartitionList,
     ) {
-        let cooperative = matches!(
-            consumer.rebalance_protocol(),
-            RebalanceProtocol::Cooperative
-        );
+        let cooperative = matches!(consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
         let done = if event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
             self.locate(consumer, list);
             tracing::info!(partitions = list.count(), "consumer: partitions came");
-            let assigned = if cooperative {
-                consumer.incremental_assign(list)
-            } else {
-                consumer.assign(list)
-            };
+            let assigned =
+                if cooperative { consumer.incremental_assign(list) } else { consumer.assign(list) };
             if self.full.load(Ordering::Relaxed) {
                 assigned.and_then(|()| consumer.pause(list))
             } else {
@@ -199,11 +191,7 @@ impl ConsumerContext for Context {
             }
             drop(held);
             tracing::info!(partitions = list.count(), "consumer: partitions went");
-            if cooperative {
-                consumer.incremental_unassign(list)
-            } else {
-                consumer.unassign()
-            }
+            if cooperative { consumer.incremental_unassign(list) } else { consumer.unassign() }
         };
         if let Err(error) = done {
             tracing::error!(%error, "consumer: an assignment failed");

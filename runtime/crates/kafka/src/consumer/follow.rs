@@ -47,10 +47,7 @@ impl Worker {
 
     /// Waits while too many tasks do.
     pub(super) fn follow_backlog(&mut self, client: &Client) {
-        let count = timeout(
-            PATIENCE,
-            self.store.task_in_waiting(self.options.max_waiting),
-        );
+        let count = timeout(PATIENCE, self.store.task_in_waiting(self.options.max_waiting));
         let Ok(Ok(waiting)) = self.runtime.block_on(count) else {
             return;
         };
@@ -59,12 +56,7 @@ impl Worker {
         let was = client.context().full.load(Ordering::Relaxed);
         let full = waiting >= if was { limit / 10 * 9 } else { limit };
         if full != was {
-            tracing::info!(
-                waiting,
-                limit,
-                full,
-                "consumer: waits while too many tasks do"
-            );
+            tracing::info!(waiting, limit, full, "consumer: waits while too many tasks do");
             client.context().full.store(full, Ordering::Relaxed);
             hold(client, full);
         }
@@ -87,11 +79,7 @@ impl Worker {
 /// Pauses or resumes all that is assigned.
 pub(super) fn hold(client: &Client, pause: bool) {
     let done = client.assignment().and_then(|assigned| {
-        if pause {
-            client.pause(&assigned)
-        } else {
-            client.resume(&assigned)
-        }
+        if pause { client.pause(&assigned) } else { client.resume(&assigned) }
     });
     if let Err(error) = done {
         tracing::debug!(%error, pause, "consumer: can't hold");

@@ -47,8 +47,7 @@ impl Batch {
     /// Drops what is of these partitions.
     pub(super) fn drop_partitions(&mut self, gone: &[Partition]) {
         if !gone.is_empty() {
-            self.records
-                .retain(|record| !gone.contains(&partition(record)));
+            self.records.retain(|record| !gone.contains(&partition(record)));
         }
     }
 }
@@ -103,42 +102,26 @@ impl Worker {
         client: &Client,
         records: &[NewTaskIn],
     ) -> Result<Vec<Partition>, StoreError> {
-        let next: BTreeMap<Partition, i64> = records
-            .iter()
-            .map(|record| (partition(record), record.offset + 1))
-            .collect();
+        let next: BTreeMap<Partition, i64> =
+            records.iter().map(|record| (partition(record), record.offset + 1)).collect();
         let (cluster, moves) = {
             let held = client.context().held();
             let moves = next.into_iter().filter_map(|(partition, next)| {
                 let expected = *held.next.get(&partition)?;
                 let (topic, partition) = partition;
-                Some(Move {
-                    topic,
-                    partition,
-                    expected,
-                    next,
-                })
+                Some(Move { topic, partition, expected, next })
             });
             (held.cluster.clone(), moves.collect::<Vec<_>>())
         };
-        let stored = timeout(
-            PATIENCE,
-            self.store.task_in_insert(&cluster, &moves, records),
-        );
+        let stored = timeout(PATIENCE, self.store.task_in_insert(&cluster, &moves, records));
         let made = self.runtime.block_on(stored).unwrap_or_else(|_| {
-            Err(StoreError::Connection(
-                io::Error::from(io::ErrorKind::TimedOut).into(),
-            ))
+            Err(StoreError::Connection(io::Error::from(io::ErrorKind::TimedOut).into()))
         })?;
         let mut lost = Vec::new();
         for (moved, made) in moves.into_iter().zip(made) {
             let partition = (moved.topic, moved.partition);
             if made {
-                client
-                    .context()
-                    .held()
-                    .next
-                    .insert(partition.clone(), Some(moved.next));
+                client.context().held().next.insert(partition.clone(), Some(moved.next));
                 self.progress.commits.insert(partition, moved.next);
             } else {
                 tracing::warn!(topic = %partition.0, partition = partition.1,
@@ -146,10 +129,7 @@ impl Worker {
                 lost.push(partition);
             }
         }
-        let stored = records
-            .iter()
-            .filter(|record| !lost.contains(&partition(record)))
-            .count();
+        let stored = records.iter().filter(|record| !lost.contains(&partition(record))).count();
         metrics::counter!("wasaga_inbox_records_total").increment(stored as u64);
         self.progress.astray.extend(lost.iter().cloned());
         self.find_astray(client);
@@ -165,9 +145,7 @@ impl Worker {
             return;
         }
         let context = client.context();
-        self.progress
-            .astray
-            .retain(|partition| context.held().next.contains_key(partition));
+        self.progress.astray.retain(|partition| context.held().next.contains_key(partition));
         let cluster = context.held().cluster.clone();
         let partitions: Vec<Partition> = self.progress.astray.iter().cloned().collect();
         let Some(stored) = context.stored(&cluster, &partitions) else {

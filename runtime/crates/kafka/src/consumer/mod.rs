@@ -105,17 +105,11 @@ impl Consumer {
             runtime: Handle::current(),
             progress: Progress::default(),
         };
-        thread::Builder::new()
-            .name("kafka-consumer".into())
-            .spawn(move || {
-                worker.run();
-                let _ = end.send(());
-            })?;
-        Ok(ConsumerHandle {
-            stop,
-            ended,
-            health,
-        })
+        thread::Builder::new().name("kafka-consumer".into()).spawn(move || {
+            worker.run();
+            let _ = end.send(());
+        })?;
+        Ok(ConsumerHandle { stop, ended, health })
     }
 }
 

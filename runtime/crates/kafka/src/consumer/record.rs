@@ -22,19 +22,10 @@ const LAST_MILLIS: i64 = 253_402_300_799_999;
 pub fn lane(topic: &str, partition: i32, key: Option<&[u8]>, offset: i64, lanes: u16) -> i16 {
     let offset = offset.to_le_bytes();
     let partition = partition.to_le_bytes();
-    let bytes = [
-        topic.as_bytes(),
-        &[0xff],
-        &partition,
-        key.unwrap_or(&offset),
-    ];
-    let hash = bytes
-        .iter()
-        .copied()
-        .flatten()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+    let bytes = [topic.as_bytes(), &[0xff], &partition, key.unwrap_or(&offset)];
+    let hash = bytes.iter().copied().flatten().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
     (hash % u64::from(lanes.max(1))) as i16
 }
 
@@ -43,27 +34,18 @@ pub(super) fn task(message: &BorrowedMessage<'_>, lanes: u16, max_bytes: usize) 
     let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
     let (headers, bad_names) = message.headers().map(read_headers).unwrap_or_default();
     let size = message.payload_len() + message.key_len();
-    let size = headers
-        .iter()
-        .fold(size, |sum, h| sum + h.name.len() + h.value.len());
+    let size = headers.iter().fold(size, |sum, h| sum + h.name.len() + h.value.len());
     let at = json!({ "topic": topic, "partition": partition, "offset": offset });
     let refused = if size > max_bytes {
-        let kept = if size > KEPT {
-            "its content is only there"
-        } else {
-            "its content is kept here"
-        };
-        Some(
-            json!({ "code": "record-too-large", "at": at, "message": format!(
-            "the record has {size} bytes and max_record_bytes is {max_bytes}; {kept}") }),
-        )
+        let kept =
+            if size > KEPT { "its content is only there" } else { "its content is kept here" };
+        Some(json!({ "code": "record-too-large", "at": at, "message": format!(
+            "the record has {size} bytes and max_record_bytes is {max_bytes}; {kept}") }))
     } else if bad_names.is_empty() {
         None
     } else {
-        Some(
-            json!({ "code": "header-name-not-utf8", "at": at, "message": format!(
-            "the names of its headers {bad_names:?} (from 0) are not UTF-8; these headers are only there") }),
-        )
+        Some(json!({ "code": "header-name-not-utf8", "at": at, "message": format!(
+            "the names of its headers {bad_names:?} (from 0) are not UTF-8; these headers are only there") }))
     };
     let keep = size <= KEPT;
     NewTaskIn {
@@ -72,16 +54,9 @@ pub(super) fn task(message: &BorrowedMessage<'_>, lanes: u16, max_bytes: usize) 
         partition,
         offset,
         key: message.key().filter(|_| keep).map(<[u8]>::to_vec),
-        headers: if keep {
-            headers::to_json(&headers)
-        } else {
-            json!([])
-        },
+        headers: if keep { headers::to_json(&headers) } else { json!([]) },
         value: message.payload().filter(|_| keep).map(<[u8]>::to_vec),
-        produced_at: message
-            .timestamp()
-            .to_millis()
-            .filter(|ms| (0..=LAST_MILLIS).contains(ms)),
+        produced_at: message.timestamp().to_millis().filter(|ms| (0..=LAST_MILLIS).contains(ms)),
         refused,
     }
 }
@@ -128,15 +103,11 @@ mod tests {
     #[test]
     fn lanes_never_change() {
         let of = |topic, partition, key: Option<&[u8]>| lane(topic, partition, key, 7, 16);
-        let seen = [
-            of("orders", 0, Some(b"a")),
-            of("orders", 1, Some(b"a")),
-            of("orders", 0, None),
-        ];
+        let seen =
+            [of("orders", 0, Some(b"a")), of("orders", 1, Some(b"a")), of("orders", 0, None)];
         assert_eq!(seen, [8, 11, 14]);
-        let spread: std::collections::BTreeSet<_> = (0..200_u8)
-            .map(|key| of("orders", 0, Some(&[key])))
-            .collect();
+        let spread: std::collections::BTreeSet<_> =
+            (0..200_u8).map(|key| of("orders", 0, Some(&[key]))).collect();
         assert_eq!(spread.len(), 16);
     }
 }

@@ -100,11 +100,7 @@ impl Worker {
 
     fn consume(&mut self, client: &Client) {
         while !self.stopping() && !self.progress.broken {
-            if self
-                .progress
-                .chores
-                .is_none_or(|done| done.elapsed() >= SECOND)
-            {
+            if self.progress.chores.is_none_or(|done| done.elapsed() >= SECOND) {
                 self.progress.chores = Some(Instant::now());
                 self.follow_catalog(client);
                 self.follow_backlog(client);
@@ -169,22 +165,14 @@ impl Worker {
                 RDKafkaErrorCode::UnknownTopicOrPartition
                 | RDKafkaErrorCode::UnknownTopic
                 | RDKafkaErrorCode::TopicAuthorizationFailed,
-            ) if self
-                .progress
-                .warned
-                .is_none_or(|at| at.elapsed() >= WARN_EVERY) =>
-            {
+            ) if self.progress.warned.is_none_or(|at| at.elapsed() >= WARN_EVERY) => {
                 self.progress.warned = Some(Instant::now());
                 let exists = |topic: &str| {
                     let metadata = client.fetch_metadata(Some(topic), SECOND);
                     metadata.is_ok_and(|m| m.topics().iter().all(|t| t.error().is_none()))
                 };
-                let missing: Vec<_> = self
-                    .progress
-                    .topics
-                    .iter()
-                    .filter(|topic| !exists(topic))
-                    .collect();
+                let missing: Vec<_> =
+                    self.progress.topics.iter().filter(|topic| !exists(topic)).collect();
                 tracing::warn!(
                     ?missing,
                     "consumer: topics do not exist, or may not be read; the others go on: create them, or let the broker"

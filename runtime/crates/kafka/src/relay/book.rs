@@ -80,12 +80,9 @@ impl Book {
     /// Begins a read: what it must leave out. [`Self::read`] ends it.
     pub(super) fn start_read(&mut self, now: Instant) -> Excluded {
         self.stale = Some(HashSet::new());
-        self.rests
-            .retain(|_, rest| rest.until + 6 * LONGEST_REST > now);
-        let mut excluded = Excluded {
-            ids: self.known.iter().copied().collect(),
-            ..Excluded::default()
-        };
+        self.rests.retain(|_, rest| rest.until + 6 * LONGEST_REST > now);
+        let mut excluded =
+            Excluded { ids: self.known.iter().copied().collect(), ..Excluded::default() };
         let mut exclude = |topic: &String, key: &Vec<u8>| {
             excluded.key_topics.push(topic.clone());
             excluded.keys.push(key.clone());
@@ -120,8 +117,7 @@ impl Book {
                     Some(queue) if queue.len() >= QUEUE => continue,
                     Some(queue) => queue.push_back(row),
                     None => {
-                        self.busy
-                            .insert((row.topic.clone(), key.clone()), VecDeque::new());
+                        self.busy.insert((row.topic.clone(), key.clone()), VecDeque::new());
                         self.ready.push_back(row);
                     }
                 },
@@ -144,22 +140,8 @@ impl Book {
     /// It was handed over: a report will come.
     pub(super) fn sent(&mut self, row: TaskOut) {
         let size = row.size();
-        let TaskOut {
-            id,
-            topic,
-            key,
-            attempts,
-            ..
-        } = row;
-        self.sending.insert(
-            id,
-            Sending {
-                topic,
-                key,
-                size,
-                attempts,
-            },
-        );
+        let TaskOut { id, topic, key, attempts, .. } = row;
+        self.sending.insert(id, Sending { topic, key, size, attempts });
     }
 
     /// The broker has it. Its key goes on at once; it is excluded from reads until it is marked.
@@ -169,8 +151,7 @@ impl Book {
         };
         self.published.push(id);
         self.rests.remove(&Place::Topic(sending.topic.clone()));
-        self.rests
-            .remove(&place(id, &sending.topic, sending.key.as_ref()));
+        self.rests.remove(&place(id, &sending.topic, sending.key.as_ref()));
         self.advance(sending, now);
     }
 
@@ -225,12 +206,8 @@ impl Book {
 
     /// The producer is another one: no report will come of what the old one had, except of what was decided already.
     pub(super) fn producer_lost(&mut self, decided: &HashSet<i64>, now: Instant) {
-        let lost: Vec<i64> = self
-            .sending
-            .keys()
-            .copied()
-            .filter(|id| !decided.contains(id))
-            .collect();
+        let lost: Vec<i64> =
+            self.sending.keys().copied().filter(|id| !decided.contains(id)).collect();
         for id in lost {
             self.failed(id, now);
         }
@@ -274,10 +251,7 @@ impl Book {
         if let Some(stale) = &mut self.stale {
             stale.insert(place.clone());
         }
-        let rest = self.rests.entry(place).or_insert(Rest {
-            failures: 0,
-            until: now,
-        });
+        let rest = self.rests.entry(place).or_insert(Rest { failures: 0, until: now });
         // Many messages of one topic fail at once: that is one failure.
         if rest.until <= now {
             rest.until = now + LONGEST_REST.min(FIRST_REST * 2_u32.pow(rest.failures.min(16)));

@@ -35,12 +35,8 @@ fn sends(book: &mut Book) -> Vec<i64> {
 fn one_message_of_a_key_at_a_time() {
     let (mut book, now) = (Book::default(), Instant::now());
     book.start_read(now);
-    let rows = vec![
-        row(1, "t", Some(1)),
-        row(2, "t", Some(1)),
-        row(3, "t", Some(2)),
-        row(4, "t", None),
-    ];
+    let rows =
+        vec![row(1, "t", Some(1)), row(2, "t", Some(1)), row(3, "t", Some(2)), row(4, "t", None)];
     book.read(rows, now);
     assert_eq!(sends(&mut book), [1, 3, 4]);
     book.acknowledged(1, now);
@@ -51,14 +47,7 @@ fn one_message_of_a_key_at_a_time() {
 fn a_failed_key_rests_and_the_others_go_on() {
     let (mut book, now) = (Book::default(), Instant::now());
     book.start_read(now);
-    book.read(
-        vec![
-            row(1, "t", Some(1)),
-            row(2, "t", Some(1)),
-            row(3, "t", Some(2)),
-        ],
-        now,
-    );
+    book.read(vec![row(1, "t", Some(1)), row(2, "t", Some(1)), row(3, "t", Some(2))], now);
     sends(&mut book);
     let until = book.failed(1, now).expect("it was being sent");
     assert_eq!(book.len(), 1, "only 3 is in hand");
@@ -145,10 +134,7 @@ impl World {
         let chosen = self.table.values().filter(|row| {
             !excluded.ids.contains(&row.id)
                 && !excluded.topics.contains(&row.topic)
-                && row
-                    .key
-                    .as_ref()
-                    .is_none_or(|key| !keys.contains(&(&row.topic, key)))
+                && row.key.as_ref().is_none_or(|key| !keys.contains(&(&row.topic, key)))
         });
         self.read = Some(chosen.take(7).cloned().collect());
     }
@@ -162,8 +148,7 @@ impl World {
         match event {
             Event::Insert { topic, key } => {
                 self.next += 1;
-                self.table
-                    .insert(self.next, row(self.next, &format!("t{topic}"), key));
+                self.table.insert(self.next, row(self.next, &format!("t{topic}"), key));
             }
             Event::StartRead if self.read.is_none() => self.start_read(),
             Event::EndRead => {
@@ -212,8 +197,7 @@ impl World {
                 self.book.marked(&ids);
             }
             Event::LoseProducer => {
-                self.book
-                    .producer_lost(&self.deciding.iter().copied().collect(), now);
+                self.book.producer_lost(&self.deciding.iter().copied().collect(), now);
                 self.sending = self.deciding.clone();
             }
             Event::Wait(ms) => self.now = Some(now + Duration::from_millis(ms)),
@@ -232,12 +216,7 @@ impl World {
                         && other.key == row.key
                         && !self.ended.contains(&other.id)
                 });
-                assert!(
-                    open.is_none(),
-                    "{} overtakes {:?}",
-                    row.id,
-                    open.map(|other| other.id)
-                );
+                assert!(open.is_none(), "{} overtakes {:?}", row.id, open.map(|other| other.id));
             }
             self.sending.insert(row.id);
             self.book.sent(row);

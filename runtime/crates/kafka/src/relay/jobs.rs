@@ -43,18 +43,11 @@ impl Leader<'_> {
         }
         let excluded = self.book.start_read(now.into_std());
         let (limit, bytes) = (self.room(), self.options.max_bytes / 2);
-        (
-            self.reading,
-            self.read_limit,
-            self.last_read,
-            self.next_read,
-        ) = (true, limit, now, now);
+        (self.reading, self.read_limit, self.last_read, self.next_read) = (true, limit, now, now);
         let (store, host, lane) = (self.store.clone(), self.host, self.lane);
         self.jobs.spawn(async move {
             Job::Read(
-                store
-                    .task_out_waiting(host, lane, &excluded, limit as i64, bytes as i64)
-                    .await,
+                store.task_out_waiting(host, lane, &excluded, limit as i64, bytes as i64).await,
             )
         });
     }
@@ -81,15 +74,9 @@ impl Leader<'_> {
         self.jobs.spawn(async move {
             let (ids, reasons) = ([id], std::slice::from_ref(&reason));
             let held = if last {
-                written("dead letter", || {
-                    store.task_out_given_up(host, lane, id, &reason)
-                })
-                .await
+                written("dead letter", || store.task_out_given_up(host, lane, id, &reason)).await
             } else {
-                written("refusal", || {
-                    store.task_out_refused(host, lane, &ids, reasons)
-                })
-                .await
+                written("refusal", || store.task_out_refused(host, lane, &ids, reasons)).await
             };
             Job::Decided { id, last, held }
         });
@@ -106,10 +93,8 @@ impl Leader<'_> {
         }
         if self.next_forget <= now {
             self.next_forget = now + FORGET_EVERY;
-            let (store, retention) = (
-                self.store.clone(),
-                self.options.retention.as_millis() as i64,
-            );
+            let (store, retention) =
+                (self.store.clone(), self.options.retention.as_millis() as i64);
             self.jobs.spawn(async move {
                 // Bounded by the time to the next round: a backlog of old messages goes little by little.
                 while now.elapsed() < FORGET_EVERY / 2 {

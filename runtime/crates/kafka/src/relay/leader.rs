@@ -180,8 +180,7 @@ impl<'a> Leader<'a> {
         match Producer::new(self.config, self.health) {
             Ok(producer) => {
                 self.producer = producer;
-                self.book
-                    .producer_lost(&self.deciding, Instant::now().into_std());
+                self.book.producer_lost(&self.deciding, Instant::now().into_std());
                 true
             }
             Err(error) => {
@@ -195,10 +194,7 @@ impl<'a> Leader<'a> {
         if self.book.bytes() >= self.options.max_bytes {
             return 0;
         }
-        self.options
-            .max_messages
-            .saturating_sub(self.book.len())
-            .min(self.options.batch)
+        self.options.max_messages.saturating_sub(self.book.len()).min(self.options.batch)
     }
 
     /// Worth a read: not for a few rows at a time while the broker is the limit.

@@ -101,20 +101,8 @@ impl Relay {
         let config = client.producer(options.lease)?;
         let stop = CancellationToken::new();
         let within = options.stop_within;
-        let relay = Self {
-            store,
-            config,
-            options,
-            host,
-            wake,
-            health,
-            stop: stop.clone(),
-        };
-        Ok(RelayHandle {
-            stop,
-            task: tokio::spawn(relay.run()),
-            within,
-        })
+        let relay = Self { store, config, options, host, wake, health, stop: stop.clone() };
+        Ok(RelayHandle { stop, task: tokio::spawn(relay.run()), within })
     }
 
     async fn run(mut self) {
@@ -152,9 +140,7 @@ impl Relay {
         let end = self.lead(host, lane).await;
         tracing::info!(%host, epoch = lane.epoch, ?end, "relay: leads no more");
         if end != End::Lost {
-            self.store
-                .lanes_release(host, Flow::Out, &[lane.number])
-                .await?;
+            self.store.lanes_release(host, Flow::Out, &[lane.number]).await?;
         }
         Ok(end != End::NoProducer)
     }
@@ -176,10 +162,7 @@ impl RelayHandle {
     pub async fn stop(self) {
         self.stop.cancel();
         let abort = self.task.abort_handle();
-        if timeout(self.within + Duration::from_secs(2), self.task)
-            .await
-            .is_err()
-        {
+        if timeout(self.within + Duration::from_secs(2), self.task).await.is_err() {
             tracing::warn!("relay: stopped before all was marked");
             abort.abort();
         }

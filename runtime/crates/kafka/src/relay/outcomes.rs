@@ -113,11 +113,7 @@ impl Leader<'_> {
                 let next = if full { now } else { now + self.idle };
                 // Somebody may have asked for an earlier one meanwhile.
                 let asked = self.next_read > self.last_read;
-                self.next_read = if asked {
-                    self.next_read.min(next)
-                } else {
-                    next
-                };
+                self.next_read = if asked { self.next_read.min(next) } else { next };
             }
             Err(error) => {
                 tracing::warn!(%error, "relay: the outbox can't be read");

@@ -63,14 +63,8 @@ pub(super) struct Producer {
 impl Producer {
     pub(super) fn new(config: &ClientConfig, health: &BrokerHealth) -> Result<Self, KafkaError> {
         let (sender, reports) = unbounded_channel();
-        let context = Context {
-            reports: sender,
-            health: health.clone(),
-        };
-        Ok(Self {
-            producer: Some(config.create_with_context(context)?),
-            reports,
-        })
+        let context = Context { reports: sender, health: health.clone() };
+        Ok(Self { producer: Some(config.create_with_context(context)?), reports })
     }
 
     pub(super) fn send(&self, row: &TaskOut) -> Sent {
@@ -117,33 +111,12 @@ fn headers_of(row: &TaskOut) -> Result<OwnedHeaders, String> {
     let message_id = row.message_id.to_string();
     let added = [
         ("message-id", Some(&message_id)),
-        (
-            "idempotency-key",
-            row.idempotency_key
-                .as_ref()
-                .filter(|_| !has("idempotency-key")),
-        ),
-        (
-            "traceparent",
-            row.traceparent.as_ref().filter(|_| !has("traceparent")),
-        ),
+        ("idempotency-key", row.idempotency_key.as_ref().filter(|_| !has("idempotency-key"))),
+        ("traceparent", row.traceparent.as_ref().filter(|_| !has("traceparent"))),
     ];
-    let headers = own.iter().fold(
-        OwnedHeaders::new_with_capacity(own.len() + 3),
-        |all, header| {
-            all.insert(Header {
-                key: &header.name,
-                value: Some(&header.value[..]),
-            })
-        },
-    );
-    let added = added
-        .into_iter()
-        .filter_map(|(key, value)| value.map(|value| (key, value)));
-    Ok(added.fold(headers, |all, (key, value)| {
-        all.insert(Header {
-            key,
-            value: Some(value),
-        })
-    }))
+    let headers = own.iter().fold(OwnedHeaders::new_with_capacity(own.len() + 3), |all, header| {
+        all.insert(Header { key: &header.name, value: Some(&header.value[..]) })
+    });
+    let added = added.into_iter().filter_map(|(key, value)| value.map(|value| (key, value)));
+    Ok(added.fold(headers, |all, (key, value)| all.insert(Header { key, value: Some(value) })))
 }

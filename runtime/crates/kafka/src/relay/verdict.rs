@@ -62,24 +62,16 @@ impl Failure {
     /// A row that can't be a record.
     pub(super) fn of_row(message: &str) -> Self {
         let reason = json!({ "code": "not-a-record", "message": message });
-        Self {
-            verdict: Verdict::Never,
-            reason,
-        }
+        Self { verdict: Verdict::Never, reason }
     }
 }
 
 impl From<&KafkaError> for Failure {
     fn from(error: &KafkaError) -> Self {
-        let code = error
-            .rdkafka_error_code()
-            .map_or("Record".into(), |code| format!("{code:?}"));
+        let code = error.rdkafka_error_code().map_or("Record".into(), |code| format!("{code:?}"));
         let reason =
             json!({ "code": format!("kafka{}", kebab(&code)), "message": error.to_string() });
-        Self {
-            verdict: Verdict::of(error),
-            reason,
-        }
+        Self { verdict: Verdict::of(error), reason }
     }
 }
 

@@ -25,9 +25,7 @@ pub fn produce(broker: &str, topic: &str, key: &[u8], value: &[u8], headers: &[(
     request.extend((batch.len() as i32).to_be_bytes());
     request.extend(batch);
     let mut stream = TcpStream::connect(broker).expect("a broker");
-    stream
-        .write_all(&(request.len() as i32).to_be_bytes())
-        .expect("a length");
+    stream.write_all(&(request.len() as i32).to_be_bytes()).expect("a length");
     stream.write_all(&request).expect("a request");
     let mut length = [0; 4];
     stream.read_exact(&mut length).expect("an answer");
@@ -89,11 +87,7 @@ fn batch(record: &[u8]) -> Vec<u8> {
 fn crc32c(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(u32::MAX, |crc, byte| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
-            if crc & 1 == 1 {
-                (crc >> 1) ^ 0x82f6_3b78
-            } else {
-                crc >> 1
-            }
+            if crc & 1 == 1 { (crc >> 1) ^ 0x82f6_3b78 } else { crc >> 1 }
         })
     })
 }

@@ -39,11 +39,7 @@ pub fn topic(name: &str) -> String {
 
 pub fn client(bootstrap: &str, extra: &[(&str, &str)]) -> ClientOptions {
     let mut all = BTreeMap::from([("bootstrap.servers".to_owned(), bootstrap.to_owned())]);
-    all.extend(
-        extra
-            .iter()
-            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned())),
-    );
+    all.extend(extra.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())));
     ClientOptions::new(all).expect("the options fit")
 }
 
@@ -76,14 +72,7 @@ impl World {
         let host = register(&db.store).await;
         let (lease, _) = watch::channel(Some(host));
         let (wake, health) = (Arc::default(), BrokerHealth::default());
-        Self {
-            db,
-            sql,
-            host,
-            lease,
-            wake,
-            health,
-        }
+        Self { db, sql, host, lease, wake, health }
     }
 
     pub fn relay(&self, client: &ClientOptions, options: RelayOptions) -> RelayHandle {
@@ -107,17 +96,12 @@ impl World {
     }
 
     pub async fn count(&mut self, what: &str) -> i64 {
-        self.sql
-            .number(&format!("select count(*) from wasaga.{what}"))
-            .await
+        self.sql.number(&format!("select count(*) from wasaga.{what}")).await
     }
 }
 
 pub async fn register(store: &Store) -> HostId {
-    store
-        .host_register("test", "0", Duration::from_hours(1))
-        .await
-        .expect("a host")
+    store.host_register("test", "0", Duration::from_hours(1)).await.expect("a host")
 }
 
 pub async fn emit(sql: &mut Session, topic: &str, key: &str, value: &str, rollback: &str) {
@@ -145,24 +129,17 @@ pub fn read(bootstrap: &str, topic: &str, count: usize) -> Vec<Seen> {
         .set("enable.auto.commit", "false")
         .create()
         .expect("a consumer");
-    let metadata = consumer
-        .fetch_metadata(Some(topic), BOUND)
-        .expect("the broker answers");
+    let metadata = consumer.fetch_metadata(Some(topic), BOUND).expect("the broker answers");
     let mut all = TopicPartitionList::new();
     for partition in metadata.topics()[0].partitions() {
-        all.add_partition_offset(topic, partition.id(), Offset::Beginning)
-            .expect("an offset");
+        all.add_partition_offset(topic, partition.id(), Offset::Beginning).expect("an offset");
     }
     consumer.assign(&all).expect("an assignment");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let mut seen = Vec::new();
     let until = Instant::now() + BOUND;
     while seen.len() < count {
-        assert!(
-            Instant::now() < until,
-            "{topic}: {} of {count} records came",
-            seen.len()
-        );
+        assert!(Instant::now() < until, "{topic}: {} of {count} records came", seen.len());
         if let Some(Ok(record)) = consumer.poll(Duration::from_millis(100)) {
             let headers = record.headers().map_or_else(Vec::new, |headers| {
                 headers
@@ -191,10 +168,7 @@ pub fn produce(bootstrap: &str, topic: &str, records: &[(Option<i32>, &str, &[u8
     for (partition, key, value) in records {
         let mut record = BaseRecord::to(topic).key(*key).payload(*value);
         record.partition = *partition;
-        producer
-            .send(record)
-            .map_err(|(error, _)| error)
-            .expect("room in the queue");
+        producer.send(record).map_err(|(error, _)| error).expect("room in the queue");
     }
     let until = Instant::now() + BOUND;
     while producer.in_flight_count() > 0 {

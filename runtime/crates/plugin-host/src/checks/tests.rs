@@ -24,9 +24,7 @@ fn good() -> Value {
 /// The good manifest with one place changed.
 fn with(pointer: &str, value: Value) -> Manifest {
     let mut manifest = good();
-    *manifest
-        .pointer_mut(pointer)
-        .expect("the good manifest has this place") = value;
+    *manifest.pointer_mut(pointer).expect("the good manifest has this place") = value;
     serde_json::from_value(manifest).expect("a manifest")
 }
 
@@ -41,12 +39,7 @@ fn fault(pointer: &str, value: Value) -> String {
 fn a_good_manifest_passes() {
     let good = with("/version", json!("1.2.3-rc.1"));
     assert_eq!(manifest(&good, true, true), Ok(()));
-    assert_eq!(
-        definitions(&good, &Overrides::new())
-            .expect("definitions")
-            .len(),
-        1
-    );
+    assert_eq!(definitions(&good, &Overrides::new()).expect("definitions").len(), 1);
 }
 
 #[test]
@@ -65,37 +58,13 @@ fn each_fault_is_named() {
     let cases = [
         ("/version", json!("one"), "version \"one\" is not semantic"),
         ("/steps", json!([]), "its manifest's steps do not list it"),
-        (
-            "/steps",
-            json!(["reserve", "reserve"]),
-            "steps has \"reserve\" twice",
-        ),
-        (
-            "/sagas",
-            json!([saga("order"), saga("order")]),
-            "sagas has \"order\" twice",
-        ),
-        (
-            "/sagas/0/steps/0",
-            step.clone(),
-            "its timeout must be at least 1 ms",
-        ),
-        (
-            "/sagas/0/input_schema",
-            json!({"type": "objct"}),
-            "input_schema is no JSON Schema",
-        ),
+        ("/steps", json!(["reserve", "reserve"]), "steps has \"reserve\" twice"),
+        ("/sagas", json!([saga("order"), saga("order")]), "sagas has \"order\" twice"),
+        ("/sagas/0/steps/0", step.clone(), "its timeout must be at least 1 ms"),
+        ("/sagas/0/input_schema", json!({"type": "objct"}), "input_schema is no JSON Schema"),
         ("/sagas/0/triggers", http("orders"), "a path begins with /"),
-        (
-            "/sagas/0/triggers",
-            http("/orders/{id}"),
-            "a path begins with /",
-        ),
-        (
-            "/sagas/0/triggers",
-            http("/api/v1/sagas/x"),
-            "the host's own route",
-        ),
+        ("/sagas/0/triggers", http("/orders/{id}"), "a path begins with /"),
+        ("/sagas/0/triggers", http("/api/v1/sagas/x"), "the host's own route"),
         ("/sagas/0/triggers", http("/readyz"), "the host's own route"),
         (
             "/sagas/0/triggers",
@@ -107,31 +76,15 @@ fn each_fault_is_named() {
             json!([{"topic": "a"}, {"topic": "a"}]),
             "subscriptions has \"a\" twice",
         ),
-        (
-            "/subscriptions",
-            heard("no topic"),
-            "which is no topic's name",
-        ),
+        ("/subscriptions", heard("no topic"), "which is no topic's name"),
         (
             "/subscriptions",
             json!([{"topic": "a", "correlation": {"json_pointer": "a"}}]),
             "RFC 6901",
         ),
-        (
-            "/capabilities/topics",
-            json!(["a b"]),
-            "capabilities.topics has \"a b\"",
-        ),
-        (
-            "/capabilities/sql",
-            json!(false),
-            "migrations without capabilities.sql",
-        ),
-        (
-            "/migrations/0/version",
-            json!(2),
-            "number them from 1 without gaps",
-        ),
+        ("/capabilities/topics", json!(["a b"]), "capabilities.topics has \"a b\""),
+        ("/capabilities/sql", json!(false), "migrations without capabilities.sql"),
+        ("/migrations/0/version", json!(2), "number them from 1 without gaps"),
     ];
     for (pointer, value, expected) in cases {
         let fault = fault(pointer, value);
@@ -143,25 +96,16 @@ fn each_fault_is_named() {
 fn what_it_lists_it_exports() {
     let good = with("/version", json!("1.2.3"));
     let fault = manifest(&good, false, true).expect_err("a fault");
-    assert!(
-        fault.contains("does not export wasaga:plugin/steps"),
-        "{fault}"
-    );
+    assert!(fault.contains("does not export wasaga:plugin/steps"), "{fault}");
     let fault = manifest(&good, true, false).expect_err("a fault");
-    assert!(
-        fault.contains("does not export wasaga:plugin/tasks"),
-        "{fault}"
-    );
+    assert!(fault.contains("does not export wasaga:plugin/tasks"), "{fault}");
 }
 
 #[test]
 fn two_plugins_share_no_name_route_or_topic() {
     let other = with("/name", json!("others"));
     let mut catalog = Catalog::default();
-    let described = Plugin {
-        digest: Digest([0; 32]),
-        manifest: Arc::new(other.clone()),
-    };
+    let described = Plugin { digest: Digest([0; 32]), manifest: Arc::new(other.clone()) };
     catalog.plugins.insert(other.name.clone(), described);
 
     let mut mine = with("/name", json!("orders"));
@@ -172,11 +116,7 @@ fn two_plugins_share_no_name_route_or_topic() {
     mine.sagas[0].triggers.clear();
     assert!(fault(&mine).contains("topic \"commands\" is heard by plugin others otherwise"));
     mine.subscriptions[1].topic = "my-commands".into();
-    assert_eq!(
-        beside(&mine, &catalog),
-        Ok(()),
-        "the same correlation is one recipient"
-    );
+    assert_eq!(beside(&mine, &catalog), Ok(()), "the same correlation is one recipient");
     mine.subscriptions[0].correlation = Some(Locator::Header("id".into()));
     assert!(fault(&mine).contains("topic \"replies\" is heard by plugin others otherwise"));
     mine.name = other.name.clone();

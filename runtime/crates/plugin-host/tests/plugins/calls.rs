@@ -24,20 +24,13 @@ async fn a_step_is_done_with_output_undo_and_effects() {
     let report = report(&host, call("probe", &does(action))).await;
     assert!(report.digest.is_some_and(|digest| host.runs(digest)));
     assert!(report.took > Duration::ZERO);
-    let Ok(StepOutcome::Done(done)) = report.outcome else {
-        panic!("{:?}", report.outcome)
-    };
+    let Ok(StepOutcome::Done(done)) = report.outcome else { panic!("{:?}", report.outcome) };
     assert_eq!(&*done.output.data, br#"{"x":1}"#);
     assert_eq!(&*done.undo.expect("undo data").data, br#"{"y":2}"#);
-    let [Effect::Send(outgoing)] = &done.effects[..] else {
-        panic!("{:?}", done.effects)
-    };
+    let [Effect::Send(outgoing)] = &done.effects[..] else { panic!("{:?}", done.effects) };
     assert_eq!(outgoing.message.topic, "probe.out");
     assert_eq!(outgoing.message.key.as_deref(), Some(&b"k"[..]));
-    assert_eq!(
-        outgoing.message.header("h").map(|value| &value[..]),
-        Some(&b"v"[..])
-    );
+    assert_eq!(outgoing.message.header("h").map(|value| &value[..]), Some(&b"v"[..]));
 }
 
 #[tokio::test]
@@ -48,14 +41,9 @@ async fn a_guard_decides_in_the_same_call() {
         call.kind = CallKind::Execute { guarded: true };
         report(&host, call)
     };
-    assert!(matches!(
-        guarded("proceed").await.outcome,
-        Ok(StepOutcome::Done(_))
-    ));
+    assert!(matches!(guarded("proceed").await.outcome, Ok(StepOutcome::Done(_))));
     assert_eq!(guarded("skip").await.outcome, Ok(StepOutcome::Skipped));
-    let Ok(StepOutcome::Rejected(why)) = guarded("reject").await.outcome else {
-        panic!()
-    };
+    let Ok(StepOutcome::Rejected(why)) = guarded("reject").await.outcome else { panic!() };
     assert_eq!(why.code, "rejected");
     assert_eq!(failed(guarded("trap").await.outcome).1, "trap");
 }
@@ -65,13 +53,8 @@ async fn a_wait_is_resumed_with_what_arrived() {
     let host = probe(generous()).await;
     let action = json!({"do": "wait", "topic": "probe.replies", "correlation": "c-1", "undo": 1});
     let outcome = run(&host, does(action)).await;
-    let Ok(StepOutcome::Wait(wait)) = outcome else {
-        panic!("{outcome:?}")
-    };
-    let source = WaitSource::Message {
-        topic: "probe.replies".into(),
-        correlation: "c-1".into(),
-    };
+    let Ok(StepOutcome::Wait(wait)) = outcome else { panic!("{outcome:?}") };
+    let source = WaitSource::Message { topic: "probe.replies".into(), correlation: "c-1".into() };
     assert_eq!(wait.sources, [source]);
 
     let mut resume = call("probe", &json!({}));
@@ -81,15 +64,8 @@ async fn a_wait_is_resumed_with_what_arrived() {
         headers: Vec::new(),
         value: Some(r#"{"ok":true}"#.into()),
     };
-    let arrival = Arrival::Message {
-        correlation: "c-1".into(),
-        message,
-    };
-    resume.kind = CallKind::Resume {
-        memo: wait.memo,
-        undo: wait.undo,
-        arrival,
-    };
+    let arrival = Arrival::Message { correlation: "c-1".into(), message };
+    resume.kind = CallKind::Resume { memo: wait.memo, undo: wait.undo, arrival };
     let output = output(report(&host, resume).await.outcome);
     assert_eq!(output["arrived"]["correlation"], "c-1");
     assert_eq!(output["arrived"]["value"], json!({"ok": true}));
@@ -100,9 +76,7 @@ async fn a_wait_is_resumed_with_what_arrived() {
 async fn an_undo_is_handed_its_data() {
     let host = probe(generous()).await;
     let mut undo = call("probe", &json!({}));
-    undo.kind = CallKind::Compensate {
-        undo: Some(Payload::json("42")),
-    };
+    undo.kind = CallKind::Compensate { undo: Some(Payload::json("42")) };
     assert_eq!(output(report(&host, undo).await.outcome)["undo"], 42);
 }
 
@@ -142,20 +116,13 @@ async fn a_guest_that_spins_ends_at_its_deadline() {
     let (class, code, _) = failed(report(&host, spin).await.outcome);
     assert_eq!((class, code.as_str()), ("retryable", "timeout"));
     let took = begun.elapsed();
-    assert!(
-        took >= Duration::from_millis(290) && took < Duration::from_secs(5),
-        "{took:?}"
-    );
+    assert!(took >= Duration::from_millis(290) && took < Duration::from_secs(5), "{took:?}");
 }
 
 /// More calls spin than there are threads: another call is still answered before they end.
 #[tokio::test]
 async fn guests_that_spin_do_not_stall_the_others() {
-    let host = probe(Options {
-        threads: 2,
-        ..generous()
-    })
-    .await;
+    let host = probe(Options { threads: 2, ..generous() }).await;
     let mut spins = Vec::new();
     for _ in 0..4 {
         let mut spin = call("probe", &does(json!({"do": "spin"})));
@@ -165,10 +132,7 @@ async fn guests_that_spin_do_not_stall_the_others() {
         spins.push(end);
     }
     output(run(&host, json!({})).await);
-    assert!(
-        spins.iter_mut().all(|spin| spin.try_recv().is_err()),
-        "they still run"
-    );
+    assert!(spins.iter_mut().all(|spin| spin.try_recv().is_err()), "they still run");
     for spin in spins {
         assert_eq!(failed(spin.await.expect("a report").outcome).1, "timeout");
     }
@@ -176,21 +140,11 @@ async fn guests_that_spin_do_not_stall_the_others() {
 
 #[tokio::test]
 async fn a_guest_gets_no_more_memory_than_its_limit() {
-    let limits = Limits {
-        memory_bytes: 8 << 20,
-        ..Limits::default()
-    };
-    let host = probe(Options {
-        limits,
-        ..generous()
-    })
-    .await;
+    let limits = Limits { memory_bytes: 8 << 20, ..Limits::default() };
+    let host = probe(Options { limits, ..generous() }).await;
     let (class, code, message) = failed(run(&host, does(json!({"do": "oom"}))).await);
     assert_eq!((class, code.as_str()), ("retryable", "limit"));
-    assert!(
-        message.contains("out of memory: limit 8388608 bytes"),
-        "{message}"
-    );
+    assert!(message.contains("out of memory: limit 8388608 bytes"), "{message}");
 }
 
 #[tokio::test]
@@ -200,16 +154,10 @@ async fn a_result_is_bounded() {
     assert!(matches!(big(1 << 19).await, Ok(StepOutcome::Done(_))));
     let (class, code, message) = failed(big((1 << 20) + 1).await);
     assert_eq!((class, code.as_str()), ("retryable", "limit"));
-    assert!(
-        message.contains("output of 1048601 bytes: limit 1048576 bytes"),
-        "{message}"
-    );
+    assert!(message.contains("output of 1048601 bytes: limit 1048576 bytes"), "{message}");
     let (class, code, message) = failed(big(8 << 20).await);
     assert_eq!((class, code.as_str()), ("retryable", "limit"));
-    assert!(
-        message.contains("too much at once: limit 4194304 bytes"),
-        "{message}"
-    );
+    assert!(message.contains("too much at once: limit 4194304 bytes"), "{message}");
 }
 
 #[tokio::test]
@@ -218,27 +166,11 @@ async fn what_cannot_be_done_is_permanent() {
     let send = |topic: &str| json!({"do": "done", "send": [{"topic": topic}]});
     let wait = |topic: &str, key: &str| json!({"do": "wait", "topic": topic, "correlation": key});
     let cases = [
-        (
-            send("elsewhere"),
-            "denied",
-            "plugin probe may not send to topic elsewhere",
-        ),
+        (send("elsewhere"), "denied", "plugin probe may not send to topic elsewhere"),
         (send("no topic"), "bad-output", "which is no topic's name"),
-        (
-            wait("probe.replies", "a\u{0}b"),
-            "bad-output",
-            "a correlation key holds NUL",
-        ),
-        (
-            wait("probe.elsewhere", "a"),
-            "not-subscribed",
-            "waits for topic probe.elsewhere",
-        ),
-        (
-            wait("probe.tasks", "a"),
-            "not-subscribed",
-            "waits for topic probe.tasks",
-        ),
+        (wait("probe.replies", "a\u{0}b"), "bad-output", "a correlation key holds NUL"),
+        (wait("probe.elsewhere", "a"), "not-subscribed", "waits for topic probe.elsewhere"),
+        (wait("probe.tasks", "a"), "not-subscribed", "waits for topic probe.tasks"),
         (
             json!({"do": "wait", "signals": ["go"]}),
             "unsupported",
@@ -267,11 +199,7 @@ async fn what_cannot_be_done_is_permanent() {
     ];
     for (action, expected, part) in cases {
         let (class, code, message) = failed(run(&host, does(action.clone())).await);
-        assert_eq!(
-            (class, code.as_str()),
-            ("permanent", expected),
-            "{action}: {message}"
-        );
+        assert_eq!((class, code.as_str()), ("permanent", expected), "{action}: {message}");
         assert!(message.contains(part), "{action}: {message}");
     }
 }
@@ -280,45 +208,28 @@ async fn what_cannot_be_done_is_permanent() {
 async fn the_imports_answer() {
     let mut options = generous();
     let grant = wasaga_plugin_host::Grant {
-        config: [("greeting", "hello"), ("secret", "s")]
-            .map(|(k, v)| (k.into(), v.into()))
-            .into(),
+        config: [("greeting", "hello"), ("secret", "s")].map(|(k, v)| (k.into(), v.into())).into(),
         ..Default::default()
     };
-    options
-        .grants
-        .plugins
-        .insert("probe".parse().expect("a name"), grant);
+    options.grants.plugins.insert("probe".parse().expect("a name"), grant);
     let host = probe(options).await;
     let told = output(run(&host, does(json!({"do": "imports", "message": "hello"}))).await);
     assert_eq!(told["greeting"], "hello");
     assert_eq!(told["secret"], json!(null), "not in its manifest");
     assert_eq!(told["random_bytes"].as_array().map(Vec::len), Some(16));
-    assert!(
-        told["now_ms"]
-            .as_i64()
-            .is_some_and(|now| now > 1_700_000_000_000)
-    );
+    assert!(told["now_ms"].as_i64().is_some_and(|now| now > 1_700_000_000_000));
     assert_eq!(told["finished_steps"], json!([]));
 }
 
 #[tokio::test]
 async fn sql_that_is_not_granted_is_denied() {
     let host = host(generous());
-    host.install_local(component("ungranted-rust"))
-        .await
-        .expect("it loads");
+    host.install_local(component("ungranted-rust")).await.expect("it loads");
     let told = output(report(&host, call("ungranted", &json!({}))).await.outcome);
     assert_eq!(told["code"], "42501");
     let message = told["message"].as_str().expect("a message");
-    assert!(
-        message.contains("plugin ungranted is not granted sql"),
-        "{message}"
-    );
-    assert!(
-        message.contains("[plugins.ungranted] grant.sql = true"),
-        "{message}"
-    );
+    assert!(message.contains("plugin ungranted is not granted sql"), "{message}");
+    assert!(message.contains("[plugins.ungranted] grant.sql = true"), "{message}");
 }
 
 #[tokio::test]
@@ -326,10 +237,7 @@ async fn nobody_to_call_is_not_an_attempt() {
     let host = probe(generous()).await;
     let (class, code, message) = failed(report(&host, call("nobody", &json!({}))).await.outcome);
     assert_eq!((class, code.as_str()), ("unavailable", "plugin-missing"));
-    assert!(
-        message.contains("plugin nobody is not active on this host"),
-        "{message}"
-    );
+    assert!(message.contains("plugin nobody is not active on this host"), "{message}");
     let mut unknown = call("probe", &json!({}));
     unknown.attempt.step = "z".into();
     let (class, code, message) = failed(report(&host, unknown).await.outcome);
@@ -344,11 +252,7 @@ async fn nobody_to_call_is_not_an_attempt() {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_call_is_reported_once() {
     let host = probe(generous()).await;
-    let actions = [
-        json!({"do": "done"}),
-        json!({"do": "trap"}),
-        json!({"do": "permanent"}),
-    ];
+    let actions = [json!({"do": "done"}), json!({"do": "trap"}), json!({"do": "permanent"})];
     let calls = (0..300).map(|n| {
         let mut call = call("probe", &does(actions[n % 3].clone()));
         call.attempt.number = u32::try_from(n).expect("small") + 1;
@@ -356,13 +260,7 @@ async fn each_call_is_reported_once() {
     });
     let reports = tokio::task::block_in_place(|| reports(&host, calls));
     assert_eq!(reports.len(), 300);
-    assert_eq!(
-        reports
-            .iter()
-            .filter(|report| report.outcome.is_ok())
-            .count(),
-        100
-    );
+    assert_eq!(reports.iter().filter(|report| report.outcome.is_ok()).count(), 100);
 }
 
 #[tokio::test]
@@ -385,8 +283,6 @@ async fn a_task_is_handled() {
     assert!(
         matches!(&effects[..], [Effect::Send(outgoing)] if outgoing.message.topic == "probe.out")
     );
-    let failure = handle(json!({"attempts": [{"do": "trap"}]}))
-        .await
-        .expect_err("a trap");
+    let failure = handle(json!({"attempts": [{"do": "trap"}]})).await.expect_err("a trap");
     assert_eq!(failure.detail().code, "trap");
 }

@@ -12,19 +12,12 @@ use crate::stage::{call, component, generous, host, report, reports};
 async fn cost_of_a_call() {
     const CALLS: u32 = 20_000;
     for threads in [1, 2] {
-        let host = host(Options {
-            threads,
-            ..generous()
-        });
-        host.install_local(component("bench-rust"))
-            .await
-            .expect("it loads");
+        let host = host(Options { threads, ..generous() });
+        host.install_local(component("bench-rust")).await.expect("it loads");
         for _ in 0..100 {
             report(&host, call("bench", &json!({}))).await;
         }
-        let calls: Vec<_> = (0..CALLS)
-            .map(|_| call("bench", &json!({"order": 1})))
-            .collect();
+        let calls: Vec<_> = (0..CALLS).map(|_| call("bench", &json!({"order": 1}))).collect();
         let begun = Instant::now();
         let reports = tokio::task::block_in_place(|| reports(&host, calls));
         let each = begun.elapsed() / CALLS;

@@ -47,14 +47,8 @@ impl GuestDatabase for Database {
 #[async_trait]
 impl GuestTransaction for Transaction {
     async fn query(&mut self, _: &str, _: &[SqlValue]) -> Result<SqlRows, SqlError> {
-        let columns = vec![SqlColumn {
-            name: "n".into(),
-            type_name: "int8".into(),
-        }];
-        Ok(SqlRows {
-            columns,
-            rows: vec![vec![SqlValue::Int64(7)]],
-        })
+        let columns = vec![SqlColumn { name: "n".into(), type_name: "int8".into() }];
+        Ok(SqlRows { columns, rows: vec![vec![SqlValue::Int64(7)]] })
     }
 
     async fn execute(&mut self, statement: &str, _: &[SqlValue]) -> Result<u64, SqlError> {
@@ -80,9 +74,7 @@ async fn host(database: &Arc<Database>) -> Arc<PluginHost> {
     let database: Arc<dyn GuestDatabase> = database.clone();
     let clock = Arc::new(SystemClock);
     let host = PluginHost::new(generous(), None, Some(database), clock).expect("a host");
-    host.install_local(component("probe-sql-rust"))
-        .await
-        .expect("it loads");
+    host.install_local(component("probe-sql-rust")).await.expect("it loads");
     host
 }
 
@@ -97,11 +89,7 @@ async fn a_transaction_begins_with_the_first_statement_and_goes_with_a_good_end(
     let without = sql(&host, json!({"do": "done"})).await;
     assert!(without.transaction.is_none() && without.outcome.is_ok());
     assert_eq!(database.begun.load(Ordering::Relaxed), 0);
-    let with = sql(
-        &host,
-        json!({"do": "sql", "execute": ["a", "b"], "query": "q"}),
-    )
-    .await;
+    let with = sql(&host, json!({"do": "sql", "execute": ["a", "b"], "query": "q"})).await;
     assert!(with.transaction.is_some());
     assert_eq!(output(with.outcome)["touched"], json!([1, 1]));
     assert_eq!(database.begun.load(Ordering::Relaxed), 1);
@@ -128,11 +116,7 @@ async fn it_is_rolled_back_with_any_other() {
 async fn an_error_is_the_guests_to_handle() {
     let database = Arc::new(Database::default());
     let host = host(&database).await;
-    let told = output(
-        sql(&host, json!({"do": "sql", "execute": ["fail"]}))
-            .await
-            .outcome,
-    );
+    let told = output(sql(&host, json!({"do": "sql", "execute": ["fail"]})).await.outcome);
     assert_eq!(told, json!({"code": "23505", "message": "duplicate key"}));
 }
 
@@ -141,10 +125,7 @@ async fn an_error_is_the_guests_to_handle() {
 async fn a_statement_ends_by_the_deadline() {
     let database = Arc::new(Database::default());
     let host = host(&database).await;
-    let mut sleeps = call(
-        "probe-sql",
-        &does(json!({"do": "sql", "execute": ["sleep"]})),
-    );
+    let mut sleeps = call("probe-sql", &does(json!({"do": "sql", "execute": ["sleep"]})));
     sleeps.attempt.deadline = SystemClock.now().after(Duration::from_millis(200));
     let begun = Instant::now();
     let report = report(&host, sleeps).await;

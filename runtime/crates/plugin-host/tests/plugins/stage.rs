@@ -32,23 +32,14 @@ pub fn component(package: &str) -> Vec<u8> {
     );
     let path = PathBuf::from(directory).join(format!("{package}.wasm"));
     std::fs::read(&path).unwrap_or_else(|error| {
-        panic!(
-            "{}: {error}: build it with `cargo xtask guests`",
-            path.display()
-        )
+        panic!("{}: {error}: build it with `cargo xtask guests`", path.display())
     })
 }
 
 /// Grants whatever is asked for.
 pub fn generous() -> Options {
-    let grants = Grants {
-        grant_all: true,
-        ..Grants::default()
-    };
-    Options {
-        grants,
-        ..Options::default()
-    }
+    let grants = Grants { grant_all: true, ..Grants::default() };
+    Options { grants, ..Options::default() }
 }
 
 pub fn host(options: Options) -> Arc<PluginHost> {
@@ -58,9 +49,7 @@ pub fn host(options: Options) -> Arc<PluginHost> {
 /// A host on which the probe is active.
 pub async fn probe(options: Options) -> Arc<PluginHost> {
     let host = host(options);
-    host.install_local(component("probe-rust"))
-        .await
-        .expect("the probe loads");
+    host.install_local(component("probe-rust")).await.expect("the probe loads");
     host
 }
 
@@ -95,11 +84,7 @@ pub fn call(plugin: &str, input: &Value) -> StepCall {
         worker: plugin.parse().expect("a plugin's name"),
         input: Payload::json(input.to_string()),
         kind: CallKind::Execute { guarded: false },
-        context: CallContext {
-            definition,
-            ledger: Arc::new(Ledger::default()),
-            cause: None,
-        },
+        context: CallContext { definition, ledger: Arc::new(Ledger::default()), cause: None },
     }
 }
 
@@ -167,11 +152,7 @@ pub struct Directory(pub PathBuf);
 
 impl Directory {
     pub fn new() -> Self {
-        let name = format!(
-            "wasaga-test-{}-{:x}",
-            std::process::id(),
-            rand::random::<u64>()
-        );
+        let name = format!("wasaga-test-{}-{:x}", std::process::id(), rand::random::<u64>());
         let path = std::env::temp_dir().join(name);
         std::fs::create_dir(&path).expect("a directory");
         Self(path)
@@ -217,17 +198,10 @@ impl ModuleStore for Modules {
         self.up()?;
         let mut activations = self.active.lock().expect("not poisoned");
         let generation = activations.iter().map(|a| a.generation).max().unwrap_or(0) + 1;
-        self.bytes
-            .lock()
-            .expect("not poisoned")
-            .insert(module.digest, module.bytes);
+        self.bytes.lock().expect("not poisoned").insert(module.digest, module.bytes);
         let plugin = module.manifest.name;
         activations.retain(|activation| activation.plugin != plugin);
-        activations.push(Activation {
-            plugin,
-            digest: module.digest,
-            generation,
-        });
+        activations.push(Activation { plugin, digest: module.digest, generation });
         Ok(generation)
     }
 }
@@ -237,10 +211,7 @@ pub fn reports(host: &PluginHost, calls: impl IntoIterator<Item = StepCall>) -> 
     let (sender, reports) = mpsc::channel();
     for call in calls {
         let sender = sender.clone();
-        host.run(
-            call,
-            Box::new(move |report| sender.send(report).expect("somebody listens")),
-        );
+        host.run(call, Box::new(move |report| sender.send(report).expect("somebody listens")));
     }
     drop(sender);
     reports.into_iter().collect()

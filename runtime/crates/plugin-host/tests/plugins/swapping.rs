@@ -44,9 +44,7 @@ async fn calls_keep_the_code_they_began_with() {
         })
         .collect();
     tokio::task::yield_now().await;
-    host.install_local(component("probe-v2-rust"))
-        .await
-        .expect("it loads");
+    host.install_local(component("probe-v2-rust")).await.expect("it loads");
     assert!(host.runs(after) && !host.runs(before));
     let said = output(run(&host, json!({})).await);
     assert_ne!(said["version"], "0.1.0", "the new code answers");
@@ -97,10 +95,7 @@ async fn a_file_is_read_when_it_is_whole() {
     watcher.look().await;
     std::fs::write(&file, &whole).expect("written");
     watcher.look().await;
-    assert!(
-        active(&host).is_empty() && host.rejections().is_empty(),
-        "it may still be written"
-    );
+    assert!(active(&host).is_empty() && host.rejections().is_empty(), "it may still be written");
     watcher.look().await;
     assert_eq!(active(&host), ["probe"]);
 }
@@ -117,15 +112,9 @@ async fn a_bad_file_is_listed_and_the_old_module_goes_on() {
     put(&file, b"garbage");
     watcher.look().await;
     watcher.look().await;
-    let [rejection] = &host.rejections()[..] else {
-        panic!("{:?}", host.rejections())
-    };
+    let [rejection] = &host.rejections()[..] else { panic!("{:?}", host.rejections()) };
     assert_eq!(rejection.source, file.display().to_string());
-    assert!(
-        rejection.reason.contains("this is not WebAssembly"),
-        "{}",
-        rejection.reason
-    );
+    assert!(rejection.reason.contains("this is not WebAssembly"), "{}", rejection.reason);
     output(run(&host, json!({})).await);
     put(&file, &component("probe-v2-rust"));
     watcher.look().await;
@@ -152,23 +141,14 @@ async fn without_the_database_it_is_tried_again() {
 async fn a_module_that_does_not_load_here_is_listed() {
     let modules = Arc::new(Modules::default());
     let generous = host(&modules);
-    generous
-        .activate(component("probe-rust"))
-        .await
-        .expect("active");
+    generous.activate(component("probe-rust")).await.expect("active");
     let options = wasaga_plugin_host::Options::default();
     let strict: Arc<dyn ModuleStore> = modules.clone();
     let strict =
         PluginHost::new(options, Some(strict), None, Arc::new(SystemClock)).expect("a host");
     strict.sync().await.expect("synced");
     strict.sync().await.expect("synced");
-    let [rejection] = &strict.rejections()[..] else {
-        panic!("{:?}", strict.rejections())
-    };
+    let [rejection] = &strict.rejections()[..] else { panic!("{:?}", strict.rejections()) };
     assert_eq!(rejection.source, "plugin probe of the database");
-    assert!(
-        rejection.reason.contains("which is not granted"),
-        "{}",
-        rejection.reason
-    );
+    assert!(rejection.reason.contains("which is not granted"), "{}", rejection.reason);
 }

@@ -61,11 +61,8 @@ impl Actor {
                 }
                 Some(Recipient::Waits(locator)) => {
                     let tasks = self.board.begin(&key, BATCH - replies.len(), now);
-                    replies.extend(
-                        tasks
-                            .into_iter()
-                            .map(|task| (key.clone(), task, locator.clone())),
-                    );
+                    replies
+                        .extend(tasks.into_iter().map(|task| (key.clone(), task, locator.clone())));
                 }
                 Some(Recipient::Plugin(plugin)) => {
                     let of_plugin = planned.entry(plugin.clone()).or_default();
@@ -87,9 +84,7 @@ impl Actor {
             return;
         }
         let ids = calls.iter().map(|(_, task, _)| task.id);
-        let ids: Vec<TaskId> = ids
-            .chain(replies.iter().map(|(_, task, _)| task.id))
-            .collect();
+        let ids: Vec<TaskId> = ids.chain(replies.iter().map(|(_, task, _)| task.id)).collect();
         let read = self.parts.store.task_in_read(&ids).await;
         self.hand_over(calls, replies, read);
     }
@@ -98,15 +93,8 @@ impl Actor {
         let misses = self.board.miss(key);
         self.board.hold(key, now + absent_for(misses), now);
         let topic = key.topic();
-        if self
-            .warned
-            .get(topic)
-            .is_none_or(|at| at.elapsed() > Duration::from_mins(1))
-        {
-            tracing::warn!(
-                topic,
-                "no active plugin subscribes to the topic: its records wait"
-            );
+        if self.warned.get(topic).is_none_or(|at| at.elapsed() > Duration::from_mins(1)) {
+            tracing::warn!(topic, "no active plugin subscribes to the topic: its records wait");
             self.warned.insert(topic.to_owned(), now);
         }
     }
@@ -119,10 +107,7 @@ impl Actor {
     ) {
         let now = Instant::now();
         let mut records: HashMap<TaskId, TaskRecord> = match read {
-            Ok(records) => records
-                .into_iter()
-                .map(|record| (record.id, record))
-                .collect(),
+            Ok(records) => records.into_iter().map(|record| (record.id, record)).collect(),
             Err(error) => {
                 tracing::warn!(%error, "the inbox can't read its tasks");
                 let calls = calls.iter().map(|(key, ..)| key);
@@ -134,12 +119,7 @@ impl Actor {
         };
         for (key, task, plugin) in calls {
             match (records.remove(&task.id), self.lanes.get(task.lane)) {
-                (
-                    Some(TaskRecord {
-                        message: Err(what), ..
-                    }),
-                    _,
-                ) => {
+                (Some(TaskRecord { message: Err(what), .. }), _) => {
                     self.give_up(key, task, ErrorDetail::new("unreadable", what));
                 }
                 (Some(record), Some(lane)) => self.call(key, task, lane, plugin, record),
@@ -168,20 +148,10 @@ impl Actor {
             message,
         };
         let (life, sender) = (self.life, self.sender.clone());
-        let under_way = Box::new(Call {
-            key,
-            task,
-            lane,
-            plugin,
-            idempotency_key,
-        });
+        let under_way = Box::new(Call { key, task, lane, plugin, idempotency_key });
         let report = move |report| {
             // Nobody listens any more when the inbox stopped: dropping the report rolls its transaction back.
-            let _ = sender.send(Event::Reported {
-                life,
-                call: under_way,
-                report,
-            });
+            let _ = sender.send(Event::Reported { life, call: under_way, report });
         };
         *self.calls.entry(call.plugin.clone()).or_default() += 1;
         self.parts.executor.handle_in(call, Box::new(report));
@@ -201,21 +171,13 @@ impl Actor {
                 self.board.place(&key, Instant::now());
                 continue;
             };
-            let message = record
-                .message
-                .map_err(|what| ErrorDetail::new("unreadable", what));
+            let message = record.message.map_err(|what| ErrorDetail::new("unreadable", what));
             let found =
                 message.and_then(|message| Ok((locate::correlation(&locator, &message)?, message)));
             match found {
                 Ok((correlation, message)) => {
                     let attempts = task.attempts + 1;
-                    let reply = Reply {
-                        task: task.id,
-                        lane,
-                        attempts,
-                        correlation,
-                        message,
-                    };
+                    let reply = Reply { task: task.id, lane, attempts, correlation, message };
                     deliveries.push(Delivery { key, reply });
                 }
                 Err(reason) => self.give_up(key, task, reason),
@@ -241,13 +203,8 @@ impl Actor {
         if let Some(lane) = self.lanes.get(task.lane) {
             count("", "error");
             let result = TaskResult::Error(end::storable(reason));
-            let end = TaskEnd {
-                id: task.id,
-                lane,
-                result,
-                attempts: task.attempts + 1,
-                digest: None,
-            };
+            let end =
+                TaskEnd { id: task.id, lane, result, attempts: task.attempts + 1, digest: None };
             self.ended.push(Ended { key, end });
         }
     }
@@ -255,7 +212,5 @@ impl Actor {
 
 /// How long a key waits after so many misses in a row.
 pub(super) fn absent_for(misses: u32) -> Duration {
-    ABSENT
-        .delay(misses, None, rand::random())
-        .unwrap_or(Duration::from_secs(10))
+    ABSENT.delay(misses, None, rand::random()).unwrap_or(Duration::from_secs(10))
 }

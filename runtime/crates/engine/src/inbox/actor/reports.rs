@@ -33,17 +33,9 @@ impl Actor {
                     self.settle(ended, fate);
                 }
             }
-            Event::GuestWritten {
-                life,
-                call,
-                ended,
-                fate,
-            } if life == self.life => match fate {
+            Event::GuestWritten { life, call, ended, fate } if life == self.life => match fate {
                 Fate::Refused(detail) => {
-                    let outcome = Err(Failure::Retryable {
-                        detail,
-                        after: None,
-                    });
+                    let outcome = Err(Failure::Retryable { detail, after: None });
                     let report = TaskReport {
                         outcome,
                         digest: ended.end.digest,
@@ -95,17 +87,9 @@ impl Actor {
                         "a record is given up, and goes to the dead letters");
                 }
                 let is_done = matches!(result, TaskResult::Ready(_));
-                let end = TaskEnd {
-                    id: call.task.id,
-                    lane,
-                    result,
-                    attempts,
-                    digest: report.digest,
-                };
-                let ended = Ended {
-                    key: call.key.clone(),
-                    end,
-                };
+                let end =
+                    TaskEnd { id: call.task.id, lane, result, attempts, digest: report.digest };
+                let ended = Ended { key: call.key.clone(), end };
                 match report.transaction.filter(|_| is_done) {
                     None => self.ended.push(ended),
                     Some(guest) => {
@@ -114,12 +98,7 @@ impl Actor {
                         self.commits.spawn(async move {
                             let fate = commit::write_guest(&store, host, &ended.end, guest).await;
                             let call = Box::new(call);
-                            let _ = sender.send(Event::GuestWritten {
-                                life,
-                                call,
-                                ended,
-                                fate,
-                            });
+                            let _ = sender.send(Event::GuestWritten { life, call, ended, fate });
                         });
                     }
                 }
@@ -130,10 +109,7 @@ impl Actor {
     /// Writes all ends that have gathered, in one transaction, whenever the last one is done.
     pub(super) fn write(&mut self) {
         while self.commits.try_join_next().is_some() {}
-        let Some(host) = self
-            .host
-            .filter(|_| !self.writing && !self.ended.is_empty())
-        else {
+        let Some(host) = self.host.filter(|_| !self.writing && !self.ended.is_empty()) else {
             return;
         };
         self.writing = true;
@@ -185,10 +161,7 @@ impl Actor {
                     }
                     _ => TaskResult::Error(detail),
                 };
-                self.ended.push(Ended {
-                    key,
-                    end: TaskEnd { result, ..end },
-                });
+                self.ended.push(Ended { key, end: TaskEnd { result, ..end } });
                 return;
             }
         }
@@ -213,22 +186,9 @@ impl Actor {
             Fate::Refused(reason) => {
                 count("", "error");
                 let result = TaskResult::Error(end::storable(reason));
-                let Reply {
-                    task: id,
-                    lane,
-                    attempts,
-                    ..
-                } = reply;
-                self.ended.push(Ended {
-                    key,
-                    end: TaskEnd {
-                        id,
-                        lane,
-                        result,
-                        attempts,
-                        digest: None,
-                    },
-                });
+                let Reply { task: id, lane, attempts, .. } = reply;
+                self.ended
+                    .push(Ended { key, end: TaskEnd { id, lane, result, attempts, digest: None } });
             }
         }
     }

@@ -1,0 +1,55 @@
+//! One guest's bad data in a full batch: the others commit, the culprit's attempt fails.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::{
+    script::{Answer, Scripted, ask, done},
+    stage::{Stage, bounded, until},
+};
+
+/// Too long for an index, and too random to be compressed to fit.
+fn endless() -> String {
+    (0..200).map(|_| Uuid::new_v4().to_string()).collect()
+}
+
+#[tokio::test]
+async fn the_culprits_attempt_fails_and_the_others_commit() {
+    bounded(async {
+        const SAGAS: usize = 64;
+        let stage = Stage::new("a").await;
+        let lease = stage.lease(Duration::from_secs(10)).await;
+        let script = Scripted::new(|call| {
+            if call.attempt.number == 1 { Answer::Later } else { Answer::Now(done()) }
+        });
+        let mut host = stage.host(&lease, script);
+        let mut sagas = Vec::new();
+        for key in 0..SAGAS {
+            let started = host.engine.start(stage.request(&key.to_string())).await.unwrap();
+            sagas.push(started.saga_id);
+        }
+        until("all are called", async || host.script.running() == SAGAS).await;
+        let culprit = "13";
+        host.script.end(|call| {
+            let is_culprit = call.attempt.business_key.as_deref() == Some(culprit);
+            if is_culprit { ask(&endless()) } else { done() }
+        });
+        for _ in 0..SAGAS {
+            host.end().await;
+        }
+        for (key, saga) in sagas.into_iter().enumerate() {
+            let journal = stage.journal(saga).await;
+            if key.to_string() == culprit {
+                assert_eq!(journal, ["retrying a", "succeeded a", "completed"]);
+            } else {
+                assert_eq!(journal, ["succeeded a", "completed"]);
+            }
+        }
+        let bad = "wasaga.journal where error ->> 'code' = 'bad-data'";
+        assert_eq!(stage.count(bad).await, 1);
+        host.handle.stop().await;
+        lease.stop().await;
+    })
+    .await;
+}

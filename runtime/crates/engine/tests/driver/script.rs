@@ -1,0 +1,140 @@
+//! An executor that does what a test's script says, and keeps a list of what it was called for.
+
+use std::{
+    sync::{Mutex, MutexGuard},
+    time::{Duration, Instant},
+};
+
+use wasaga_domain::{
+    attempt::Direction,
+    ids::Digest,
+    message::{Message, Outgoing},
+    outcome::{Done, Effect, ErrorDetail, Failure, StepOutcome, Wait, WaitSource},
+    payload::Payload,
+    ports::{CallKind, Report, StepCall, StepExecutor, StepReport},
+};
+
+pub const REPLIES: &str = "replies";
+
+/// What a call comes to.
+pub enum Answer {
+    Now(Result<StepOutcome, Failure>),
+    /// When the test says so.
+    Later,
+}
+
+type Script = Box<dyn Fn(&StepCall) -> Answer + Send + Sync>;
+
+pub struct Scripted {
+    script: Script,
+    calls: Mutex<Vec<(Instant, String)>>,
+    later: Mutex<Vec<(StepCall, Report<StepReport>)>>,
+}
+
+impl Scripted {
+    pub fn new(script: impl Fn(&StepCall) -> Answer + Send + Sync + 'static) -> Self {
+        Self { script: Box::new(script), calls: Mutex::default(), later: Mutex::default() }
+    }
+
+    fn calls(&self) -> MutexGuard<'_, Vec<(Instant, String)>> {
+        self.calls.lock().unwrap()
+    }
+
+    /// What was called so far, in order: see [`line`].
+    pub fn called(&self) -> Vec<String> {
+        self.calls().iter().map(|(_, line)| line.clone()).collect()
+    }
+
+    /// When each call began.
+    pub fn instants(&self) -> Vec<Instant> {
+        self.calls().iter().map(|(at, _)| *at).collect()
+    }
+
+    /// How many calls wait for the test.
+    pub fn running(&self) -> usize {
+        self.later.lock().unwrap().len()
+    }
+
+    /// Ends the calls that wait for the test.
+    pub fn end(&self, outcome: impl Fn(&StepCall) -> Result<StepOutcome, Failure>) {
+        let later = std::mem::take(&mut *self.later.lock().unwrap());
+        for (call, report) in later {
+            report(reported(outcome(&call)));
+        }
+    }
+}
+
+impl StepExecutor for Scripted {
+    fn run(&self, call: StepCall, report: Report<StepReport>) {
+        self.calls().push((Instant::now(), line(&call)));
+        match (self.script)(&call) {
+            Answer::Now(outcome) => report(reported(outcome)),
+            Answer::Later => self.later.lock().unwrap().push((call, report)),
+        }
+    }
+}
+
+fn reported(outcome: Result<StepOutcome, Failure>) -> StepReport {
+    StepReport {
+        outcome,
+        digest: Some(Digest([7; 32])),
+        transaction: None,
+        took: Duration::ZERO,
+    }
+}
+
+/// A call as `[resume ][undo ]step attempt`.
+pub fn line(call: &StepCall) -> String {
+    let resume = if matches!(call.kind, CallKind::Resume { .. }) { "resume " } else { "" };
+    let undo = if call.attempt.direction == Direction::Undo { "undo " } else { "" };
+    format!("{resume}{undo}{} {}", call.attempt.step, call.attempt.number)
+}
+
+pub fn why(code: &str) -> ErrorDetail {
+    ErrorDetail::new(code, "for a test")
+}
+
+pub fn done() -> Result<StepOutcome, Failure> {
+    Ok(StepOutcome::Done(Done {
+        output: Payload::json("{}"),
+        undo: Some(Payload::json("\"undo\"")),
+        effects: Vec::new(),
+    }))
+}
+
+pub fn retryable() -> Result<StepOutcome, Failure> {
+    Err(Failure::Retryable { detail: why("busy"), after: None })
+}
+
+pub fn permanent() -> Result<StepOutcome, Failure> {
+    Err(Failure::Permanent(why("declined")))
+}
+
+/// A command, and a wait for its answer under `correlation`.
+pub fn ask(correlation: &str) -> Result<StepOutcome, Failure> {
+    let message =
+        Message { topic: "commands".into(), key: None, headers: Vec::new(), value: Some("do".into()) };
+    Ok(StepOutcome::Wait(Wait {
+        sources: vec![WaitSource::Message {
+            topic: REPLIES.into(),
+            correlation: correlation.into(),
+        }],
+        timeout: None,
+        effects: vec![Effect::Send(Outgoing { message, rollback: None })],
+        undo: Some(Payload::json("\"asked\"")),
+        memo: Some(Payload::json("\"memo\"")),
+    }))
+}
+
+/// Calls that wait for one answer each, under the business key and the step's name.
+pub fn asks(call: &StepCall) -> Result<StepOutcome, Failure> {
+    match call.kind {
+        CallKind::Resume { .. } => done(),
+        _ => ask(&correlation(call)),
+    }
+}
+
+pub fn correlation(call: &StepCall) -> String {
+    let undo = if call.attempt.direction == Direction::Undo { "/undo" } else { "" };
+    format!("{}/{}{undo}", call.attempt.business_key.as_deref().unwrap_or_default(), call.attempt.step)
+}
