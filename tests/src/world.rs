@@ -14,9 +14,7 @@ use wasaga_store::{
     testing_sql::Session,
 };
 
-use crate::{
-    Api, HostOptions, PluginDirectory, check::promises_ended, directory::Directory, environment,
-};
+use crate::{Api, HostOptions, PluginDirectory, check::ENDED, directory::Directory, environment};
 
 /// Brokers cost memory and seconds: there is one at a time.
 static ONE_KAFKA: sync::Mutex<()> = sync::Mutex::const_new(());
@@ -133,8 +131,7 @@ impl World {
 
     /// How many sagas have not ended.
     pub async fn in_flight(&self) -> i64 {
-        self.number(&format!("select count(*) from wasaga.sagas where not ({})", promises_ended()))
-            .await
+        self.number(&format!("select count(*) from wasaga.sagas where not ({ENDED})")).await
     }
 
     /// A saga's journal, an entry a line: `kind step direction`, without what there is none of.

@@ -15,18 +15,31 @@ const SABOTAGE: [(&str, &str); 13] = [
         "update plugin_inventory.reservations set quantity = quantity + 1 where status = 'reserved'",
         "what is reserved is what completed orders ordered",
     ),
-    ("update plugin_payment.payments set status = 'paid'", "what is paid is what completed orders cost"),
-    ("update plugin_shipping.shipments set status = 'cancelled'", "what is shipped is the completed orders"),
+    (
+        "update plugin_payment.payments set status = 'paid'",
+        "what is paid is what completed orders cost",
+    ),
+    (
+        "update plugin_shipping.shipments set status = 'cancelled'",
+        "what is shipped is the completed orders",
+    ),
     (
         "insert into plugin_payment.payments (idempotency_key, order_id, customer_id, amount_cents)
          select idempotency_key || '/2', order_id, customer_id, 0 from plugin_payment.payments",
         "a service acts at most once",
     ),
-    ("delete from wasaga.task_out where topic = 'orders.events'", "an order's end is published once"),
-    ("update wasaga.task_out set status = 'error' where id = (select min(id) from wasaga.task_out)",
-        "the outbox is published"),
-    ("update wasaga.task_in set status = 'error' where id = (select min(id) from wasaga.task_in)",
-        "in tasks are done, or in the dead letters"),
+    (
+        "delete from wasaga.task_out where topic = 'orders.events'",
+        "an order's end is published once",
+    ),
+    (
+        "update wasaga.task_out set status = 'error' where id = (select min(id) from wasaga.task_out)",
+        "the outbox is published",
+    ),
+    (
+        "update wasaga.task_in set status = 'error' where id = (select min(id) from wasaga.task_in)",
+        "in tasks are done, or in the dead letters",
+    ),
     (
         "insert into wasaga.timers select id, now() from wasaga.sagas",
         "an ended saga holds no lease and waits for nothing",

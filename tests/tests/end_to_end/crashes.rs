@@ -95,12 +95,17 @@ async fn a_frozen_host_commits_nothing_of_what_was_taken_over() {
     .await;
     frozen.freeze();
     let lives = world.number("select max(id) from wasaga.hosts").await;
+    let held = format!("select count(*) from wasaga.sagas where host_id = {lives}");
+    assert!(world.number(&held).await > 0, "it holds leases");
 
     let other = world.host().start().await;
     all_end(&world).await;
     for probe in &probes {
         other.api.reaches(probe, "completed").await;
     }
+    let taken_over = "select count(*) from wasaga.journal
+        where step = 'b' and kind = 'succeeded' and attempt > 1";
+    assert!(world.number(taken_over).await > 0, "what it was doing was done by the other");
     promises(&world).await;
     let journal = "select count(*) from wasaga.journal";
     let (entries, messages) = (journal, "select count(*) from wasaga.task_out");

@@ -126,7 +126,7 @@ pub struct OpenStep {
     /// The current attempt's number, from 1.
     pub attempt: u32,
     /// Failed attempts that the policy counts.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub failures: u32,
     /// Whether the effect may have happened in an earlier attempt.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -162,8 +162,8 @@ pub enum Activity {
     Stuck,
 }
 
-fn is_zero(number: &u32) -> bool {
-    *number == 0
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl State {

@@ -22,11 +22,7 @@ impl Turn<'_> {
             }
             self.state().mail_seen = number;
             match content {
-                MailContent::Reply {
-                    step,
-                    correlation,
-                    message,
-                } => {
+                MailContent::Reply { step, correlation, message } => {
                     self.reply(step, correlation, message);
                 }
                 MailContent::Cancel { reason } => self.cancel(reason, calling),
@@ -37,37 +33,23 @@ impl Turn<'_> {
 
     /// A message goes to the step that waits for it; what comes too late is journalled.
     fn reply(&mut self, step: u16, correlation: String, message: Message) {
-        let expected = WaitSource::Message {
-            topic: message.topic.clone(),
-            correlation: correlation.clone(),
-        };
+        let expected =
+            WaitSource::Message { topic: message.topic.clone(), correlation: correlation.clone() };
         let waiting = self.open(step).filter(|open| {
             matches!(&open.activity, Activity::Wait { sources, .. } if sources.contains(&expected))
         });
-        match waiting {
-            Some(open) => {
-                open.activity = Activity::Resume(Arrival::Message {
-                    correlation,
-                    message,
-                });
-            }
-            None => {
-                let direction = self.decision.state.direction();
-                let late = ErrorDetail::new(
-                    "late-message",
-                    format!(
-                        "a message of {} came for {correlation}, for which nobody waits any more",
-                        message.topic
-                    ),
-                );
-                let entry = Entry::of_saga(EntryKind::LateMessage, direction, self.now.at);
-                self.decision.entries.push(Entry {
-                    step: Some(step),
-                    error: Some(late),
-                    ..entry
-                });
-            }
+        if let Some(open) = waiting {
+            open.activity = Activity::Resume(Arrival::Message { correlation, message });
+            return;
         }
+        let late = format!(
+            "a message of {} came for {correlation}: nobody waits for it any more",
+            message.topic
+        );
+        let direction = self.decision.state.direction();
+        let entry = Entry::of_saga(EntryKind::LateMessage, direction, self.now.at);
+        let error = Some(ErrorDetail::new("late-message", late));
+        self.decision.entries.push(Entry { step: Some(step), error, ..entry });
     }
 
     /// A saga that goes forward turns back: at once, or when the guest that is being called has returned.
@@ -86,10 +68,7 @@ impl Turn<'_> {
 
     /// Whatever waits for time goes on now; a failed undo is tried again from its first attempt.
     fn resume(&mut self, reason: String) {
-        self.note(
-            EntryKind::Resumed,
-            Some(ErrorDetail::new("resumed", reason)),
-        );
+        self.note(EntryKind::Resumed, Some(ErrorDetail::new("resumed", reason)));
         let held = self.state().attention.take().is_some();
         for open in &mut self.decision.state.open {
             match open.activity {

@@ -114,6 +114,7 @@ impl World {
             Err(Failure::Unavailable(_)) => return,
             Ok(StepOutcome::Wait(wait)) => {
                 let truth = &mut self.truths[usize::from(step)];
+                truth.may |= called == Called::TimedOut && truth.pending;
                 truth.pending |= wrote || !wait.effects.is_empty() || called != Called::Fresh;
                 truth.parked = true;
                 return;
