@@ -1,5 +1,5 @@
 //! The harness of the end-to-end tests: the real host as a child process, on a real Postgres, a real broker and real
-//! plugins. The tests are in tests/end_to_end, a file a subject.
+//! plugins. The tests are in `tests/end_to_end`, a file a subject.
 //!
 //! A test makes a [`World`] (a database, a broker, a plugin directory), starts one or more hosts in it, talks to them
 //! over HTTP, reads what they wrote by SQL, and ends with [`check::promises`]. Whatever a test starts is ended when its

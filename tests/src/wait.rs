@@ -6,7 +6,7 @@ use std::{
 };
 
 /// How long anything may take that nothing slows down on purpose. Far more than it takes, even on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(20);

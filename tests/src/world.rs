@@ -14,7 +14,10 @@ use wasaga_store::{
     testing_sql::Session,
 };
 
-use crate::{Api, HostOptions, PluginDirectory, check::ENDED, directory::Directory, environment};
+use crate::{
+    Api, HostOptions, PATIENCE, PluginDirectory, check::ENDED, directory::Directory, environment,
+    eventually,
+};
 
 /// Brokers cost memory and seconds: there is one at a time.
 static ONE_KAFKA: sync::Mutex<()> = sync::Mutex::const_new(());
@@ -134,7 +137,15 @@ impl World {
         self.number(&format!("select count(*) from wasaga.sagas where not ({ENDED})")).await
     }
 
-    /// A saga's journal, an entry a line: `kind step direction`, without what there is none of.
+    /// Waits until all sagas have ended, also those that wait out a lost lease or a broker that was away.
+    pub async fn all_end(&self) {
+        eventually("all sagas end", 2 * PATIENCE, async || {
+            (self.in_flight().await == 0).then_some(())
+        })
+        .await;
+    }
+
+    /// A saga's journal, an entry a line: `undo`, where it is about an undo, the step and what became of it.
     pub async fn journal(&self, saga: &str) -> Vec<String> {
         self.texts(&format!(
             "select concat_ws(' ', case when direction = 'undo' and step is not null then 'undo' end, step, kind)

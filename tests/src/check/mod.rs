@@ -2,7 +2,7 @@
 //! that break it.
 //!
 //! To add one: a row in [`sagas::PROMISES`], or in [`books::PROMISES`] where it is about the order plugins' tables, and
-//! how to break it in tests/end_to_end/checker.rs.
+//! how to break it in `tests/end_to_end/checker.rs`.
 
 mod books;
 mod sagas;

@@ -6,7 +6,7 @@ use wasaga_tests::{
 };
 
 /// How to break a promise, and what the checker says then. Each adds to those before it.
-const SABOTAGE: [(&str, &str); 13] = [
+const SABOTAGE: [(&str, &str); 19] = [
     (
         "update plugin_inventory.stock set available = available - 1 where product_id = 'product-5'",
         "stock is a million",
@@ -41,6 +41,11 @@ const SABOTAGE: [(&str, &str); 13] = [
         "in tasks are done, or in the dead letters",
     ),
     (
+        "insert into wasaga.task_in (lane, status, finished_at, cluster, topic, partition, \"offset\")
+         select lane, status, finished_at, cluster, topic, partition, \"offset\" from wasaga.task_in",
+        "a record is taken once",
+    ),
+    (
         "insert into wasaga.timers select id, now() from wasaga.sagas",
         "an ended saga holds no lease and waits for nothing",
     ),
@@ -52,10 +57,32 @@ const SABOTAGE: [(&str, &str); 13] = [
         "undo is in reverse order",
     ),
     (
-        "delete from wasaga.journal where direction = 'undo' and step = 'process_payment' and kind = 'succeeded'",
+        "update wasaga.journal set digest = null where number = 2",
+        "only what ran has a digest",
+    ),
+    ("delete from wasaga.journal where number = 1", "the journal has no gaps"),
+    ("delete from wasaga.journal where number = 2", "a completed saga has undone nothing"),
+    (
+        "insert into wasaga.journal select (jsonb_populate_record(entry, '{\"number\": 1001}')).*
+         from wasaga.journal entry
+         where direction = 'undo' and kind = 'succeeded' and step = 'process_payment'",
+        "a step is done at most once",
+    ),
+    (
+        "delete from wasaga.journal where direction = 'undo' and kind = 'succeeded'",
         "whatever was done is undone",
     ),
-    ("delete from wasaga.journal where number = 2", "the journal has no gaps"),
+    (
+        "insert into wasaga.journal select (jsonb_populate_record(entry, '{\"number\": 1002}')).*
+         from wasaga.journal entry
+         where direction = 'forward' and kind = 'succeeded' and step = 'process_payment'",
+        "a saga that turned back goes forward no more",
+    ),
+    (
+        "insert into wasaga.journal select (jsonb_populate_record(entry, '{\"number\": 1003}')).*
+         from wasaga.journal entry where kind = 'compensated'",
+        "a saga says its end once",
+    ),
     (
         "update wasaga.sagas set status = 'running' where status = 'completed'",
         "a saga that was accepted ends",

@@ -17,13 +17,6 @@ async fn ended_by(host: &Host) -> f64 {
     ended
 }
 
-async fn all_end(world: &World) {
-    eventually("all sagas end", 2 * PATIENCE, async || {
-        (world.in_flight().await == 0).then_some(())
-    })
-    .await;
-}
-
 #[tokio::test]
 async fn host_killed_with_50_of_200_in_flight() {
     let world = World::on_kafka(&ORDER_PLUGINS).await;
@@ -43,7 +36,7 @@ async fn host_killed_with_50_of_200_in_flight() {
     assert!(in_flight >= IN_FLIGHT, "only {in_flight} were in flight");
 
     let _host = options.start().await;
-    all_end(&world).await;
+    world.all_end().await;
     promises(&world).await;
     assert_eq!(world.number("select count(*) from wasaga.sagas").await, 200);
 }
@@ -59,7 +52,7 @@ async fn two_hosts_on_one_database() {
         assert_eq!(accepted.0 + accepted.1, count);
     };
     post(100).await;
-    all_end(&world).await;
+    world.all_end().await;
     for host in [&one, &two] {
         let ended = ended_by(host).await;
         assert!(ended >= 20.0, "one host ended only {ended} of 100");
@@ -69,7 +62,7 @@ async fn two_hosts_on_one_database() {
     one.kill9();
     let in_flight = world.in_flight().await;
     assert!(in_flight >= IN_FLIGHT, "only {in_flight} were in flight");
-    all_end(&world).await;
+    world.all_end().await;
     promises(&world).await;
 }
 
@@ -99,7 +92,7 @@ async fn a_frozen_host_commits_nothing_of_what_was_taken_over() {
     assert!(world.number(&held).await > 0, "it holds leases");
 
     let other = world.host().start().await;
-    all_end(&world).await;
+    world.all_end().await;
     for probe in &probes {
         other.api.reaches(probe, "completed").await;
     }
@@ -145,6 +138,6 @@ async fn graceful_stop() {
     assert!(world.in_flight().await > 0, "it did not wait for all sagas to end");
 
     let _host = options.start().await;
-    all_end(&world).await;
+    world.all_end().await;
     promises(&world).await;
 }

@@ -7,3 +7,4 @@ mod messages;
 mod orders;
 mod outages;
 mod plugins;
+mod steps;

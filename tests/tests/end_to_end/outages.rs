@@ -1,16 +1,17 @@
 //! Brokers and databases that go away and come back.
 
+use wasaga_services::Kafka;
 use wasaga_tests::{ORDER_PLUGINS, Order, PATIENCE, World, check::promises, eventually};
+
+fn kafka(world: &mut World) -> &mut Kafka {
+    world.kafka.as_mut().expect("it has one")
+}
 
 #[tokio::test]
 async fn broker_down_at_start_and_restarted_in_the_middle() {
     let mut world = World::on_kafka(&ORDER_PLUGINS).await;
-    let mut kafka = world.kafka.take().expect("it has one");
-    world.kafka = None;
-    kafka.stop().expect("Kafka stops");
-    let bootstrap = format!("{:?}", kafka.bootstrap());
-    let options = world.host().unset("kafka.embedded").set("kafka.brokers", bootstrap);
-    let mut host = options.spawn();
+    kafka(&mut world).stop().expect("Kafka stops");
+    let mut host = world.host().spawn();
 
     let unready = eventually("it says what it lacks", PATIENCE, async || {
         let answer = host.api.try_get("/readyz").await?;
@@ -27,21 +28,18 @@ async fn broker_down_at_start_and_restarted_in_the_middle() {
     let early = host.api.order(&Order::of("early")).await;
     host.api.waits_in(&early, "reserve_inventory").await;
 
-    kafka.start_again().expect("Kafka starts");
+    kafka(&mut world).start_again().expect("Kafka starts");
     host.ready().await;
     host.api.reaches(&early, "completed").await;
 
     let orders = Order::mixed(40);
     assert_eq!(host.api.orders(&orders).await, orders.len());
-    kafka.kill9().expect("Kafka is killed");
+    kafka(&mut world).kill9().expect("Kafka is killed");
     let more = Order::mixed(20);
     assert_eq!(host.api.orders(&more).await, more.len());
     assert!(world.in_flight().await > 0);
-    kafka.start_again().expect("Kafka starts");
-    eventually("all sagas end", 2 * PATIENCE, async || {
-        (world.in_flight().await == 0).then_some(())
-    })
-    .await;
+    kafka(&mut world).start_again().expect("Kafka starts");
+    world.all_end().await;
     promises(&world).await;
 }
 
@@ -68,10 +66,7 @@ async fn postgres_restarted_in_the_middle() {
         assert_eq!(refused.status, 503, "{}", refused.text);
         postgres.start_again().expect("Postgres starts");
         host.ready().await;
-        eventually("all sagas end", 2 * PATIENCE, async || {
-            (world.in_flight().await == 0).then_some(())
-        })
-        .await;
+        world.all_end().await;
     }
     promises(&world).await;
 }

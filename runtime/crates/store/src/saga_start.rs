@@ -56,14 +56,16 @@ impl Store {
     ) -> Result<Vec<Started>, StoreError> {
         let column = |value: fn(&NewSaga) -> &str| sagas.iter().map(value).collect::<Vec<_>>();
         let ids: Vec<Uuid> = sagas.iter().map(|saga| saga.id.0).collect();
+        // In the order of their ids: two batches with the same keys do not wait for each other.
         let created: Vec<Uuid> = sqlx::query_scalar(
             "insert into wasaga.sagas (id, definition, version, business_key, nonce, traceparent, input_type,
                  input, host_id, epoch, status, state)
              select id, definition, version, business_key, nonce, traceparent, input_type, input, $1, 1, 'pending',
                  state
              from unnest($2::uuid[], $3::text[], $4::int[], $5::text[], $6::bigint[], $7::text[], $8::text[],
-                 $9::bytea[], $10::jsonb[])
-                 as n (id, definition, version, business_key, nonce, traceparent, input_type, input, state)
+                 $9::bytea[], $10::jsonb[]) with ordinality
+                 as n (id, definition, version, business_key, nonce, traceparent, input_type, input, state, place)
+             order by id, place
              on conflict (id) do nothing
              returning id",
         )

@@ -1,6 +1,10 @@
 //! A host took the lease.
 
-use wasaga_domain::{journal::EntryKind, outcome::ErrorDetail, state::{Activity, Course}};
+use wasaga_domain::{
+    journal::EntryKind,
+    outcome::ErrorDetail,
+    state::{Activity, Course},
+};
 
 use super::Turn;
 

@@ -17,28 +17,13 @@ const UNAVAILABLE_MS: u64 = 2_000;
 
 impl Turn<'_> {
     pub(super) fn finished(&mut self, finished: Finished) -> Result<(), IllegalTransition> {
-        let Finished {
-            step,
-            outcome,
-            digest,
-            started_at,
-            wrote,
-        } = finished;
+        let Finished { step, outcome, digest, started_at, wrote } = finished;
         let running =
             |open: &&OpenStep| matches!(open.activity, Activity::Run | Activity::Resume(_));
         let state = &self.decision.state;
-        let open = state
-            .open
-            .iter()
-            .find(|open| open.step == step)
-            .filter(running)
-            .cloned();
+        let open = state.open.iter().find(|open| open.step == step).filter(running).cloned();
         let open = open.ok_or_else(|| IllegalTransition::new("the end of an attempt", state))?;
-        let ended = Attempted {
-            digest,
-            started_at,
-            at: self.now.at,
-        };
+        let ended = Attempted { digest, started_at, at: self.now.at };
         match (outcome, self.decision.state.direction()) {
             (Err(Failure::Unavailable(_)), _) => self.put_off(),
             (Ok(StepOutcome::Wait(wait)), direction) => {
@@ -63,11 +48,7 @@ impl Turn<'_> {
         match outcome {
             Ok(StepOutcome::Done(done)) => {
                 let (output, undo) = (Some(done.output), done.undo);
-                self.decision.entries.push(Entry {
-                    output,
-                    undo,
-                    ..entry(EntryKind::Succeeded)
-                });
+                self.decision.entries.push(Entry { output, undo, ..entry(EntryKind::Succeeded) });
                 self.send(step, done.effects);
                 self.close(step);
                 self.state().done.push(step);
@@ -82,18 +63,14 @@ impl Turn<'_> {
                 self.advance();
             }
             Ok(StepOutcome::Rejected(why)) => {
-                self.decision
-                    .entries
-                    .push(entry(EntryKind::Failed).with_error(why.clone()));
+                self.decision.entries.push(entry(EntryKind::Failed).with_error(why.clone()));
                 self.step_failed(step, why, open.uncertain);
             }
             Ok(StepOutcome::Wait(_)) | Err(Failure::Unavailable(_)) => {}
             Err(Failure::Permanent(why)) => {
                 // An answer speaks of all attempts: they had one idempotency key.
                 let answered = matches!(open.activity, Activity::Resume(Arrival::Message { .. }));
-                self.decision
-                    .entries
-                    .push(entry(EntryKind::Failed).with_error(why.clone()));
+                self.decision.entries.push(entry(EntryKind::Failed).with_error(why.clone()));
                 self.step_failed(step, why, open.uncertain && !answered);
             }
             Err(Failure::Retryable { detail, after }) => {
@@ -108,10 +85,7 @@ impl Turn<'_> {
         match outcome {
             Ok(StepOutcome::Done(done)) => {
                 let entry = entry_of(EntryKind::Succeeded, Direction::Undo, open, ended);
-                self.decision.entries.push(Entry {
-                    output: Some(done.output),
-                    ..entry
-                });
+                self.decision.entries.push(Entry { output: Some(done.output), ..entry });
                 self.send(step, done.effects);
                 self.undone(step);
             }
@@ -186,11 +160,7 @@ impl Turn<'_> {
             open.attempt += 1;
             open.failures = failures;
             open.uncertain = uncertain && direction == Direction::Forward;
-            open.activity = if delay.is_zero() {
-                Activity::Run
-            } else {
-                Activity::BackOff(until)
-            };
+            open.activity = if delay.is_zero() { Activity::Run } else { Activity::BackOff(until) };
         }
     }
 
@@ -202,19 +172,9 @@ impl Turn<'_> {
         direction: Direction,
         ended: &Attempted,
     ) {
-        let Wait {
-            sources,
-            timeout,
-            effects,
-            undo,
-            memo,
-        } = wait;
+        let Wait { sources, timeout, effects, undo, memo } = wait;
         let entry = entry_of(EntryKind::Waiting, direction, open, ended);
-        self.decision.entries.push(Entry {
-            undo,
-            memo,
-            ..entry
-        });
+        self.decision.entries.push(Entry { undo, memo, ..entry });
         let policy = self.step(open.step);
         let bound = match (direction, &policy.undo) {
             (Direction::Undo, Some(undo)) => undo.timeout,
@@ -225,11 +185,7 @@ impl Turn<'_> {
         let sent = wrote || !effects.is_empty() || is_unsettled(&open.activity);
         self.send(open.step, effects);
         if let Some(open) = self.open(open.step) {
-            open.activity = Activity::Wait {
-                sources,
-                until,
-                sent,
-            };
+            open.activity = Activity::Wait { sources, until, sent };
         }
     }
 
@@ -239,8 +195,6 @@ impl Turn<'_> {
     }
 
     fn send(&mut self, step: u16, effects: Vec<Effect>) {
-        self.decision
-            .effects
-            .extend(effects.into_iter().map(|effect| (step, effect)));
+        self.decision.effects.extend(effects.into_iter().map(|effect| (step, effect)));
     }
 }

@@ -132,11 +132,7 @@ impl<'a> Turn<'a> {
             effects: Vec::new(),
             put_off: None,
         };
-        Self {
-            definition,
-            now,
-            decision,
-        }
+        Self { definition, now, decision }
     }
 
     fn state(&mut self) -> &mut State {
@@ -148,11 +144,7 @@ impl<'a> Turn<'a> {
     }
 
     fn open(&mut self, step: u16) -> Option<&mut OpenStep> {
-        self.decision
-            .state
-            .open
-            .iter_mut()
-            .find(|open| open.step == step)
+        self.decision.state.open.iter_mut().find(|open| open.step == step)
     }
 
     fn close(&mut self, step: u16) {
@@ -194,10 +186,7 @@ impl<'a> Turn<'a> {
 impl IllegalTransition {
     fn new(event: &'static str, state: &State) -> Self {
         let (course, open) = (&state.course, &state.open);
-        Self {
-            event,
-            state: format!("{course:?} with {open:?}"),
-        }
+        Self { event, state: format!("{course:?} with {open:?}") }
     }
 }
 

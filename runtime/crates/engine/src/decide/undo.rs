@@ -52,17 +52,9 @@ impl Turn<'_> {
             self.state().done.pop();
         }
         if !self.decision.state.leftovers.is_empty() {
-            let names: Vec<_> = self
-                .decision
-                .state
-                .leftovers
-                .iter()
-                .map(|&step| &*self.step(step).name)
-                .collect();
-            let what = format!(
-                "the undo of {} gave up: {0} may still stand",
-                names.join(", ")
-            );
+            let names: Vec<_> =
+                self.decision.state.leftovers.iter().map(|&step| &*self.step(step).name).collect();
+            let what = format!("the undo of {} gave up: {0} may still stand", names.join(", "));
             self.needs_attention(ErrorDetail::new("leftovers", what));
             return;
         }

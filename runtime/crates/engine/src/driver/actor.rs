@@ -1,8 +1,8 @@
 //! The one task that owns what the host holds. It never waits: whatever takes time runs beside it and reports here.
 
 use std::{
-    collections::{BinaryHeap, HashMap, HashSet},
     cmp::Reverse,
+    collections::{BinaryHeap, HashMap, HashSet},
     mem,
     sync::Arc,
     time::Duration,
@@ -228,7 +228,10 @@ impl Actor {
     /// All leases ended, or are new: whatever is in memory is another's.
     fn lose_all(&mut self, host: Option<HostId>) {
         if !self.held.is_empty() {
-            warn!(sagas = self.held.len(), "the host's lease has ended: its sagas are left to others");
+            warn!(
+                sagas = self.held.len(),
+                "the host's lease has ended: its sagas are left to others"
+            );
         }
         self.held.clear();
         self.queue.clear();
@@ -268,8 +271,7 @@ impl Actor {
             let (events, life) = (self.events.clone(), held.life);
             let report = Box::new(move |report| {
                 // The actor is gone only when the host is.
-                let _ =
-                    events.send(Event::Reported { saga, life, step, started_at: now, report });
+                let _ = events.send(Event::Reported { saga, life, step, started_at: now, report });
             });
             self.parts.executor.run(call, report);
         }
@@ -317,7 +319,8 @@ impl Actor {
     fn committed(&mut self, host: HostId, pending: Pending, outcome: Option<Outcome>) {
         let Pending { saga, life, decision, finished, guest, settles, due } = pending;
         let current = self.host == Some(host);
-        let Some(held) = self.held.get_mut(&saga).filter(|held| current && held.life == life) else {
+        let Some(held) = self.held.get_mut(&saga).filter(|held| current && held.life == life)
+        else {
             return;
         };
         held.busy = Busy::No;
@@ -574,7 +577,8 @@ impl Actor {
                 + self.guests_committing
                 + self.starting
                 + usize::from(self.claiming);
-            (under_way == 0 && self.held.values().all(|held| held.calling.is_empty() && held.busy == Busy::No))
+            (under_way == 0
+                && self.held.values().all(|held| held.calling.is_empty() && held.busy == Busy::No))
                 || Instant::now() >= end
         })
     }

@@ -90,12 +90,9 @@ async fn settle(
         .filter(|(_, fate)| fate.is_none())
         .map(|(transition, _)| transition)
         .collect();
-    let mut retried = if again.is_empty() {
-        Vec::new()
-    } else {
-        Box::pin(commit(store, host, again)).await
-    }
-    .into_iter();
+    let mut retried =
+        if again.is_empty() { Vec::new() } else { Box::pin(commit(store, host, again)).await }
+            .into_iter();
     let outcome = |fate: Option<Verdict>| match fate {
         Some(verdict) => Outcome::Verdict(verdict),
         None => retried.next().expect("an outcome for each transition"),
@@ -104,11 +101,7 @@ async fn settle(
 }
 
 /// What became of a transition, by what the database has; nothing when it did not happen and still may.
-fn fate(
-    host: HostId,
-    transition: &Transition,
-    position: Option<Position>,
-) -> Option<Verdict> {
+fn fate(host: HostId, transition: &Transition, position: Option<Position>) -> Option<Verdict> {
     let Some(position) = position.filter(|position| position.epoch == transition.epoch) else {
         return Some(Verdict::Lost);
     };

@@ -124,17 +124,17 @@ impl Held {
         let name = |step: u16| self.step(step).name.as_ref().to_owned();
         // The effects are those of the state before: its direction, not that of the next one.
         let direction = self.state.direction();
-        let entries = decision.entries.iter().map(|entry| JournalEntry {
-            step: entry.step.map(name),
-            entry: entry.clone(),
-        });
+        let entries = decision
+            .entries
+            .iter()
+            .map(|entry| JournalEntry { step: entry.step.map(name), entry: entry.clone() });
         // All of them: those that were registered before are cleared with the timers.
-        let waits = waits(&decision.state).map(|(step, WaitSource::Message { topic, correlation })| {
-            RegisteredWait { topic: topic.clone(), correlation: correlation.clone(), step }
-        });
-        let messages = decision.effects.iter().map(|(step, effect): &(u16, Effect)| OutboxMessage {
-            effect: effect.clone(),
-            idempotency_key: self.key(*step, direction),
+        let waits =
+            waits(&decision.state).map(|(step, WaitSource::Message { topic, correlation })| {
+                RegisteredWait { topic: topic.clone(), correlation: correlation.clone(), step }
+            });
+        let messages = decision.effects.iter().map(|(step, effect): &(u16, Effect)| {
+            OutboxMessage { effect: effect.clone(), idempotency_key: self.key(*step, direction) }
         });
         let settles = decision.settles() && self.calling.is_empty();
         let due = decision.due().filter(|_| settles).map(|due| due.since(now));

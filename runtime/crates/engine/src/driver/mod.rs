@@ -36,7 +36,7 @@ pub struct EngineOptions {
     pub held: usize,
     /// Transitions, or starts, in one transaction.
     pub batch: usize,
-    /// Commits under way at once.
+    /// Commits under way at once. One gathers the largest batches, and costs Postgres the least.
     pub committers: usize,
     /// How often to look for work that nobody announced.
     pub sweep: Duration,
@@ -49,7 +49,7 @@ impl Default for EngineOptions {
         Self {
             held: 4096,
             batch: 512,
-            committers: 2,
+            committers: 1,
             sweep: Duration::from_millis(500),
             grace: Duration::from_secs(10),
         }

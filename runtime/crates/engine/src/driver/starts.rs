@@ -55,11 +55,9 @@ pub(super) async fn insert(
 
 fn answer(saga_id: SagaId, started: saga_start::Started) -> Result<Started, StartError> {
     match started {
-        saga_start::Started::New => Ok(Started {
-            saga_id,
-            created: true,
-            status: wasaga_domain::state::Status::Pending,
-        }),
+        saga_start::Started::New => {
+            Ok(Started { saga_id, created: true, status: wasaga_domain::state::Status::Pending })
+        }
         saga_start::Started::Existing { status, same_input: true } => {
             Ok(Started { saga_id, created: false, status })
         }

@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use wasaga_domain::{manifest::OnUndoFailure, retry::RetryPolicy};
 
-use crate::build::{
-    Run, done, permanent, retryable, step, steps, undo, unknown, wait,
-};
+use crate::build::{Run, done, permanent, retryable, step, steps, undo, unknown, wait};
 
 fn stuck() -> Run {
     let mut run = Run::of(steps("a b c"));
@@ -56,7 +54,7 @@ fn go_on_undoes_the_others_before_it_asks() {
 #[test]
 fn nothing_but_an_operator_moves_it() {
     let mut run = stuck();
-    run.later(Duration::from_secs(3600)).claimed(1).reply(1, "b").cancel();
+    run.later(Duration::from_hours(1)).claimed(1).reply(1, "b").cancel();
     assert_eq!(run.status(), "needs_attention");
     assert_eq!(run.runs(), "-");
 }

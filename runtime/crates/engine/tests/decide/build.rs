@@ -113,8 +113,7 @@ pub struct Run {
 
 impl Run {
     pub fn of(steps: Vec<Step>) -> Self {
-        let definition =
-            Definition { name: "test".into(), version: 1, steps, input_schema: None };
+        let definition = Definition { name: "test".into(), version: 1, steps, input_schema: None };
         let now = UnixMillis(1_000_000);
         Self {
             definition,
@@ -141,8 +140,10 @@ impl Run {
     }
 
     fn line(&self, entry: &Entry) -> String {
-        let undo = if entry.direction == Direction::Undo && entry.step.is_some() { "undo " } else { "" };
-        let step = entry.step.map(|step| format!(" {}", self.definition.steps[usize::from(step)].name));
+        let undo =
+            if entry.direction == Direction::Undo && entry.step.is_some() { "undo " } else { "" };
+        let step =
+            entry.step.map(|step| format!(" {}", self.definition.steps[usize::from(step)].name));
         format!("{undo}{}{}", entry.kind.as_str(), step.unwrap_or_default())
     }
 

@@ -18,30 +18,38 @@ use crate::{
 const CASES: u32 = 20_000;
 
 fn policy() -> impl Strategy<Value = RetryPolicy> {
-    let fixed = (0_u64..3, prop::option::weighted(0.8, 1_u32..4))
-        .prop_map(|(delay, max_attempts)| RetryPolicy::Fixed { delay_ms: delay * 10, max_attempts });
-    let exponential = (1_u64..50, 1_u32..4, prop::option::weighted(0.8, 1_u32..5), 0_u32..3).prop_map(
-        |(initial_ms, multiplier, max_attempts, jitter)| RetryPolicy::Exponential {
+    let fixed =
+        (0_u64..3, prop::option::weighted(0.8, 1_u32..4)).prop_map(|(delay, max_attempts)| {
+            RetryPolicy::Fixed { delay_ms: delay * 10, max_attempts }
+        });
+    let exponential = (1_u64..50, 1_u32..4, prop::option::weighted(0.8, 1_u32..5), 0_u32..3)
+        .prop_map(|(initial_ms, multiplier, max_attempts, jitter)| RetryPolicy::Exponential {
             initial_ms,
             multiplier: f64::from(multiplier),
             max_delay_ms: 100,
             max_attempts,
             jitter: f64::from(jitter) / 2.0,
-        },
-    );
+        });
     prop_oneof![Just(RetryPolicy::Never {}), fixed, exponential]
 }
 
 fn undo() -> impl Strategy<Value = Option<Undo>> {
     let on_failure = prop_oneof![Just(OnUndoFailure::NeedsAttention), Just(OnUndoFailure::GoOn)];
-    let undo = (policy(), on_failure)
-        .prop_map(|(retry, on_failure)| Undo { retry, timeout: STEP_TIMEOUT, on_failure });
+    let undo = (policy(), on_failure).prop_map(|(retry, on_failure)| Undo {
+        retry,
+        timeout: STEP_TIMEOUT,
+        on_failure,
+    });
     prop::option::weighted(0.8, undo)
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
-    (any::<bool>(), policy(), undo())
-        .prop_map(|(guarded, retry, undo)| Step { guarded, retry, undo, ..step("") })
+    (any::<bool>(), policy(), undo()).prop_map(|(guarded, retry, undo)| Step {
+        guarded,
+        retry,
+        undo,
+        ..step("")
+    })
 }
 
 fn definition() -> impl Strategy<Value = Definition> {
@@ -77,9 +85,19 @@ fn whatever_happens_undo_is_exact_and_every_saga_ends() {
     // A simulation in which something never happens says nothing about it.
     let seen = seen.into_inner();
     for what in [
-        "completed", "compensated", "failed", "attention", "crash", "release", "wait", "early reply",
+        "completed",
+        "compensated",
+        "failed",
+        "attention",
+        "crash",
+        "release",
+        "wait",
+        "early reply",
         "mail before the end",
     ] {
-        assert!(seen.get(what).is_some_and(|times| *times > 100), "{what} hardly happened: {seen:?}");
+        assert!(
+            seen.get(what).is_some_and(|times| *times > 100),
+            "{what} hardly happened: {seen:?}"
+        );
     }
 }

@@ -1,12 +1,12 @@
 //! What counts as "may have happened", and so is undone.
 
-use crate::build::{
-    Run, STEP_TIMEOUT, attempts, done, permanent, retryable, steps, unknown, wait,
-};
+use crate::build::{Run, STEP_TIMEOUT, attempts, done, permanent, retryable, steps, unknown, wait};
 
 fn once(names: &str) -> Vec<wasaga_domain::definition::Step> {
     let mut all = steps(names);
-    all.iter_mut().for_each(|step| step.retry = attempts(1));
+    for step in &mut all {
+        step.retry = attempts(1);
+    }
     all
 }
 

@@ -16,7 +16,8 @@ use wasaga_engine::decide::{Decision, Event, Finished, Now, decide};
 
 use crate::{
     build::{
-        Outcome, command, done, permanent, rejected, reply_message, retryable, source, unavailable, unknown,
+        Outcome, command, done, permanent, rejected, reply_message, retryable, source, unavailable,
+        unknown,
     },
     world::{Called, World},
 };
@@ -198,8 +199,7 @@ impl Simulation {
         database.lease = Lease::Held;
         let (state, interruptions) = (database.state.clone(), database.interruptions);
         let mail = unseen(&database.mail, &state);
-        let event =
-            if mail.is_empty() { Event::Due } else { Event::Mail { mail, calling: false } };
+        let event = if mail.is_empty() { Event::Due } else { Event::Mail { mail, calling: false } };
         let decision = self.decide(&state, event);
         self.memory = Some(Memory { state, calling: None, ended: None });
         if decision.entries.is_empty() {
@@ -280,7 +280,8 @@ impl Simulation {
     fn outcome(&mut self, step: u16, called: Called) -> (Outcome, bool) {
         let direction = self.memory().state.direction();
         let undo = direction == Direction::Undo;
-        let guarded = called == Called::Fresh && !undo && self.definition.steps[usize::from(step)].guarded;
+        let guarded =
+            called == Called::Fresh && !undo && self.definition.steps[usize::from(step)].guarded;
         let outcome = match self.choices.of(14) {
             5 | 6 => self.wait(step, undo, true),
             7 => self.wait(step, undo, false),
@@ -314,8 +315,13 @@ impl Simulation {
     }
 
     fn read_mail(&mut self) {
+        let again = self.choices.rarely(4);
         let memory = self.memory.as_ref().expect("a host holds it");
-        let mail = unseen(&self.database.mail, &memory.state);
+        let mail = if again {
+            self.database.mail.clone()
+        } else {
+            unseen(&self.database.mail, &memory.state)
+        };
         let calling = memory.calling.is_some() || memory.ended.is_some();
         self.apply(Event::Mail { mail, calling }, None);
     }
@@ -365,7 +371,9 @@ impl Simulation {
                 EntryKind::Undoing => self.world.turns_back(),
                 EntryKind::Cancelled => self.world.cancelled(),
                 EntryKind::Resumed => self.world.resumed(),
-                EntryKind::NeedsAttention => self.world.check_attention(self.database.interruptions),
+                EntryKind::NeedsAttention => {
+                    self.world.check_attention(self.database.interruptions);
+                }
                 _ => {}
             }
         }
@@ -423,7 +431,8 @@ impl Simulation {
         assert!(journal[end + 1..].iter().all(|entry| mail.contains(&entry.kind)), "after the end");
         for entry in journal {
             if let (Some(step), true) = (entry.step, entry.attempt > 0) {
-                let before = last.insert((step, entry.direction.as_str()), (entry.kind, entry.attempt));
+                let before =
+                    last.insert((step, entry.direction.as_str()), (entry.kind, entry.attempt));
                 let Some((kind, attempt)) = before else { continue };
                 assert!(kind != EntryKind::Succeeded, "step {step} ran again after its success");
                 // An undo that was passed over begins anew.

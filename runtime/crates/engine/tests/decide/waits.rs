@@ -1,7 +1,5 @@
 //! A wait is durable; a message, time or an operator ends it. Late messages are journalled.
 
-use std::time::Duration;
-
 use wasaga_domain::{
     outcome::{Arrival, StepOutcome, Wait},
     state::Activity,
@@ -69,9 +67,9 @@ fn a_message_for_another_step_does_not_end_the_wait() {
 #[test]
 fn time_ends_a_wait() {
     let mut run = Run::of(steps("a"));
-    run.ends(wait("a", true)).later(STEP_TIMEOUT - Duration::from_millis(1));
+    run.ends(wait("a", true)).later(STEP_TIMEOUT / 2);
     assert_eq!(run.runs(), "-");
-    run.later(Duration::from_millis(1));
+    run.later(STEP_TIMEOUT / 2);
     assert_eq!(arrival(&run), &Arrival::TimedOut);
 }
 

@@ -37,6 +37,7 @@ struct Truth {
     not_before: UnixMillis,
 }
 
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct World {
     definition: Definition,
     truths: Vec<Truth>,
@@ -100,7 +101,10 @@ impl World {
             }
         }
         let policy = self.policy(step, direction);
-        assert!(policy.max_attempts().is_none_or(|max| truth.failures < max), "one attempt too many");
+        assert!(
+            policy.max_attempts().is_none_or(|max| truth.failures < max),
+            "one attempt too many"
+        );
         if called == Called::Fresh && !self.hurried {
             assert!(now >= truth.not_before, "before its back-off is over");
         }
@@ -108,18 +112,25 @@ impl World {
     }
 
     /// The end of an attempt was committed.
-    pub fn ended(&mut self, step: u16, direction: Direction, called: Called, outcome: &Outcome, wrote: bool, now: UnixMillis) {
+    pub fn ended(
+        &mut self,
+        step: u16,
+        direction: Direction,
+        called: Called,
+        outcome: &Outcome,
+        wrote: bool,
+        now: UnixMillis,
+    ) {
+        if matches!(outcome, Err(Failure::Unavailable(_))) {
+            return;
+        }
         self.hurried = false;
-        match outcome {
-            Err(Failure::Unavailable(_)) => return,
-            Ok(StepOutcome::Wait(wait)) => {
-                let truth = &mut self.truths[usize::from(step)];
-                truth.may |= called == Called::TimedOut && truth.pending;
-                truth.pending |= wrote || !wait.effects.is_empty() || called != Called::Fresh;
-                truth.parked = true;
-                return;
-            }
-            _ => {}
+        if let Ok(StepOutcome::Wait(wait)) = outcome {
+            let truth = &mut self.truths[usize::from(step)];
+            truth.may |= called == Called::TimedOut && truth.pending;
+            truth.pending |= wrote || !wait.effects.is_empty() || called != Called::Fresh;
+            truth.parked = true;
+            return;
         }
         match direction {
             Direction::Forward => self.forward(step, called, outcome, now),
@@ -133,8 +144,7 @@ impl World {
         // A time-out leaves open whether what was sent was done; an answer does not.
         let in_doubt = called == Called::TimedOut && truth.pending;
         match outcome {
-            Ok(StepOutcome::Done(_)) => truth.may = true,
-            Err(Failure::Unknown(_)) => truth.may = true,
+            Ok(StepOutcome::Done(_)) | Err(Failure::Unknown(_)) => truth.may = true,
             Err(Failure::Permanent(_)) if called == Called::Message => truth.may = false,
             _ => truth.may |= in_doubt,
         }
@@ -168,7 +178,13 @@ impl World {
     }
 
     /// Counts a failure; whether it was the last attempt.
-    fn fails(&mut self, step: u16, direction: Direction, outcome: &Outcome, now: UnixMillis) -> bool {
+    fn fails(
+        &mut self,
+        step: u16,
+        direction: Direction,
+        outcome: &Outcome,
+        now: UnixMillis,
+    ) -> bool {
         let policy = self.policy(step, direction).clone();
         let truth = &mut self.truths[usize::from(step)];
         let hint = match outcome {
@@ -201,8 +217,11 @@ impl World {
             self.truths[usize::from(*step)].failures = 0;
         } else if self.turned && self.to_undo.is_empty() {
             let left = std::mem::take(&mut self.left);
-            left.iter().for_each(|step| self.truths[usize::from(*step)].failures = 0);
-            self.to_undo = self.effects.iter().copied().filter(|step| left.contains(step)).collect();
+            for step in &left {
+                self.truths[usize::from(*step)].failures = 0;
+            }
+            self.to_undo =
+                self.effects.iter().copied().filter(|step| left.contains(step)).collect();
         }
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use uuid::Uuid;
+use wasaga_domain::{attempt::Direction, ports::CallKind};
 
 use crate::{
     script::{Answer, Scripted, ask, done},
@@ -48,6 +49,32 @@ async fn the_culprits_attempt_fails_and_the_others_commit() {
         }
         let bad = "wasaga.journal where error ->> 'code' = 'bad-data'";
         assert_eq!(stage.count(bad).await, 1);
+        host.handle.stop().await;
+        lease.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_refused_answer_leaves_open_what_was_asked_for() {
+    bounded(async {
+        let stage = Stage::new("a").await;
+        let lease = stage.lease(Duration::from_secs(10)).await;
+        let script = Scripted::new(|call| {
+            Answer::Now(match (&call.kind, call.attempt.direction) {
+                (CallKind::Resume { .. }, _) => ask(&endless()),
+                (_, Direction::Forward) => ask(&call.attempt.number.to_string()),
+                (_, Direction::Undo) => done(),
+            })
+        });
+        for attempt in ["1", "2", "3"] {
+            stage.reply(attempt).await;
+        }
+        let mut host = stage.host(&lease, script);
+        let saga = host.engine.start(stage.request("1")).await.unwrap().saga_id;
+        host.end().await;
+        assert_eq!(host.script.called().last().unwrap(), "undo a 1");
+        assert_eq!(stage.status(saga).await, "compensated");
         host.handle.stop().await;
         lease.stop().await;
     })

@@ -12,7 +12,7 @@ use crate::{
     stage::{Host, Stage, bounded, until},
 };
 
-async fn host_behind(stage: &Stage, proxy: &Proxy, lease: &HostLease, script: Scripted) -> Host {
+fn host_behind(stage: &Stage, proxy: &Proxy, lease: &HostLease, script: Scripted) -> Host {
     let store = Store::new(StoreOptions::new(proxy.url(&stage.db.url))).unwrap();
     stage.host_on(store, lease.host(), script, EngineOptions::default())
 }
@@ -25,7 +25,7 @@ async fn a_cut_commit_is_neither_lost_nor_repeated() {
             let lease = stage.lease(Duration::from_secs(10)).await;
             let proxy = Proxy::start(&stage.db.url).await;
             let script = Scripted::new(|_| Answer::Later);
-            let mut host = host_behind(&stage, &proxy, &lease, script).await;
+            let mut host = host_behind(&stage, &proxy, &lease, script);
             let saga = host.engine.start(stage.request("1")).await.unwrap().saga_id;
             // The last one parks nothing: its lease ends with its commit.
             for step in 1..=3 {
@@ -56,7 +56,7 @@ async fn a_cut_wait_is_met_by_its_reply() {
                 let first = !matches!(call.kind, CallKind::Resume { .. });
                 if first { Answer::Later } else { Answer::Now(asks(call)) }
             });
-            let mut host = host_behind(&stage, &proxy, &lease, script).await;
+            let mut host = host_behind(&stage, &proxy, &lease, script);
             let saga = host.engine.start(stage.request("1")).await.unwrap().saga_id;
             until("it is called", async || host.script.running() == 1).await;
             proxy.cut_next(cut);
@@ -81,7 +81,7 @@ async fn a_cut_batch_settles_each_saga() {
         let stage = Stage::new("a b").await;
         let lease = stage.lease(Duration::from_secs(10)).await;
         let proxy = Proxy::start(&stage.db.url).await;
-        let mut host = host_behind(&stage, &proxy, &lease, Scripted::new(|_| Answer::Later)).await;
+        let mut host = host_behind(&stage, &proxy, &lease, Scripted::new(|_| Answer::Later));
         for key in 0..SAGAS {
             host.engine.start(stage.request(&key.to_string())).await.unwrap();
         }

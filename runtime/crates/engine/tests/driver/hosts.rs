@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use wasaga_engine::driver::EngineOptions;
 
 use crate::{
-    script::{Answer, Scripted, done},
+    script::{Answer, Scripted, asks, done},
     stage::{Stage, bounded, until},
 };
 
@@ -36,7 +36,8 @@ async fn two_hosts_share_and_one_ends_what_the_other_left() {
         assert_eq!(first.script.running(), 25);
         drop(first.engine);
         until("all end", async || stage.count(completed).await == SAGAS).await;
-        let called = |step: &str| second.script.called().iter().filter(|line| *line == step).count();
+        let called =
+            |step: &str| second.script.called().iter().filter(|line| *line == step).count();
         assert_eq!((called("a 1"), called("a 2")), (50, 25), "a lost lease counts an attempt");
         // What it ends now is another's.
         first.script.end(|_| done());
@@ -62,9 +63,12 @@ async fn a_frozen_host_commits_nothing() {
         let saga = first.engine.start(stage.request("1")).await.unwrap().saga_id;
         until("it is called", async || first.script.running() == 1).await;
         let lease = stage.lease(Duration::from_secs(10)).await;
-        let mut second = stage.host(&lease, Scripted::new(|call| {
-            if &*call.attempt.step == "a" { Answer::Later } else { Answer::Now(done()) }
-        }));
+        let mut second = stage.host(
+            &lease,
+            Scripted::new(|call| {
+                if &*call.attempt.step == "a" { Answer::Later } else { Answer::Now(done()) }
+            }),
+        );
         until("another takes it over", async || second.script.running() == 1).await;
         first.script.end(|_| done());
         // It has said so when it holds nothing any more: then a stop has nothing to wait for.
@@ -76,6 +80,27 @@ async fn a_frozen_host_commits_nothing() {
         assert_eq!(second.script.called(), ["a 2", "b 1"]);
         assert_eq!(first.script.called(), ["a 1"]);
         second.handle.stop().await;
+        lease.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_lease_that_nobody_remembers_is_released() {
+    bounded(async {
+        let stage = Stage::new("a").await;
+        let lease = stage.lease(Duration::from_secs(10)).await;
+        let mut host = stage.host(&lease, Scripted::new(|call| Answer::Now(asks(call))));
+        let saga = host.engine.start(stage.request("1")).await.unwrap().saga_id;
+        stage.until_status(saga, "waiting").await;
+        // As when the answer to a claim is lost on its way.
+        let id = lease.host().borrow().unwrap();
+        let claim = format!("update wasaga.sagas set host_id = {id}, epoch = epoch + 1");
+        stage.session().await.run(&claim).await;
+        stage.reply("1/a").await;
+        host.end().await;
+        assert_eq!(host.script.called(), ["a 1", "resume a 1"]);
+        host.handle.stop().await;
         lease.stop().await;
     })
     .await;

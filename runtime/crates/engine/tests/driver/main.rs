@@ -1,5 +1,8 @@
 //! The driver on a real Postgres, with a scripted executor in place of the plugin host.
 
+#![allow(clippy::unwrap_used, reason = "a test's helpers may panic")]
+#![allow(clippy::unnecessary_wraps, reason = "outcomes are results")]
+
 mod bad_data;
 mod cuts;
 mod forward;

@@ -108,7 +108,9 @@ async fn pass(client: TcpStream, upstream: &str, plan: Arc<Plan>) -> io::Result<
                         plan.cuts.fetch_add(1, Ordering::SeqCst);
                     }
                     match cut {
-                        Some(Cut::BeforeServer) => return Err::<(), _>(io::ErrorKind::Other.into()),
+                        Some(Cut::BeforeServer) => {
+                            return Err::<(), _>(io::ErrorKind::Other.into());
+                        }
                         Some(Cut::AfterServer) => deaf.store(true, Ordering::SeqCst),
                         None => {}
                     }

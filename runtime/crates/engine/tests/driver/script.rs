@@ -75,12 +75,7 @@ impl StepExecutor for Scripted {
 }
 
 fn reported(outcome: Result<StepOutcome, Failure>) -> StepReport {
-    StepReport {
-        outcome,
-        digest: Some(Digest([7; 32])),
-        transaction: None,
-        took: Duration::ZERO,
-    }
+    StepReport { outcome, digest: Some(Digest([7; 32])), transaction: None, took: Duration::ZERO }
 }
 
 /// A call as `[resume ][undo ]step attempt`.
@@ -112,8 +107,12 @@ pub fn permanent() -> Result<StepOutcome, Failure> {
 
 /// A command, and a wait for its answer under `correlation`.
 pub fn ask(correlation: &str) -> Result<StepOutcome, Failure> {
-    let message =
-        Message { topic: "commands".into(), key: None, headers: Vec::new(), value: Some("do".into()) };
+    let message = Message {
+        topic: "commands".into(),
+        key: None,
+        headers: Vec::new(),
+        value: Some("do".into()),
+    };
     Ok(StepOutcome::Wait(Wait {
         sources: vec![WaitSource::Message {
             topic: REPLIES.into(),
@@ -136,5 +135,9 @@ pub fn asks(call: &StepCall) -> Result<StepOutcome, Failure> {
 
 pub fn correlation(call: &StepCall) -> String {
     let undo = if call.attempt.direction == Direction::Undo { "/undo" } else { "" };
-    format!("{}/{}{undo}", call.attempt.business_key.as_deref().unwrap_or_default(), call.attempt.step)
+    format!(
+        "{}/{}{undo}",
+        call.attempt.business_key.as_deref().unwrap_or_default(),
+        call.attempt.step
+    )
 }

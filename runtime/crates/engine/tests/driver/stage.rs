@@ -29,7 +29,7 @@ use wasaga_store::{
 use crate::script::{REPLIES, Scripted};
 
 /// No test takes longer, whatever breaks.
-const BOUND: Duration = Duration::from_secs(60);
+const BOUND: Duration = Duration::from_mins(1);
 
 /// Runs a test's body within the bound.
 pub async fn bounded(body: impl Future<Output = ()>) {

@@ -75,9 +75,8 @@ async fn two_hosts_start_the_same_keys_at_once() {
     bounded(async {
         let stage = Stage::new("a").await;
         let lease = stage.lease(Duration::from_secs(10)).await;
-        let hosts: Vec<_> = (0..2)
-            .map(|_| stage.host(&lease, Scripted::new(|_| Answer::Now(done()))))
-            .collect();
+        let hosts: Vec<_> =
+            (0..2).map(|_| stage.host(&lease, Scripted::new(|_| Answer::Now(done())))).collect();
         let keys: Vec<_> = (0..100).map(|n| n.to_string()).collect();
         let forward = keys.iter().map(|key| hosts[0].engine.start(stage.request(key)));
         let backward = keys.iter().rev().map(|key| hosts[1].engine.start(stage.request(key)));

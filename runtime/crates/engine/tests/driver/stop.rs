@@ -28,7 +28,8 @@ async fn a_stop_finishes_the_call_and_releases_the_saga() {
         stopping.await.unwrap();
         assert_eq!(stage.journal(saga).await, ["succeeded a"]);
         assert_eq!(host.script.called()[0], "a 1");
-        let free = "wasaga.sagas where host_id is null and ready_at is not null and interruptions = 0";
+        let free =
+            "wasaga.sagas where host_id is null and ready_at is not null and interruptions = 0";
         assert!(stage.count(free).await >= 1);
         assert_eq!(stage.count("wasaga.sagas where host_id is not null").await, 0);
         let next = stage.host(&lease, Scripted::new(|_| Answer::Now(done())));

@@ -31,7 +31,12 @@ async fn a_failed_step_undoes_those_before_it() {
         assert_eq!(
             journal,
             [
-                "succeeded a", "succeeded b", "failed c", "undoing", "undo succeeded b", "undo succeeded a",
+                "succeeded a",
+                "succeeded b",
+                "failed c",
+                "undoing",
+                "undo succeeded b",
+                "undo succeeded a",
                 "compensated"
             ]
         );
