@@ -25,6 +25,7 @@ impl HostLease {
         version: &'static str,
         lease: Duration,
     ) -> Result<Self, StoreError> {
+        store.hosts_forget().await?;
         let first = store.host_register(&name, version, lease).await?;
         info!(host = %first, name, "registered");
         let (sender, host) = watch::channel(Some(first));
@@ -75,9 +76,16 @@ impl Beats {
             ticks.tick().await;
             let before = time::Instant::now();
             let host = *self.sender.borrow();
-            let beaten = match host {
-                Some(host) => self.store.host_beat(host, self.lease).await,
-                None => Ok(false),
+            // A beat that takes longer than the time between two is as good as none.
+            let beat = async {
+                match host {
+                    Some(host) => self.store.host_beat(host, self.lease).await,
+                    None => Ok(false),
+                }
+            };
+            let beaten = match time::timeout(self.lease / 3, beat).await {
+                Ok(beaten) => beaten.map_err(|error| error.to_string()),
+                Err(_) => Err("Postgres did not answer in time".to_owned()),
             };
             match beaten {
                 Ok(true) => last = before,

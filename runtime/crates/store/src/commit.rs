@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde_json::{Value, value::RawValue};
 use sqlx::{
     FromRow, Postgres,
@@ -14,6 +15,7 @@ use uuid::Uuid;
 use wasaga_domain::{
     ids::{HostId, SagaId},
     journal::Entry,
+    message::Message,
     outcome::{Effect, ErrorDetail},
     payload::Payload,
     state::Status,
@@ -307,6 +309,21 @@ impl Transition {
     /// Journal entries after it.
     pub fn next_sequence(&self) -> i32 {
         self.sequence + self.entries.len() as i32
+    }
+
+    /// How large it is, by what guests have a say in.
+    pub fn bytes(&self) -> usize {
+        let payload = |payload: &Option<Payload>| payload.as_ref().map_or(0, |p| p.data.len());
+        let entry = |JournalEntry { entry, .. }: &JournalEntry| {
+            payload(&entry.output) + payload(&entry.undo) + payload(&entry.memo)
+        };
+        let message = |OutboxMessage { effect: Effect::Send(outgoing), .. }: &OutboxMessage| {
+            let value = |message: &Message| message.value.as_ref().map_or(0, Bytes::len);
+            value(&outgoing.message) + outgoing.rollback.as_ref().map_or(0, value)
+        };
+        self.state.get().len()
+            + self.entries.iter().map(entry).sum::<usize>()
+            + self.messages.iter().map(message).sum::<usize>()
     }
 }
 

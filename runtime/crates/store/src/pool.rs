@@ -29,7 +29,7 @@ impl StoreOptions {
             url: url.into(),
             max_connections: 16,
             max_guest_connections: 16,
-            acquire_timeout: Duration::from_secs(10),
+            acquire_timeout: Duration::from_secs(5),
         }
     }
 }

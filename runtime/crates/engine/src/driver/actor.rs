@@ -475,7 +475,8 @@ impl Actor {
             });
         }
         while !self.queue.is_empty() && self.committing < self.options.committers {
-            let rest = self.queue.split_off(self.queue.len().min(self.options.batch));
+            let next = self.queue.iter().map(|(_, transition)| transition);
+            let rest = self.queue.split_off(committer::fitting(next.take(self.options.batch)));
             let (pending, transitions): (Vec<_>, Vec<_>) =
                 mem::replace(&mut self.queue, rest).into_iter().unzip();
             histogram!("wasaga_commit_batch_size").record(transitions.len() as f64);

@@ -13,6 +13,19 @@ use wasaga_store::{
 /// The longest pause before the database is asked again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
+/// No batch of more than one transition is larger: Postgres takes no message of a gigabyte.
+const BATCH_BYTES: usize = 64 << 20;
+
+/// How many of these transitions, from the first on, go into one transaction.
+pub(super) fn fitting<'a>(transitions: impl Iterator<Item = &'a Transition>) -> usize {
+    let mut bytes = 0;
+    let fits = |transition: &&Transition| {
+        bytes += transition.bytes();
+        bytes <= BATCH_BYTES
+    };
+    transitions.take_while(fits).count().max(1)
+}
+
 /// What became of a transition.
 #[derive(Debug)]
 pub(super) enum Outcome {
@@ -156,5 +169,49 @@ pub(super) async fn commit_guest(
             Ok(positions) => return fate(host, &transition, positions[0]).map(Outcome::Verdict),
             Err(error) => warn!(%error, "the database is still away"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::value::to_raw_value;
+    use wasaga_domain::{
+        attempt::Direction,
+        clock::UnixMillis,
+        ids::SagaId,
+        journal::{Entry, EntryKind},
+        payload::Payload,
+        state::Status,
+    };
+    use wasaga_store::commit::JournalEntry;
+
+    use super::*;
+
+    fn of_bytes(bytes: usize) -> Transition {
+        let entry = Entry::of_saga(EntryKind::Succeeded, Direction::Forward, UnixMillis(0));
+        let output = Some(Payload::json(vec![0; bytes]));
+        Transition {
+            saga: SagaId::derived("test", "1"),
+            epoch: 1,
+            sequence: 0,
+            status: Status::Running,
+            state: to_raw_value(&0).unwrap(),
+            settles: false,
+            seen: 0,
+            due: None,
+            clears: false,
+            entries: vec![JournalEntry { step: None, entry: Entry { output, ..entry } }],
+            waits: Vec::new(),
+            messages: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_batch_is_bounded_in_bytes_and_never_empty() {
+        let quarter = of_bytes(BATCH_BYTES / 4 - 100);
+        assert_eq!(fitting([&quarter; 9].into_iter()), 4);
+        let giant = of_bytes(2 * BATCH_BYTES);
+        assert_eq!(fitting([&giant, &quarter].into_iter()), 1);
+        assert_eq!(fitting([&quarter, &giant].into_iter()), 1);
     }
 }

@@ -1,9 +1,9 @@
 //! Starts: many callers' sagas in one insert.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use rand::random;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 use tracing::warn;
 use uuid::Uuid;
 use wasaga_domain::{
@@ -29,8 +29,8 @@ pub(super) struct Start {
     pub answer: oneshot::Sender<Result<Started, StartError>>,
 }
 
-/// How often a start is tried again before its caller is told that the database is away.
-const TRIES: u32 = 5;
+/// How long a start is tried before its caller is told that the database is away.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Inserts a batch, answers its callers, and returns the sagas that are new: they are leased to this host.
 pub(super) async fn insert(
@@ -114,7 +114,8 @@ async fn insert_rows(
     sagas: &[NewSaga],
 ) -> Vec<Result<saga_start::Started, StartError>> {
     let mut pause = Pause::default();
-    for tries in 1.. {
+    let begun = Instant::now();
+    loop {
         match store.sagas_start(host, sagas).await {
             Ok(started) => return started.into_iter().map(Ok).collect(),
             Err(StoreError::Data(error)) => {
@@ -126,7 +127,7 @@ async fn insert_rows(
                 outcomes.extend(Box::pin(insert_rows(store, host, others)).await);
                 return outcomes;
             }
-            Err(error) if tries < TRIES && error.is_transient() => {
+            Err(error) if begun.elapsed() < PATIENCE && error.is_transient() => {
                 warn!(%error, "a start failed, and is tried again");
                 pause.wait().await;
             }
@@ -137,5 +138,4 @@ async fn insert_rows(
             }
         }
     }
-    unreachable!("the loop ends by returning")
 }

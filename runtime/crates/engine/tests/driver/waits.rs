@@ -58,6 +58,7 @@ async fn a_wait_outlives_a_claim_that_comes_too_soon() {
             stage.count("wasaga.sagas where epoch > 1 and host_id is null").await == 1
         })
         .await;
+        assert_eq!(stage.count("wasaga.waits where saga_id is not null").await, 1);
         stage.reply("1/a").await;
         host.sagas.notify_one();
         host.end().await;
