@@ -82,10 +82,11 @@ begin
 
     if cardinality(o_t) > 0 then
         perform wasaga.outbox_add(array_agg(p_ids[o.t] order by o.n), array_agg(o.idempotency_key order by o.n),
-            array_agg(null::text), array_agg(o.topic order by o.n), array_agg(o.key order by o.n),
+            array_agg(s.traceparent order by o.n), array_agg(o.topic order by o.n), array_agg(o.key order by o.n),
             array_agg(o.headers order by o.n), array_agg(o.value order by o.n), array_agg(o.rollback order by o.n))
         from unnest(o_t, o_idempotency_keys, o_topics, o_keys, o_headers, o_values, o_rollbacks)
             with ordinality as o (t, idempotency_key, topic, key, headers, value, rollback, n)
+        join wasaga.sagas s on s.id = p_ids[o.t]
         where v_ok[o.t];
     end if;
 
@@ -129,9 +130,14 @@ begin
         insert into wasaga.waits as waits (topic, correlation, saga_id, step)
         values (w.topic, w.correlation, p_ids[w.t], w.step)
         on conflict (topic, correlation) do update
-        set saga_id = case when cardinality(waits.arrived_keys) = 0 then excluded.saga_id end,
-            step = case when cardinality(waits.arrived_keys) = 0 then excluded.step end
+        set saga_id = case when cardinality(waits.arrived_keys) = 0
+                then coalesce(waits.saga_id, excluded.saga_id) end,
+            step = case when cardinality(waits.arrived_keys) = 0 then coalesce(waits.step, excluded.step) end
         returning * into row;
+        if row.saga_id <> p_ids[w.t] then
+            raise exception 'saga % waits for % on topic % already: correlation keys must differ',
+                row.saga_id, w.correlation, w.topic using errcode = '23505';
+        end if;
         if cardinality(row.arrived_keys) > 0 and not w.t = any (met) then
             met := met || w.t;
             insert into wasaga.mail (saga_id, number, kind, step, correlation, topic, key, headers, value)
@@ -184,7 +190,8 @@ begin
                 else waits.arrived_headers end,
             arrived_values = case when waits.saga_id is null then waits.arrived_values || excluded.arrived_values
                 else waits.arrived_values end,
-            expires_at = case when waits.saga_id is null then excluded.expires_at end
+            expires_at = case when waits.saga_id is null
+                then coalesce(waits.expires_at, excluded.expires_at) end
         returning * into row;
         if row.saga_id is not null then
             if not row.saga_id = any (locked) then

@@ -24,6 +24,6 @@ pub enum LogFormat {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { format: LogFormat::Text, filter: "info,sqlx=warn".into() }
+        Self { format: LogFormat::Text, filter: "info,sqlx=warn,sqlx::postgres::notice=off".into() }
     }
 }

@@ -2,6 +2,7 @@
 //! engine, the plugin host and the store meet. No I/O lives here, and no clock: time is passed in.
 
 pub mod attempt;
+mod base64_bytes;
 pub mod catalog;
 pub mod clock;
 pub mod definition;

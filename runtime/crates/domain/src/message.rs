@@ -9,6 +9,7 @@ pub struct Header {
     /// Its name, UTF-8.
     pub name: String,
     /// Its value, any bytes.
+    #[serde(with = "crate::base64_bytes")]
     pub value: Bytes,
 }
 
@@ -18,10 +19,12 @@ pub struct Message {
     /// The topic's name.
     pub topic: String,
     /// Absent: the record has no place in any order.
+    #[serde(with = "crate::base64_bytes::option")]
     pub key: Option<Bytes>,
     /// In the order of the record.
     pub headers: Vec<Header>,
     /// Absent: a tombstone.
+    #[serde(with = "crate::base64_bytes::option")]
     pub value: Option<Bytes>,
 }
 

@@ -14,6 +14,7 @@ pub struct Payload {
     /// A media type, as `application/json`.
     pub content_type: Cow<'static, str>,
     /// The content.
+    #[serde(with = "crate::base64_bytes")]
     pub data: Bytes,
 }
 

@@ -28,7 +28,12 @@ pub(crate) fn of_trap(error: &wasmtime::Error, state: &CallState, export: &str) 
     metrics::counter!("wasaga_guest_traps_total", "plugin" => plugin.to_owned(), "code" => code)
         .increment(1);
     let said = state.log.last_error.as_ref().map(|line| format!("; it said: {line}"));
-    retryable(code, format!("plugin {plugin}, {export}: {what}{}", said.unwrap_or_default()))
+    let what = format!("plugin {plugin}, {export}: {what}{}", said.unwrap_or_default());
+    // Before a resume something was sent: nobody knows what became of it.
+    if export == "resume" {
+        return Failure::Unknown(ErrorDetail::new(code, what));
+    }
+    retryable(code, what)
 }
 
 fn cause(error: &wasmtime::Error, state: &CallState) -> (&'static str, String) {

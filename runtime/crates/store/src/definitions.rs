@@ -54,8 +54,7 @@ pub(crate) async fn definition_add(
 ) -> Result<Result<(), String>, StoreError> {
     let Saga { name, version, .. } = saga;
     // Two plugins may come with one name at the same time, in different versions.
-    sqlx::query("select pg_advisory_xact_lock(hashtextextended('wasaga.definitions ' || $1, 0))")
-        .bind(name)
+    sqlx::query("lock table wasaga.definitions in share row exclusive mode")
         .execute(&mut *connection)
         .await?;
     // jsonb compares what the numbers are, not how they are written.

@@ -24,6 +24,8 @@ use crate::{Store, StoreError, guest_roles::GuestRole};
 const IDLE: Duration = Duration::from_mins(5);
 /// Statements whose shape is remembered; then all are forgotten.
 const SHAPES: usize = 4096;
+/// Bytes: longer statements hold their values, and are not seen again.
+const LONGEST_REMEMBERED: usize = 4096;
 /// How long cleaning a connection may take; then it is closed.
 const CLEANING: Duration = Duration::from_secs(5);
 
@@ -160,6 +162,9 @@ impl GuestPool {
 
     /// Remembers what Postgres said about a statement.
     pub(crate) fn set_shape(&self, plugin: &PluginName, statement: &str, shape: &Arc<Shape>) {
+        if statement.len() > LONGEST_REMEMBERED {
+            return;
+        }
         let mut shapes = lock(&self.shapes);
         if shapes.len() >= SHAPES {
             shapes.clear();

@@ -122,8 +122,8 @@ impl GuestSqlTransaction {
         Err(error)
     }
 
-    /// The connection, ready for the host's own part: nothing of the guest's runs on it any more but its deferred
-    /// triggers. Fails, and the attempt with it, where a statement failed or the guest left the transaction.
+    /// The connection, ready for the host's own part: nothing of the guest's runs on it any more: its deferred
+    /// triggers run now, while the host has locked nothing. Fails, and the attempt with it, where a statement failed or the guest left the transaction.
     pub(crate) async fn connection(&mut self) -> Result<&mut PgConnection, StoreError> {
         let refused = |what: String| StoreError::Data(sqlx::Error::Protocol(what));
         if let Some(first) = &self.failed {
@@ -131,7 +131,8 @@ impl GuestSqlTransaction {
         }
         let terms = self.store.commit_terms().await?;
         let seal = format!(
-            "select pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text;
+            "set constraints all immediate;
+             select pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text;
              set local synchronous_commit = {};
              set local statement_timeout = {}",
             terms.synchronous_commit,

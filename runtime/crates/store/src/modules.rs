@@ -56,9 +56,9 @@ impl ModuleStore for Store {
 
         let mut tx = self.pool.begin().await.map_err(unavailable)?;
         sqlx::query(
-            "select pg_advisory_xact_lock(hashtextextended('wasaga.activations ' || $1, 0))",
+            // Not an advisory lock: a guest could take that too.
+            "lock table wasaga.activations in share row exclusive mode",
         )
-        .bind(plugin.as_str())
         .execute(&mut *tx)
         .await
         .map_err(unavailable)?;

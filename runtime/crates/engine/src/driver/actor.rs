@@ -42,6 +42,9 @@ use crate::decide::{self, Decision, Finished, Now, decide};
 /// Leases of this host that it does not hold in memory are looked for every so many sweeps.
 const SWEEPS_PER_AUDIT: u32 = 10;
 
+/// So many batches of starts may wait; who comes then is told so.
+const STARTS_PER_BATCH: usize = 8;
+
 /// What is reported to the actor.
 pub(super) enum Event {
     Start(Start),
@@ -49,7 +52,7 @@ pub(super) enum Event {
     Claimed(HostId, Result<Claims, StoreError>),
     Reported { saga: SagaId, life: u64, step: u16, started_at: UnixMillis, report: StepReport },
     Committed(HostId, Vec<(Pending, Option<Outcome>)>),
-    MailRead { saga: SagaId, life: u64, mail: Result<Vec<Mail>, StoreError> },
+    MailRead { saga: SagaId, life: u64, mail: Vec<Mail> },
     Posted(SagaId),
     Leased(HostId, Result<Vec<(SagaId, i64)>, StoreError>),
     Stop,
@@ -209,6 +212,9 @@ impl Actor {
         let refusal = match (self.stopping, self.host) {
             (Some(_), _) => "the host is stopping",
             (None, None) => "this host has lost its lease, and is about to register again",
+            (None, Some(_)) if self.starts.len() >= STARTS_PER_BATCH * self.options.batch => {
+                "too many sagas are being started here: try again"
+            }
             (None, Some(_)) => {
                 self.starts.push(start);
                 return;
@@ -387,25 +393,17 @@ impl Actor {
         self.apply(saga, decide::Event::Finished(Finished { outcome, ..finished }), None);
     }
 
-    fn mail_read(&mut self, saga: SagaId, life: u64, mail: Result<Vec<Mail>, StoreError>) {
+    fn mail_read(&mut self, saga: SagaId, life: u64, mail: Vec<Mail>) {
         let Some(held) = self.held.get_mut(&saga).filter(|held| held.life == life) else { return };
         held.busy = Busy::No;
-        match mail {
-            Ok(mail) => {
-                let last = mail.last().map_or(held.state.mail_seen, |last| last.number);
-                held.mail = last.max(held.state.mail_seen);
-                // An attempt that has ended counts as running: its end is decided next.
-                let calling = !held.calling.is_empty() || !held.finished.is_empty();
-                if mail.is_empty() {
-                    self.go_on(saga);
-                } else {
-                    self.apply(saga, decide::Event::Mail { mail, calling }, None);
-                }
-            }
-            Err(error) => {
-                warn!(%saga, %error, "mail cannot be read: tried again");
-                self.read_mail(saga);
-            }
+        let last = mail.last().map_or(held.state.mail_seen, |last| last.number);
+        held.mail = last.max(held.state.mail_seen);
+        // An attempt that has ended counts as running: its end is decided next.
+        let calling = !held.calling.is_empty() || !held.finished.is_empty();
+        if mail.is_empty() {
+            self.go_on(saga);
+        } else {
+            self.apply(saga, decide::Event::Mail { mail, calling }, None);
         }
     }
 
@@ -415,11 +413,14 @@ impl Actor {
         let (life, seen) = (held.life, held.state.mail_seen);
         let (store, events) = (self.parts.store.clone(), self.events.clone());
         tokio::spawn(async move {
-            let mail = store.mail_load(&[(saga, seen)]).await;
-            if mail.is_err() {
-                committer::Pause::default().wait().await;
-            }
-            let mail = mail.map(|mut mail| mail.remove(&saga).unwrap_or_default());
+            let mut pause = committer::Pause::default();
+            let mail = loop {
+                match store.mail_load(&[(saga, seen)]).await {
+                    Ok(mut mail) => break mail.remove(&saga).unwrap_or_default(),
+                    Err(error) => warn!(%saga, %error, "mail cannot be read: tried again"),
+                }
+                pause.wait().await;
+            };
             let _ = events.send(Event::MailRead { saga, life, mail });
         });
     }

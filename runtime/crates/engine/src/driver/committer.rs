@@ -156,8 +156,10 @@ pub(super) async fn commit_guest(
 ) -> Option<Outcome> {
     match store.saga_commit_guest(host, &transition, guest).await {
         Ok(verdict) => return Some(Outcome::Verdict(verdict)),
-        // A guest may also have left its transaction aborted.
-        Err(error) if !error.is_transient() => return Some(Outcome::Refused(error.to_string())),
+        // A guest may also have left its transaction aborted, or have made a trigger that conflicts each time.
+        Err(error) if !matches!(error, StoreError::Connection(_)) => {
+            return Some(Outcome::Refused(error.to_string()));
+        }
         Err(error) => {
             warn!(%error, saga = %transition.saga, "a guest's commit failed: reading what became of it");
         }

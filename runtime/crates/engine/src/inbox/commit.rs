@@ -77,9 +77,10 @@ pub(super) async fn write_ends(
                     fates.extend(known.into_iter().map(|ended| (ended, Fate::Committed)));
                     batch = open;
                 }
-                if !batch.is_empty() {
-                    batches.push(batch);
-                }
+                // By halves: it may be what all of them carry together that breaks the connection.
+                batches.push(batch.split_off(batch.len() / 2));
+                batches.push(batch);
+                batches.retain(|batch| !batch.is_empty());
             }
         }
     }
@@ -96,7 +97,6 @@ pub(super) async fn write_guest(
     match store.task_in_finish_guest(host, end, guest).await {
         Ok(true) => Fate::Committed,
         Ok(false) => Fate::Lost,
-        Err(StoreError::Conflict(_)) => Fate::Undone,
         Err(error @ StoreError::Connection(_)) => {
             pause(&error).await;
             let is_written = written(store, std::slice::from_ref(end)).await;
@@ -149,7 +149,9 @@ pub(super) async fn deliver(
                         continue;
                     }
                 }
+                batches.push(batch.split_off(batch.len() / 2));
                 batches.push(batch);
+                batches.retain(|batch| !batch.is_empty());
             }
         }
     }

@@ -144,7 +144,7 @@ pub fn send(topic: &str) -> Effect {
 struct Plugins(Mutex<Arc<Catalog>>);
 
 impl Plugins {
-    fn new(more: &[&str]) -> Arc<Catalog> {
+    fn catalog(more: &[&str]) -> Arc<Catalog> {
         let plugin = Plugin { digest: Digest::of(b"x"), manifest: Arc::new(manifest(more)) };
         let plugins = [("worker".parse().unwrap(), plugin)].into();
         Arc::new(Catalog { plugins, ..Catalog::default() })
@@ -259,7 +259,7 @@ impl Host {
         let id = store.host_register("test", "1", Duration::from_mins(1)).await.unwrap();
         let (lease, host) = watch::channel(Some(id));
         let plugin = Arc::new(FakePlugin::default());
-        let plugins = Arc::new(Plugins(Mutex::new(Plugins::new(&[]))));
+        let plugins = Arc::new(Plugins(Mutex::new(Plugins::catalog(&[]))));
         let (stored, sagas) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let parts = InboxParts {
             store: store.clone(),
@@ -279,7 +279,7 @@ impl Host {
     }
 
     pub fn subscribe(&self, topic: &str) {
-        *self.plugins.0.lock().unwrap() = Plugins::new(&[topic]);
+        *self.plugins.0.lock().unwrap() = Plugins::catalog(&[topic]);
     }
 
     pub async fn sagas_woken(&self) {

@@ -64,7 +64,7 @@ impl Default for ConsumerOptions {
             batch: 2_000,
             batch_bytes: 8 << 20,
             batch_within: Duration::from_millis(50),
-            max_record_bytes: 16 << 20,
+            max_record_bytes: 4 << 20,
             max_waiting: 50_000,
         }
     }
