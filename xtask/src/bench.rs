@@ -24,8 +24,8 @@ pub enum Bench {
 pub fn sagas(arguments: &[String], interrupt: &Interrupt) -> Result<ExitCode> {
     setup::ensure(setup::BUILD)?;
     let plugins = guests::build_all()?;
-    // With the host, whose features are then the same for both: wasmtime is not built again.
-    let build = "build --release --package wasaga --package wasaga-bench";
+    // All of the workspace, as the tests build it: with the features of a part of it wasmtime would be built again.
+    let build = "build --release --workspace --bins";
     must(&mut cargo(build.split(' ')), interrupt)?;
     let postgres = Postgres::start(PostgresOptions::default())?;
     let pid = postgres.pid().context("Postgres ended")?;
