@@ -20,6 +20,7 @@ create table wasaga.task_in (
     status text not null default 'wait' check (status in ('wait', 'work', 'ready', 'error', 'rollback',
         'error_rollback_none')),
     attempts integer not null default 0 check (attempts >= 0),
+    interruptions smallint not null default 0 check (interruptions >= 0),
     due_at timestamptz not null default now(),
     cluster text not null,
     topic text not null,
@@ -35,7 +36,7 @@ create table wasaga.task_in (
     digest bytea,
     check (status <> 'ready' or finished_at is not null)
 ) with (fillfactor = 80);
-create index task_in_waiting on wasaga.task_in (lane, id) where status in ('wait', 'work');
+create index task_in_waiting on wasaga.task_in (lane, id) include (topic) where status in ('wait', 'work');
 create index task_in_finished on wasaga.task_in (finished_at) where finished_at is not null;
 
 create table wasaga.task_out (

@@ -158,8 +158,9 @@ begin
     return met;
 end $$;
 
--- Hands messages to the sagas that wait for them, in the order given; what nobody waits for is kept for p_ttl_ms.
--- Answers with the sagas that were woken. Fails with 40001 when a wait was registered meanwhile: do it again.
+-- Hands messages to the sagas that wait for them, in the order given; what nobody waits for is kept for p_ttl_ms,
+-- as long as there is not too much of it for one key. Answers with the sagas that were woken. Fails with 40001 when
+-- a wait was registered meanwhile: do it again.
 create function wasaga.replies_deliver(
     p_topics text[], p_correlations text[], p_keys bytea[], p_headers jsonb[], p_values bytea[], p_ttl_ms bigint
 ) returns uuid[] language plpgsql as $$
@@ -207,6 +208,9 @@ begin
             select woke.id, woke.mail, 'reply', row.step, r.correlation, r.topic, r.key, r.headers, r.value from woke;
             woken := woken || row.saga_id;
             delete from wasaga.waits where topic = r.topic and correlation = r.correlation;
+        elsif cardinality(row.arrived_keys) > 64 then
+            raise exception '64 messages for % on topic % are kept, and nobody has waited for one yet',
+                r.correlation, r.topic using errcode = '54000';
         end if;
     end loop;
     return woken;
@@ -230,6 +234,7 @@ begin
     with finished as (
         update wasaga.task_in task
         set status = a.result, attempts = a.attempts, error = a.error, digest = a.digest,
+            interruptions = case when a.attempts > task.attempts then 0 else task.interruptions end,
             due_at = now() + coalesce(a.due_ms, 0) * interval '1 millisecond',
             finished_at = case when a.result <> 'wait' then now() end
         from unnest(p_ids, p_lanes, p_epochs, p_results, p_attempts, p_due_ms, p_errors, p_digests)

@@ -76,16 +76,9 @@ impl Beats {
             ticks.tick().await;
             let before = time::Instant::now();
             let host = *self.sender.borrow();
-            // A beat that takes longer than the time between two is as good as none.
-            let beat = async {
-                match host {
-                    Some(host) => self.store.host_beat(host, self.lease).await,
-                    None => Ok(false),
-                }
-            };
-            let beaten = match time::timeout(self.lease / 3, beat).await {
-                Ok(beaten) => beaten.map_err(|error| error.to_string()),
-                Err(_) => Err("Postgres did not answer in time".to_owned()),
+            let beaten = match host {
+                Some(host) => self.in_time(self.store.host_beat(host, self.lease)).await,
+                None => Ok(false),
             };
             match beaten {
                 Ok(true) => last = before,
@@ -94,7 +87,8 @@ impl Beats {
                         warn!(%host, "the lease has ended: whatever this host held is another's now");
                         self.sender.send_replace(None);
                     }
-                    match self.store.host_register(&self.name, self.version, self.lease).await {
+                    let register = self.store.host_register(&self.name, self.version, self.lease);
+                    match self.in_time(register).await {
                         Ok(host) => {
                             info!(%host, "registered again");
                             last = before;
@@ -111,6 +105,17 @@ impl Beats {
                     }
                 }
             }
+        }
+    }
+
+    /// What takes longer than the time between two beats is as good as not done.
+    async fn in_time<T>(
+        &self,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, String> {
+        match time::timeout(self.lease / 3, work).await {
+            Ok(done) => done.map_err(|error| error.to_string()),
+            Err(_) => Err("Postgres did not answer in time".to_owned()),
         }
     }
 }

@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
 
 mod inbox_parts;
+#[path = "driver/proxy.rs"]
+#[allow(dead_code, reason = "the driver's tests use all of it")]
+mod proxy;
 
 use std::time::Duration;
 
@@ -163,6 +166,20 @@ async fn a_guests_own_sql_is_committed_with_its_task() {
         .await;
     world.until("select count(*) = 1 from wasaga.dead_letter_in where reason->>'code' = 'commit-refused'").await;
     world.until("select count(*) = 10 from plugin_worker.notes").await;
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_guests_own_conflict_fails_its_attempt_and_is_not_tried_for_ever() {
+    let world = World::with_notes().await;
+    let host = Host::start(&world).await;
+    host.plugin.with_notes(&world.store());
+    world.record("commands", 0, Some("k"), "clash").await;
+    world
+        .until("select count(*) = 1 from wasaga.dead_letter_in where reason->>'code' = 'commit-refused' and attempts = 4")
+        .await;
+    assert_eq!(host.plugin.calls().len(), 4);
+    world.until("select count(*) = 0 from plugin_worker.notes").await;
     host.stop().await;
 }
 

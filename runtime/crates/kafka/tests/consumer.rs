@@ -3,17 +3,24 @@
 mod raw;
 mod support;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use rdkafka::mocking::MockCluster;
-use support::{World, broker, client, produce, topic};
+use rdkafka::{
+    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    client::DefaultClientContext,
+    mocking::MockCluster,
+};
+use support::{World, broker, client, group::members, outage::Way, produce, topic};
 use wasaga_domain::{
     catalog::{Catalog, Plugin},
     ids::Digest,
     ports::CatalogSource,
 };
 use wasaga_kafka::{ClientOptions, Consumer, ConsumerHandle, ConsumerOptions};
-use wasaga_store::testing_sql::Session;
+use wasaga_store::{Store, StoreOptions};
 
 struct Topics(Vec<String>);
 
@@ -148,29 +155,93 @@ async fn a_record_that_can_be_no_task_is_a_dead_letter() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_batch_is_bounded_in_bytes_headers_included() {
+    let mut world = World::new().await;
+    let (broker, topic) = (broker(), topic("bytes"));
+    produce(&broker, &topic, &[(Some(0), "a", b"small")]);
+    let large = [b'x'; 5_000];
+    for n in 0..10 {
+        let (value, headers) =
+            if n % 2 == 0 { (&large[..], &b""[..]) } else { (&b""[..], &large[..]) };
+        raw::produce(&broker, &topic, b"a", value, &[(b"h", headers)]);
+    }
+    let options = ConsumerOptions { batch_bytes: 10_000, ..ConsumerOptions::default() };
+    let consumer = consume_with(&world, &client(&broker, &[]), &[&topic], options);
+    wait_until!("all are stored", world.count("task_in").await == 11);
+    consumer.stop().await;
+    // A batch is a transaction: two large ones, and what is small.
+    let largest = "select max(n) from (select count(*) as n from wasaga.task_in group by xmin::text) as batches";
+    assert!(world.sql.number(largest).await <= 3);
+}
+
+/// Kafka's own limit is lower by default: a topic that takes more can be had.
+async fn make_topic_for(broker: &str, topic: &str, bytes: usize) {
+    let admin: AdminClient<DefaultClientContext> = rdkafka::ClientConfig::new()
+        .set("bootstrap.servers", broker)
+        .create()
+        .expect("an admin client");
+    let bytes = bytes.to_string();
+    let new = NewTopic::new(topic, 1, TopicReplication::Fixed(1)).set("max.message.bytes", &bytes);
+    let made = admin.create_topics([&new], &AdminOptions::new()).await.expect("an answer");
+    made[0].as_ref().expect("it is made");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_is_a_task_up_to_4_mib() {
+    const BOUND: usize = 4 << 20;
+    let mut world = World::new().await;
+    let (broker, topic) = (broker(), topic("bound"));
+    make_topic_for(&broker, &topic, 2 * BOUND).await;
+    // Key and value together.
+    let (fits, exceeds) = (vec![b'x'; BOUND - 1], vec![b'y'; BOUND]);
+    let sent: [(Option<i32>, &str, &[u8]); 3] =
+        [(Some(0), "a", &fits), (Some(0), "a", &exceeds), (Some(0), "a", b"after")];
+    produce(&broker, &topic, &sent);
+    let consumer = consume(&world, &client(&broker, &[]), &[&topic]);
+    wait_until!(
+        "all are stored",
+        world.sql.number("select coalesce(max(next), 0) from wasaga.next_offsets").await == 3
+    );
+    consumer.stop().await;
+    let tasks =
+        "select status || ' ' || coalesce(octet_length(value), 0) from wasaga.task_in order by id";
+    let tasks = world.sql.texts(tasks).await;
+    let tasks: Vec<&str> = tasks.iter().flatten().map(String::as_str).collect();
+    assert_eq!(tasks, ["wait 4194303", "error 0", "wait 5"]);
+    let dead = "dead_letter_in where reason ->> 'code' = 'record-too-large'
+        and reason ->> 'message' like 'the record has 4194305 bytes and max_record_bytes is 4194304;%'
+        and octet_length(value) = 4194304";
+    assert_eq!(world.count(dead).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_group_is_kept_and_nothing_lost_while_postgres_is_away() {
     let mut world = World::new().await;
     let (broker, topic) = (broker(), topic("outage"));
+    let way = Way::to(&world.db.url).await;
+    world.db.store = Store::new(StoreOptions::new(way.url(&world.db.url))).expect("a url");
     produce(&broker, &topic, &records(0, 5));
-    let consumer = consume(&world, &client(&broker, &[]), &[&topic]);
+    // A member that does not poll for so long is no longer one.
+    let silence = Duration::from_secs(6);
+    let client = client(
+        &broker,
+        &[("consumer.session.timeout.ms", "6000"), ("consumer.max.poll.interval.ms", "6000")],
+    );
+    let options = ConsumerOptions { group: self::topic("group"), ..ConsumerOptions::default() };
+    let group = options.group.clone();
+    let consumer = consume_in(&world, &client, &[&topic], options);
     wait_until!("the first are stored", world.count("task_in").await == 5);
-    let (server, name) = world.db.url.rsplit_once('/').expect("a database's url");
-    let mut outside = Session::open(&format!("{server}/postgres")).await;
-    let allow = async |outside: &mut Session, allowed| {
-        let allow = format!("alter database {name} with allow_connections {allowed}");
-        outside.run(&allow).await;
-    };
-    allow(&mut outside, false).await;
-    outside
-        .run(&format!(
-            "select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'"
-        ))
-        .await;
+    let before = members(&broker, &group);
+    assert_eq!(before.len(), 1);
+    way.set_open(false);
+    let since = Instant::now();
     produce(&broker, &topic, &records(0, 300));
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    allow(&mut outside, true).await;
-    world.sql = Session::open(&world.db.url).await;
+    wait_until!("it tries, and is away for too long", {
+        way.refused() >= 3 && since.elapsed() > silence + silence / 4
+    });
+    way.set_open(true);
     wait_until!("everything is stored", world.count("task_in").await == 305);
+    assert_eq!(members(&broker, &group), before, "it has never left the group");
     consumer.stop().await;
     assert_eq!(
         world.sql.number("select count(distinct \"offset\") from wasaga.task_in").await,
@@ -212,11 +283,17 @@ async fn it_waits_while_too_many_tasks_do_and_an_unknown_topic_stops_nobody() {
               select 0, 'c', 't', 0, n from generate_series(1, 50) n",
         )
         .await;
-    let consumer = consume_with(&world, &client, &[&known, &unknown], options);
-    let connected = || consumer.health().state().connected_since.is_some();
-    wait_until!("it is connected", connected());
-    // As long as an assignment and some records would take.
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    let options = ConsumerOptions { group: topic("group"), ..options };
+    let group = options.group.clone();
+    let consumer = consume_in(&world, &client, &[&known, &unknown], options);
+    wait_until!("it has its partitions", {
+        matches!(&members(&broker, &group)[..], [member] if member.partitions > 0)
+    });
+    // Another, which begins only now and for which nothing waits, shows how long the records would have taken.
+    let mut other = World::new().await;
+    let free = consume(&other, &client, &[&known]);
+    wait_until!("the other has them all", other.count("task_in").await == 100);
+    free.stop().await;
     assert_eq!(world.count("task_in").await, 50, "nothing is added");
     world.sql.run("update wasaga.task_in set status = 'ready', finished_at = now()").await;
     let next = "select coalesce(max(next), 0) from wasaga.next_offsets";
@@ -224,6 +301,35 @@ async fn it_waits_while_too_many_tasks_do_and_an_unknown_topic_stops_nobody() {
         world.sql.run("update wasaga.task_in set status = 'ready', finished_at = now() where status = 'wait'").await;
         world.sql.number(next).await == 100
     });
+    consumer.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_whose_tasks_are_stuck_stops_no_other() {
+    let mut world = World::new().await;
+    let (broker, stuck, free) = (broker(), topic("stuck"), topic("free"));
+    produce(&broker, &stuck, &records(0, 1_000));
+    produce(&broker, &free, &records(0, 1));
+    let options = ConsumerOptions { max_waiting: 200, batch: 10, ..ConsumerOptions::default() };
+    let consumer = consume_with(&world, &client(&broker, &[]), &[&stuck, &free], options);
+    wait_until!("the stuck topic has its fill", world.count("task_in").await >= 100);
+    // Whatever comes of the other topic is done at once.
+    let done = format!(
+        "update wasaga.task_in set status = 'ready', finished_at = now()
+         where topic = '{free}' and status = 'wait'"
+    );
+    for round in 1..=3 {
+        produce(&broker, &free, &records(0, 100));
+        wait_until!("the free topic goes on", {
+            world.sql.run(&done).await;
+            world.count(&format!("task_in where topic = '{free}'")).await == 1 + 100 * round
+        });
+        // The half, and what a batch brings until that is seen.
+        let waiting = world.count(&format!("task_in where topic = '{stuck}'")).await;
+        assert!((90..150).contains(&waiting), "{waiting} of the stuck topic wait");
+    }
+    world.sql.run("update wasaga.task_in set status = 'ready', finished_at = now()").await;
+    wait_until!("the stuck topic goes on", world.count("task_in where status = 'wait'").await > 0);
     consumer.stop().await;
 }
 
@@ -240,14 +346,22 @@ async fn two_consumers_of_a_group_share_the_partitions_and_store_each_record_onc
     let first = consume_in(&world, &client, &[&topic], options());
     wait_until!("the first are stored", world.count("task_in").await == 400);
     let second = consume_in(&world, &client, &[&topic], options());
-    for _ in 0..5 {
-        produce(&broker, &topic, &spread);
-        tokio::time::sleep(Duration::from_millis(300)).await;
-    }
-    wait_until!("the next are stored", world.count("task_in").await == 2_400);
+    // Records come while the partitions change hands, and after.
+    let shared = || {
+        let members = members(&broker, &group);
+        members.len() == 2 && members.iter().all(|member| member.partitions == 2)
+    };
+    let mut produced = 400;
+    wait_until!("each has its share", {
+        let shared = shared();
+        produce(&broker, &topic, &spread[..40]);
+        produced += 40;
+        wait_until!("the next are stored", world.count("task_in").await == produced);
+        shared
+    });
     first.stop().await;
     produce(&broker, &topic, &spread);
-    wait_until!("the last are stored", world.count("task_in").await == 2_800);
+    wait_until!("the last are stored", world.count("task_in").await == produced + 400);
     second.stop().await;
     let sorted = "select count(*) from (select \"offset\" - lag(\"offset\", 1, -1::bigint)
         over (partition by partition order by id) as step from wasaga.task_in) as steps where step <> 1";

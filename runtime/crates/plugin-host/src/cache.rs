@@ -3,18 +3,25 @@
 //! A file holds the SHA-256 of what follows it, then what wasmtime serialized. Its name holds the module's digest and
 //! a hash of whatever the code depends on: the exact version of wasmtime and its configuration. Whatever does not
 //! fit, or was damaged, is compiled again. Code from here is run: the directory must be the host's alone.
+//!
+//! What was not used for long is removed when a host starts: code of modules that were replaced, of other versions of
+//! wasmtime, and drafts. Until then hosts of two versions, as in an upgrade or on the way back, find each its own.
 
 use std::{
     fs,
     hash::{Hash, Hasher},
     io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
+    time::{Duration, SystemTime},
 };
 
 use sha2::{Digest as _, Sha256};
 use wasaga_domain::ids::Digest;
 use wasmtime::{Engine, component::Component};
+
+/// How long a file is kept that no host uses.
+const KEPT: Duration = Duration::from_hours(30 * 24);
 
 /// A directory of compiled modules.
 pub(crate) struct Cache {
@@ -24,16 +31,18 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    /// Makes the directory where there is none, and refuses one in which others can write.
+    /// Makes the directory where there is none, refuses one in which others can write, and tidies it up.
     pub(crate) fn open(directory: PathBuf, engine: &Engine) -> io::Result<Self> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
-        let mode = fs::metadata(&directory)?.permissions().mode();
-        if mode & 0o022 != 0 {
+        let found = fs::metadata(&directory)?;
+        if found.mode() & 0o022 != 0 || found.uid() != rustix::process::geteuid().as_raw() {
             return Err(io::Error::new(
                 io::ErrorKind::PermissionDenied,
-                "others may write there, and the host runs the code it finds there: chmod 700 it",
+                "others may write there, and the host runs the code it finds there: chown it to \
+                 the host's user, and chmod 700 it",
             ));
         }
+        remove_unused(&directory)?;
         let mut hasher = Sha256Hasher(Sha256::new());
         engine.precompile_compatibility_hash().hash(&mut hasher);
         let compatibility = hex::encode(&hasher.0.finalize()[..8]);
@@ -54,6 +63,8 @@ impl Cache {
             .and_then(|(_, code)| deserialize(engine, code));
         if component.is_none() {
             tracing::warn!(path = %path.display(), "a compiled module is damaged: it is compiled again");
+        } else if let Err(error) = mark_used(&path) {
+            tracing::debug!(path = %path.display(), %error, "a compiled module is not marked as used");
         }
         component
     }
@@ -69,6 +80,33 @@ impl Cache {
             tracing::warn!(path = %path.display(), %error, "a compiled module was not kept");
         }
     }
+}
+
+fn mark_used(path: &Path) -> io::Result<()> {
+    fs::File::options().write(true).open(path)?.set_modified(SystemTime::now())
+}
+
+/// Other hosts on this machine may do the same now: what has vanished meanwhile is none of ours.
+fn remove_unused(directory: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let changed = entry.metadata().and_then(|found| found.modified());
+        let unused = changed.is_ok_and(|at| at.elapsed().is_ok_and(|unused| unused > KEPT));
+        if unused && is_ours(&entry.file_name().to_string_lossy()) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+    Ok(())
+}
+
+/// Whether a file has a name that a cache gives, also to a draft.
+fn is_ours(name: &str) -> bool {
+    let hex = |text: &str, length| {
+        text.len() == length && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+    };
+    name.split_once('.')
+        .and_then(|(stem, _)| stem.split_once('-'))
+        .is_some_and(|(module, compatibility)| hex(module, 64) && hex(compatibility, 16))
 }
 
 /// Other hosts on this machine may write the same file now: each its own draft, and the last rename wins.
@@ -107,3 +145,7 @@ impl Hasher for Sha256Hasher {
         u64::from_le_bytes(digest[..8].try_into().expect("a digest is longer"))
     }
 }
+
+#[cfg(test)]
+#[path = "cache_tests.rs"]
+mod tests;

@@ -21,7 +21,7 @@ use crate::{
     },
     convert,
     exports::Steps,
-    failure::{retryable, unavailable},
+    failure::{found, is_resumed, retryable, unavailable},
     guest::{Guest, Lane},
     limits::Limits,
     loading::Loaded,
@@ -55,6 +55,7 @@ impl Calls {
         lane: Lane,
     ) -> Ended<StepOutcome> {
         let StepCall { attempt, input, kind, context, .. } = call;
+        let resumed = is_resumed(&kind);
         let steps = match plugin.step(&attempt.step) {
             Ok(steps) => steps,
             Err(missing) => return Ended::failed(missing),
@@ -67,11 +68,11 @@ impl Calls {
         let guest = self.guest(plugin, subject, Some(context), attempt.deadline, lane).await;
         let mut guest = match guest {
             Ok(guest) => guest,
-            Err(failure) => return Ended::failed(failure),
+            Err(failure) => return Ended::failed(found(failure, resumed)),
         };
         let outcome = self.course(&mut guest, plugin, steps, &attempt, &input, &kind).await;
         let kept = !matches!(outcome, Ok(StepOutcome::Rejected(_)));
-        end(guest, outcome, kept)
+        end(guest, outcome, kept, resumed)
     }
 
     async fn course(
@@ -86,7 +87,7 @@ impl Calls {
         let mut id = [0; 36];
         let task =
             Task { attempt: convert::attempt(attempt, &mut id), input: convert::payload(input) };
-        let (returned,): Returned<Outcome> = match kind {
+        let called: Result<Returned<Outcome>, Failure> = match kind {
             CallKind::Execute { guarded } => {
                 if *guarded {
                     let (verdict,): Returned<Verdict> =
@@ -99,7 +100,7 @@ impl Calls {
                         }
                     }
                 }
-                guest.call(&steps.execute, (task,)).await?
+                guest.call(&steps.execute, (task,)).await
             }
             CallKind::Resume { memo, undo, arrival } => {
                 let headers = match arrival {
@@ -108,15 +109,18 @@ impl Calls {
                 };
                 let arrival: Arrival<'_> = convert::arrival(arrival, &headers);
                 let params = (task, optional(memo.as_ref()), optional(undo.as_ref()), arrival);
-                guest.call(&steps.resume, params).await?
+                guest.call(&steps.resume, params).await
             }
             CallKind::Compensate { undo } => {
-                guest.call(&steps.compensate, (task, optional(undo.as_ref()))).await?
+                guest.call(&steps.compensate, (task, optional(undo.as_ref()))).await
             }
         };
+        let found = |failure| found(failure, is_resumed(kind));
+        let (returned,) = called.map_err(found)?;
         let outcome = returned.map_err(|failed| self.failure(failed))?;
         let active = self.active.load();
-        Judge::new(&self.limits, &plugin.access, &active.catalog).outcome(outcome)
+        let judge = Judge::new(&self.limits, &plugin.access, &active.catalog);
+        judge.outcome(outcome).map_err(found)
     }
 
     /// Runs an attempt of an in task.
@@ -146,7 +150,7 @@ impl Calls {
             Judge::new(&self.limits, &plugin.access, &active.catalog).effects(effects)
         };
         let outcome = outcome.await;
-        end(guest, outcome, true)
+        end(guest, outcome, true, false)
     }
 
     fn failure(&self, failure: types::Failure) -> Failure {
@@ -199,12 +203,12 @@ pub(crate) fn overloaded(plugin: &Loaded) -> Failure {
 }
 
 /// Hands the guest's SQL on with a good end, and drops it, which rolls it back, with any other.
-fn end<T>(guest: Guest, outcome: Result<T, Failure>, kept: bool) -> Ended<T> {
+fn end<T>(guest: Guest, outcome: Result<T, Failure>, kept: bool, resumed: bool) -> Ended<T> {
     let session = guest.into_state().sql;
     match (outcome, session) {
         (Ok(outcome), Some(session)) if kept => match session.finish() {
             Ok(transaction) => Ended { outcome: Ok(outcome), transaction },
-            Err(lost) => Ended::failed(retryable("timeout", lost.message)),
+            Err(lost) => Ended::failed(found(retryable("timeout", lost.message), resumed)),
         },
         (outcome, _) => Ended { outcome, transaction: None },
     }

@@ -1,9 +1,13 @@
 //! What becomes of a call that trapped.
 //!
 //! A guest reaches nothing outside the transaction of its result, and its own SQL is rolled back: so a trap, a time-out
-//! and a hit limit did nothing, and the attempt may be repeated. With the import `http` this changes.
+//! and a hit limit did nothing, and the attempt may be repeated. With the import `http` this changes. In `resume` it is
+//! otherwise: see [`found`].
 
-use wasaga_domain::outcome::{ErrorDetail, Failure};
+use wasaga_domain::{
+    outcome::{ErrorDetail, Failure},
+    ports::CallKind,
+};
 use wasmtime::{PoolConcurrencyLimitError, Trap};
 
 use crate::{limits::Limits, state::CallState};
@@ -18,6 +22,22 @@ pub(crate) fn unavailable(code: &str, message: String) -> Failure {
     Failure::Unavailable(ErrorDetail::new(code, message))
 }
 
+/// Whether something was sent before this call.
+pub(crate) fn is_resumed(kind: &CallKind) -> bool {
+    matches!(kind, CallKind::Resume { .. })
+}
+
+/// What a failure means that the host found, and not one that the guest returned. In `resume` nobody knows what became
+/// of what was sent, as the guest's word on it is not to be had.
+pub(crate) fn found(failure: Failure, resumed: bool) -> Failure {
+    match failure {
+        Failure::Retryable { detail, .. } | Failure::Permanent(detail) if resumed => {
+            Failure::Unknown(detail)
+        }
+        failure => failure,
+    }
+}
+
 /// What an error of wasmtime's means for the attempt; `export` is what was called.
 pub(crate) fn of_trap(error: &wasmtime::Error, state: &CallState, export: &str) -> Failure {
     let plugin = state.access.name();
@@ -28,12 +48,7 @@ pub(crate) fn of_trap(error: &wasmtime::Error, state: &CallState, export: &str) 
     metrics::counter!("wasaga_guest_traps_total", "plugin" => plugin.to_owned(), "code" => code)
         .increment(1);
     let said = state.log.last_error.as_ref().map(|line| format!("; it said: {line}"));
-    let what = format!("plugin {plugin}, {export}: {what}{}", said.unwrap_or_default());
-    // Before a resume something was sent: nobody knows what became of it.
-    if export == "resume" {
-        return Failure::Unknown(ErrorDetail::new(code, what));
-    }
-    retryable(code, what)
+    retryable(code, format!("plugin {plugin}, {export}: {what}{}", said.unwrap_or_default()))
 }
 
 fn cause(error: &wasmtime::Error, state: &CallState) -> (&'static str, String) {

@@ -25,7 +25,7 @@ use crate::{
     cache::Cache,
     calls::Calls,
     engine::engine,
-    failure::unavailable,
+    failure::{is_resumed, unavailable},
     grants::Grants,
     lanes::{Errand, Lanes, Work},
     limits::Limits,
@@ -201,8 +201,8 @@ impl CatalogSource for PluginHost {
 
 impl StepExecutor for PluginHost {
     fn run(&self, call: StepCall, report: Report<StepReport>) {
-        let name = call.worker.clone();
-        self.send(&name, report, |report| Work::Step(Box::new(call), report));
+        let (name, resumed) = (call.worker.clone(), is_resumed(&call.kind));
+        self.send(&name, report, |report| Work::Step(Box::new(call), report.resumed(resumed)));
     }
 }
 

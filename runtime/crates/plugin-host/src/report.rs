@@ -8,7 +8,7 @@ use wasaga_domain::{
     ports::{GuestTransaction, Report, StepReport, TaskReport},
 };
 
-use crate::failure::retryable;
+use crate::failure::{found, retryable};
 
 /// How a call ended.
 pub(crate) struct Ended<T> {
@@ -55,12 +55,19 @@ pub(crate) struct Reporter<R: Reported> {
     report: Option<Report<R>>,
     digest: Option<Digest>,
     begun: Instant,
+    resumed: bool,
 }
 
 impl<R: Reported> Reporter<R> {
     /// For a call that begins now, of the code of this digest.
     pub(crate) fn new(report: Report<R>, digest: Option<Digest>) -> Self {
-        Self { report: Some(report), digest, begun: Instant::now() }
+        Self { report: Some(report), digest, begun: Instant::now(), resumed: false }
+    }
+
+    /// The same, for a call of `resume`.
+    pub(crate) fn resumed(mut self, resumed: bool) -> Self {
+        self.resumed = resumed;
+        self
     }
 
     /// Reports the end.
@@ -78,7 +85,7 @@ impl<R: Reported> Reporter<R> {
 impl<R: Reported> Drop for Reporter<R> {
     fn drop(&mut self) {
         let lost = "the host failed or stopped while it ran this attempt: its log says why";
-        self.report(Ended::failed(retryable("host-fault", lost.into())));
+        self.report(Ended::failed(found(retryable("host-fault", lost.into()), self.resumed)));
     }
 }
 
@@ -94,17 +101,24 @@ mod tests {
         (Reporter::new(report, None), reports)
     }
 
-    #[test]
-    fn a_call_that_is_lost_is_reported() {
+    /// What is reported of a call that the host lost.
+    fn lost(resumed: bool) -> Failure {
         let (reporter, reports) = reporter();
         let lost = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            let _held = reporter;
+            let _held = reporter.resumed(resumed);
             panic!("a fault of the host's");
         }));
         assert!(lost.is_err());
         let failure = reports.recv().expect("a report").outcome.expect_err("a failure");
         assert_eq!(failure.detail().code, "host-fault");
         assert!(reports.recv().is_err(), "one report only");
+        failure
+    }
+
+    #[test]
+    fn a_call_that_is_lost_is_reported() {
+        assert!(matches!(lost(false), Failure::Retryable { .. }));
+        assert!(matches!(lost(true), Failure::Unknown(_)), "something was sent before");
     }
 
     #[test]

@@ -18,7 +18,7 @@ use sqlx::{
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 use wasaga_domain::{ids::PluginName, sql::SqlColumn};
 
-use crate::{Store, StoreError, guest_roles::GuestRole};
+use crate::{Store, StoreError, guest_gate, guest_roles::GuestRole};
 
 /// Longer unused ones are closed.
 const IDLE: Duration = Duration::from_mins(5);
@@ -26,6 +26,8 @@ const IDLE: Duration = Duration::from_mins(5);
 const SHAPES: usize = 4096;
 /// Bytes: longer statements hold their values, and are not seen again.
 const LONGEST_REMEMBERED: usize = 4096;
+/// Parameters and columns, for what is remembered of a guest's statements must not pile up.
+const WIDEST_REMEMBERED: usize = 256;
 /// How long cleaning a connection may take; then it is closed.
 const CLEANING: Duration = Duration::from_secs(5);
 
@@ -108,7 +110,7 @@ impl GuestPool {
     /// A connection of its own, logged in as the role, which this pool does not count.
     pub(crate) async fn connect(&self, role: &GuestRole) -> Result<PgConnection, sqlx::Error> {
         let options = self.connect.clone().username(&role.name).password(&role.password);
-        PgConnection::connect_with(&options).await
+        guest_gate::connect(&options).await
     }
 
     /// An idle connection of the role; else makes room for a new one, so that `max` bounds all that are open.
@@ -136,7 +138,8 @@ impl GuestPool {
         if !matches!(tokio::time::timeout(CLEANING, cleaning).await, Ok(Ok(_))) {
             return;
         }
-        let Lease { connection, role, pid, .. } = lease;
+        let Lease { mut connection, role, pid, .. } = lease;
+        connection.shrink_buffers();
         if !self.in_use.is_closed() {
             lock(&self.idle).push(Idle { connection, role, pid, since: Instant::now() });
         }
@@ -162,7 +165,8 @@ impl GuestPool {
 
     /// Remembers what Postgres said about a statement.
     pub(crate) fn set_shape(&self, plugin: &PluginName, statement: &str, shape: &Arc<Shape>) {
-        if statement.len() > LONGEST_REMEMBERED {
+        let width = shape.parameters.len() + shape.columns.len();
+        if statement.len() > LONGEST_REMEMBERED || width > WIDEST_REMEMBERED {
             return;
         }
         let mut shapes = lock(&self.shapes);
@@ -220,4 +224,25 @@ impl Store {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shapes_of_long_or_wide_statements_are_not_remembered() {
+        let pool = GuestPool::new(&PgConnectOptions::new_without_pgpass(), 1);
+        let plugin: PluginName = "writer".parse().unwrap();
+        let column = SqlColumn { name: "c".into(), type_name: "int8".into() };
+        let is_remembered = |bytes: usize, columns: usize| {
+            let statement = "x".repeat(bytes);
+            let shape = Shape { parameters: vec![], columns: vec![column.clone(); columns] };
+            pool.set_shape(&plugin, &statement, &Arc::new(shape));
+            pool.shape(&plugin, &statement).is_some()
+        };
+        assert!(is_remembered(LONGEST_REMEMBERED, WIDEST_REMEMBERED));
+        assert!(!is_remembered(LONGEST_REMEMBERED + 1, 1));
+        assert!(!is_remembered(1, WIDEST_REMEMBERED + 1));
+    }
 }

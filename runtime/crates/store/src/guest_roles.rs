@@ -154,6 +154,10 @@ fn role_sql(role: &GuestRole, exists: bool, has_schema: bool, situation: &Situat
     };
     format!(
         "{verb} role {name} login noinherit connection limit {CONNECTION_LIMIT} password '{password}';
+         alter role {name} reset all;
+         do $$ begin
+             execute format('alter role {name} in database %I reset all', current_database());
+         end $$;
          alter role {name} set search_path = {schema};
          {membership}
          {own}

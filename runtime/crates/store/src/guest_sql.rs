@@ -7,7 +7,11 @@
 use std::{any::Any, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use sqlx::{AssertSqlSafe, PgConnection, Row, error::DatabaseError};
+use sqlx::{
+    AssertSqlSafe, PgConnection, Row,
+    error::DatabaseError,
+    postgres::{PgDatabaseError, PgSeverity},
+};
 use tokio::{runtime::Handle, time::timeout};
 use wasaga_domain::{
     clock::{Clock, SystemClock, UnixMillis},
@@ -108,7 +112,7 @@ impl GuestSqlTransaction {
                 return Err(error);
             }
             Ok(Err(Fault::Postgres(error))) => {
-                self.busy = error.as_database_error().is_none();
+                self.busy = ends_connection(&error);
                 self.store.guests.forget_shape(&self.plugin, statement);
                 sql_error(error)
             }
@@ -122,8 +126,9 @@ impl GuestSqlTransaction {
         Err(error)
     }
 
-    /// The connection, ready for the host's own part: nothing of the guest's runs on it any more: its deferred
-    /// triggers run now, while the host has locked nothing. Fails, and the attempt with it, where a statement failed or the guest left the transaction.
+    /// The connection, ready for the host's own part: nothing of the guest's runs on it any more. Its deferred
+    /// triggers run now, while the host has locked nothing. Fails, and the attempt with it, where a statement failed,
+    /// a trigger takes too long, or the guest left the transaction.
     pub(crate) async fn connection(&mut self) -> Result<&mut PgConnection, StoreError> {
         let refused = |what: String| StoreError::Data(sqlx::Error::Protocol(what));
         if let Some(first) = &self.failed {
@@ -142,7 +147,9 @@ impl GuestSqlTransaction {
             return Err(refused("the connection is lost".into()));
         };
         self.busy = true;
-        let id = first_text(&mut lease.connection, seal).await?;
+        let id = timeout(COMMIT + GRACE, first_text(&mut lease.connection, seal))
+            .await
+            .map_err(|_| refused("the guest's deferred triggers did not end in time".into()))??;
         if id.as_ref() != Some(&self.id) {
             // What it committed can't be undone; nothing else is committed with it.
             return Err(refused("the guest left its transaction".into()));
@@ -160,9 +167,10 @@ impl GuestSqlTransaction {
         let commit = sqlx::raw_sql("commit").execute(&mut lease.connection);
         match timeout(COMMIT + GRACE, commit).await {
             Ok(Ok(_)) => {}
+            Ok(Err(error)) if ends_connection(&error) => return Err(StoreError::Connection(error)),
             // A deferred constraint of the guest's may fail here: Postgres has rolled back.
             Ok(Err(error)) => {
-                self.busy = error.as_database_error().is_none();
+                self.busy = false;
                 return Err(error.into());
             }
             Err(_) => {
@@ -208,6 +216,14 @@ pub(crate) async fn first_text(
 ) -> Result<Option<String>, sqlx::Error> {
     let row = sqlx::raw_sql(AssertSqlSafe(statements)).fetch_optional(connection).await?;
     row.map(|row| row.try_get_unchecked(0)).transpose().map(Option::flatten)
+}
+
+/// Whether there is no connection any more.
+fn ends_connection(error: &sqlx::Error) -> bool {
+    let Some(error) = error.as_database_error() else { return true };
+    error
+        .try_downcast_ref::<PgDatabaseError>()
+        .is_some_and(|error| matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic))
 }
 
 pub(crate) fn sql_error(error: sqlx::Error) -> SqlError {

@@ -14,12 +14,12 @@ use wasaga_domain::{
 
 use crate::{
     guest_pool::{GuestPool, Shape},
-    guest_values::{bind, column_of, row_of},
+    guest_values::{bind, column_of, memory_of, values_of},
 };
 
-/// Bounds of one result.
+/// Bounds of one result; the bytes are those of its values in memory.
 const MAX_ROWS: usize = 10_000;
-const MAX_BYTES: usize = 8 << 20;
+pub(crate) const MAX_BYTES: usize = 8 << 20;
 
 /// How a statement failed.
 pub(crate) enum Fault {
@@ -60,23 +60,33 @@ pub(crate) async fn perform(
         match result {
             Either::Left(done) => touched += done.rows_affected(),
             Either::Right(row) if wants_rows => {
-                let (values, bytes) = row_of(&row).map_err(Fault::Broken)?;
-                size += bytes;
                 if rows.rows.is_empty() {
                     rows.columns = row.columns().iter().map(column_of).collect();
                 }
-                rows.rows.push(values);
-                if rows.rows.len() > MAX_ROWS || size > MAX_BYTES {
-                    let message = format!(
-                        "the result has more than {MAX_ROWS} rows or {MAX_BYTES} bytes: add a limit"
-                    );
-                    return Err(Fault::Broken(SqlError::new("54000", message)));
+                if rows.rows.len() == MAX_ROWS {
+                    return Err(Fault::Broken(too_large()));
                 }
+                let mut values = Vec::with_capacity(row.len());
+                for value in values_of(&row) {
+                    let value = value.map_err(Fault::Broken)?;
+                    size += memory_of(&value);
+                    if size > MAX_BYTES {
+                        return Err(Fault::Broken(too_large()));
+                    }
+                    values.push(value);
+                }
+                rows.rows.push(values);
             }
             Either::Right(_) => {}
         }
     }
     Ok((rows, touched))
+}
+
+fn too_large() -> SqlError {
+    let message =
+        format!("the result has more than {MAX_ROWS} rows or {MAX_BYTES} bytes: add a limit");
+    SqlError::new("54000", message)
 }
 
 /// Asks Postgres for the types of a statement's parameters and columns.

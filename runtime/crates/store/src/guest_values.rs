@@ -152,11 +152,9 @@ pub(crate) fn column_of(column: &PgColumn) -> SqlColumn {
     SqlColumn { name: column.name().to_owned(), type_name: type_name(column.type_info()) }
 }
 
-/// A result's row, and how many bytes it took; 0A000 names a column whose type has no place in a guest's values.
-pub(crate) fn row_of(row: &PgRow) -> Result<(Vec<SqlValue>, usize), SqlError> {
-    let mut size = 0;
-    let mut values = Vec::with_capacity(row.len());
-    for (place, column) in row.columns().iter().enumerate() {
+/// The values of a result's row; 0A000 names a column whose type has no place in a guest's values.
+pub(crate) fn values_of(row: &PgRow) -> impl Iterator<Item = Result<SqlValue, SqlError>> {
+    row.columns().iter().enumerate().map(|(place, column)| {
         let fault = |what: &str| {
             let SqlColumn { name, type_name } = column_of(column);
             let message = format!(
@@ -167,14 +165,25 @@ pub(crate) fn row_of(row: &PgRow) -> Result<(Vec<SqlValue>, usize), SqlError> {
         };
         let raw = row.try_get_raw(place).map_err(|error| fault(&error.to_string()))?;
         if raw.is_null() {
-            values.push(SqlValue::Null);
-            continue;
+            return Ok(SqlValue::Null);
         }
         let bytes = raw.as_bytes().map_err(|error| fault(&error.to_string()))?;
-        size += bytes.len();
-        values.push(decode(bytes, base(column.type_info())).map_err(fault)?);
-    }
-    Ok((values, size))
+        decode(bytes, base(column.type_info())).map_err(fault)
+    })
+}
+
+/// Bytes of memory that a value takes: with a number of a few bytes, Postgres can send one of 100 000 digits.
+pub(crate) fn memory_of(value: &SqlValue) -> usize {
+    let beside = match value {
+        SqlValue::Null | SqlValue::Boolean(_) | SqlValue::Int64(_) | SqlValue::Float64(_) => 0,
+        SqlValue::Bytes(bytes) => bytes.len(),
+        SqlValue::Text(text)
+        | SqlValue::Numeric(text)
+        | SqlValue::Uuid(text)
+        | SqlValue::Json(text)
+        | SqlValue::Timestamp(text) => text.len(),
+    };
+    size_of_val(value) + beside
 }
 
 fn decode(bytes: &[u8], info: &PgTypeInfo) -> Result<SqlValue, &'static str> {

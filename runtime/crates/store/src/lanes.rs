@@ -34,8 +34,8 @@ pub struct Lane {
 }
 
 impl Store {
-    /// Takes at most `limit` lanes that are free, or whose host lives no more. Takes none for a host whose own lease
-    /// has ended. Answers with what was taken.
+    /// Takes at most `limit` lanes that are free, or whose host lives no more: that interrupted the in tasks it had a
+    /// guest called for. Takes none for a host whose own lease has ended. Answers with what was taken.
     pub async fn lanes_take(
         &self,
         host: HostId,
@@ -44,11 +44,15 @@ impl Store {
     ) -> Result<Vec<Lane>, StoreError> {
         let taken = sqlx::query_as::<_, (i16, i64)>(
             "with free as (
-                 select l.lane from wasaga.lanes l
+                 select l.lane, l.host_id is not null as lost from wasaga.lanes l
                  where l.flow = $2
                    and not exists (select from wasaga.hosts h where h.id = l.host_id and h.lease_until > now())
                    and exists (select from wasaga.hosts h where h.id = $1 and h.lease_until > now())
                  order by l.lane limit $3 for update skip locked
+             ), left_behind as (
+                 update wasaga.task_in task
+                 set status = 'wait', interruptions = task.interruptions + free.lost::int
+                 from free where $2 = 'in' and task.lane = free.lane and task.status = 'work'
              )
              update wasaga.lanes l set host_id = $1, epoch = l.epoch + 1
              from free where l.flow = $2 and l.lane = free.lane

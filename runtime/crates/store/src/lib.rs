@@ -9,6 +9,7 @@ pub mod definitions;
 pub mod error;
 mod guest_begin;
 mod guest_filter;
+mod guest_gate;
 mod guest_migrations;
 mod guest_numeric;
 mod guest_pool;

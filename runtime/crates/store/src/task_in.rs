@@ -56,6 +56,8 @@ pub struct TaskRecord {
     pub partition: i32,
     /// Its record's offset.
     pub offset: i64,
+    /// How often in a row its lane's lease was lost while its guest ran.
+    pub interruptions: u16,
     /// The record; or what is wrong with the stored one.
     pub message: Result<Message, String>,
 }
@@ -112,6 +114,17 @@ pub struct TaskPosition {
     pub attempts: u32,
 }
 
+/// Messages of one topic that came early, and that nobody waited for in time.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+pub struct Expired {
+    /// The topic.
+    pub topic: String,
+    /// How many correlation keys they had.
+    pub correlations: i64,
+    /// How many there were.
+    pub messages: i64,
+}
+
 #[derive(FromRow)]
 struct WaitingRow {
     id: i64,
@@ -130,6 +143,7 @@ struct RecordRow {
     topic: String,
     partition: i32,
     offset: i64,
+    interruptions: i16,
     key: Option<Vec<u8>>,
     headers: Json<Value>,
     value: Option<Vec<u8>>,
@@ -173,14 +187,29 @@ impl Store {
         Ok(rows.into_iter().map(task).collect())
     }
 
-    /// What these tasks carry, in no order; those that ended meanwhile are absent.
-    pub async fn task_in_read(&self, ids: &[TaskId]) -> Result<Vec<TaskRecord>, StoreError> {
-        let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
+    /// What these tasks carry, in no order; those that ended meanwhile are absent. `called`: those of them that a
+    /// guest is about to be called for, which are marked so that the loss of their lane's lease is counted.
+    pub async fn task_in_read(
+        &self,
+        host: HostId,
+        ids: &[TaskId],
+        called: &[TaskId],
+    ) -> Result<Vec<TaskRecord>, StoreError> {
+        let numbers = |ids: &[TaskId]| ids.iter().map(|id| id.0).collect::<Vec<i64>>();
+        // A mark that is lost when Postgres crashes is none too many: nobody waits for the disk.
         let rows: Vec<RecordRow> = sqlx::query_as(
-            r#"select id, cluster, topic, partition, "offset", key, headers, value from wasaga.task_in
-               where id = any ($1) and status in ('wait', 'work')"#,
+            r#"with called as (
+                   update wasaga.task_in task set status = 'work' from wasaga.lanes l
+                   where task.id = any ($2) and task.status = 'wait'
+                     and l.flow = 'in' and l.lane = task.lane and l.host_id = $3
+                   returning set_config('synchronous_commit', 'off', true)
+               )
+               select id, cluster, topic, partition, "offset", interruptions, key, headers, value
+               from wasaga.task_in where id = any ($1) and status in ('wait', 'work')"#,
         )
-        .bind(ids)
+        .bind(numbers(ids))
+        .bind(numbers(called))
+        .bind(host.0)
         .fetch_all(&self.pool)
         .await?;
         let record = |row: RecordRow| TaskRecord {
@@ -188,6 +217,7 @@ impl Store {
             cluster: row.cluster,
             partition: row.partition,
             offset: row.offset,
+            interruptions: row.interruptions.cast_unsigned(),
             message: headers::from_json(&row.headers).map(|headers| Message {
                 topic: row.topic,
                 key: row.key.map(Bytes::from),
@@ -298,17 +328,22 @@ impl Store {
         Ok(deleted.rows_affected())
     }
 
-    /// Deletes at most `limit` rows of messages that came early and that nobody waited for in time.
-    pub async fn early_replies_clean(&self, limit: i64) -> Result<u64, StoreError> {
-        let deleted = sqlx::query(
-            "delete from wasaga.waits where (topic, correlation) in (
-                 select topic, correlation from wasaga.waits where expires_at < now() and saga_id is null
-                 order by expires_at limit $1 for update skip locked)",
+    /// Deletes the messages of at most `limit` correlation keys that came early and that nobody waited for in time;
+    /// answers with them, topic by topic.
+    pub async fn early_replies_clean(&self, limit: i64) -> Result<Vec<Expired>, StoreError> {
+        let expired = sqlx::query_as(
+            "with expired as (
+                 delete from wasaga.waits where (topic, correlation) in (
+                     select topic, correlation from wasaga.waits where expires_at < now() and saga_id is null
+                     order by expires_at limit $1 for update skip locked)
+                 returning topic, cardinality(arrived_keys) as messages
+             )
+             select topic, count(*) as correlations, sum(messages) as messages from expired group by topic",
         )
         .bind(limit)
-        .execute(&self.pool)
+        .fetch_all(&self.pool)
         .await?;
-        Ok(deleted.rows_affected())
+        Ok(expired)
     }
 }
 

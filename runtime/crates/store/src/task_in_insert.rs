@@ -1,6 +1,8 @@
 //! `wasaga.task_in`, first half of a life: consumed records become tasks in the one statement that moves their
 //! partitions' next offsets, so that either both happen or neither.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 use sqlx::types::Json;
 
@@ -112,15 +114,16 @@ impl Store {
         Ok(made)
     }
 
-    /// How many in tasks wait, counted up to `limit`.
-    pub async fn task_in_waiting(&self, limit: i64) -> Result<i64, StoreError> {
-        let waiting = sqlx::query_scalar(
-            "select count(*) from (
-                 select from wasaga.task_in where status in ('wait', 'work') limit $1) as counted",
+    /// How many in tasks of each topic wait; counted up to `limit` in all.
+    pub async fn task_in_waiting(&self, limit: i64) -> Result<HashMap<String, i64>, StoreError> {
+        let waiting: Vec<(String, i64)> = sqlx::query_as(
+            "select topic, count(*) from (
+                 select topic from wasaga.task_in where status in ('wait', 'work') limit $1) as counted
+             group by topic",
         )
         .bind(limit)
-        .fetch_one(&self.pool)
+        .fetch_all(&self.pool)
         .await?;
-        Ok(waiting)
+        Ok(waiting.into_iter().collect())
     }
 }

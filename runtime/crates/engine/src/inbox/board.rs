@@ -149,11 +149,11 @@ impl Board {
 
     /// A task of a taken key is to be tried again.
     pub(super) fn again(&mut self, key: &Key, id: TaskId, attempts: u32, due: Instant) {
-        let task = self.queues.get_mut(key).and_then(|queue| {
-            queue.misses = 0;
-            queue.tasks.iter_mut().find(|task| task.id == id)
-        });
-        if let Some(task) = task {
+        let Some(queue) = self.queues.get_mut(key) else { return };
+        if let Some(task) = queue.tasks.iter_mut().find(|task| task.id == id) {
+            if attempts > task.attempts {
+                queue.misses = 0;
+            }
             (task.attempts, task.due) = (attempts, due);
         }
     }

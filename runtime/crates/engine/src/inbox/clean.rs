@@ -3,8 +3,10 @@
 
 use std::time::Duration;
 
+use metrics::counter;
 use tokio_util::sync::CancellationToken;
-use wasaga_store::{Store, StoreError};
+use tracing::{debug, info};
+use wasaga_store::{Store, StoreError, task_in::Expired};
 
 const EVERY: Duration = Duration::from_secs(30);
 const BATCH: i64 = 1000;
@@ -14,7 +16,7 @@ pub(super) async fn run(store: Store, retention: Duration, stop: CancellationTok
     let clean = async {
         loop {
             if let Err(error) = clean(&store, retention).await {
-                tracing::debug!(%error, "cleaning up is put off");
+                debug!(%error, "cleaning up is put off");
             }
             tokio::time::sleep(EVERY).await;
         }
@@ -24,6 +26,17 @@ pub(super) async fn run(store: Store, retention: Duration, stop: CancellationTok
 
 async fn clean(store: &Store, retention: Duration) -> Result<(), StoreError> {
     while store.task_in_clean(retention, BATCH).await? == BATCH as u64 {}
-    while store.early_replies_clean(BATCH).await? == BATCH as u64 {}
+    while expire(store).await? == BATCH {}
     Ok(())
+}
+
+/// A message that nobody waited for is no fault, for it may have come twice; but it may also be one that was missed.
+async fn expire(store: &Store) -> Result<i64, StoreError> {
+    let expired = store.early_replies_clean(BATCH).await?;
+    for Expired { topic, messages, .. } in &expired {
+        info!(topic, messages, "messages that nobody waited for have expired");
+        counter!("wasaga_early_replies_expired_total", "topic" => topic.clone())
+            .increment(messages.cast_unsigned());
+    }
+    Ok(expired.iter().map(|expired| expired.correlations).sum())
 }

@@ -96,6 +96,7 @@ mod tests {
             cluster: "c".into(),
             partition: 2,
             offset: 3,
+            interruptions: 0,
             message: Ok(message.clone()),
         };
         assert_eq!(idempotency_key(&record, &message), "c/t/2/3");

@@ -80,3 +80,23 @@ async fn a_refused_answer_leaves_open_what_was_asked_for() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_guests_own_conflict_fails_its_attempt_and_is_not_tried_for_ever() {
+    bounded(async {
+        let stage = Stage::with_notes("clash").await;
+        let lease = stage.lease(Duration::from_secs(10)).await;
+        let script = Scripted::new(|_| Answer::Now(done())).with_notes(&stage.store());
+        let mut host = stage.host(&lease, script);
+        let saga = host.engine.start(stage.request("1")).await.unwrap().saga_id;
+        host.end().await;
+        assert_eq!(host.script.called(), ["clash 1", "clash 2", "clash 3"]);
+        assert_eq!(stage.status(saga).await, "failed");
+        let refused = "wasaga.journal where error ->> 'code' = 'bad-data' and step = 'clash'";
+        assert_eq!(stage.count(refused).await, 3);
+        assert!(stage.notes().await.is_empty());
+        host.handle.stop().await;
+        lease.stop().await;
+    })
+    .await;
+}

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use wasaga_domain::ports::CallKind;
 use wasaga_engine::{driver::EngineOptions, lease::HostLease};
-use wasaga_store::{Store, StoreOptions};
 
 use crate::{
     proxy::{Cut, Proxy},
@@ -12,14 +11,16 @@ use crate::{
     stage::{Host, Stage, bounded, until},
 };
 
+/// The call that is its own transaction.
+const CALL: &str = "wasaga.sagas_commit(";
+
 fn host_behind(stage: &Stage, proxy: &Proxy, lease: &HostLease, script: Scripted) -> Host {
-    let store = Store::new(StoreOptions::new(proxy.url(&stage.db.url))).unwrap();
-    stage.host_on(store, lease.host(), script, EngineOptions::default())
+    stage.host_on(stage.store_behind(proxy), lease.host(), script, EngineOptions::default())
 }
 
 #[tokio::test]
 async fn a_cut_commit_is_neither_lost_nor_repeated() {
-    for cut in [Cut::BeforeServer, Cut::AfterServer] {
+    for cut in [Cut::BeforeCall, Cut::AfterCall] {
         bounded(async {
             let stage = Stage::new("a b c").await;
             let lease = stage.lease(Duration::from_secs(10)).await;
@@ -30,7 +31,7 @@ async fn a_cut_commit_is_neither_lost_nor_repeated() {
             // The last one parks nothing: its lease ends with its commit.
             for step in 1..=3 {
                 until("it is called", async || host.script.running() == 1).await;
-                proxy.cut_next(cut);
+                proxy.cut_next(CALL, cut);
                 host.script.end(|_| done());
                 until("it is cut", async || proxy.cuts() == step).await;
             }
@@ -47,7 +48,7 @@ async fn a_cut_commit_is_neither_lost_nor_repeated() {
 
 #[tokio::test]
 async fn a_cut_wait_is_met_by_its_reply() {
-    for cut in [Cut::BeforeServer, Cut::AfterServer] {
+    for cut in [Cut::BeforeCall, Cut::AfterCall] {
         bounded(async {
             let stage = Stage::new("a").await;
             let lease = stage.lease(Duration::from_secs(10)).await;
@@ -59,7 +60,7 @@ async fn a_cut_wait_is_met_by_its_reply() {
             let mut host = host_behind(&stage, &proxy, &lease, script);
             let saga = host.engine.start(stage.request("1")).await.unwrap().saga_id;
             until("it is called", async || host.script.running() == 1).await;
-            proxy.cut_next(cut);
+            proxy.cut_next(CALL, cut);
             host.script.end(asks);
             until("it is cut", async || proxy.cuts() == 1).await;
             stage.reply("1/a").await;
@@ -85,9 +86,9 @@ async fn a_cut_batch_settles_each_saga() {
         for key in 0..SAGAS {
             host.engine.start(stage.request(&key.to_string())).await.unwrap();
         }
-        for (step, cut) in [Cut::AfterServer, Cut::BeforeServer].into_iter().enumerate() {
+        for (step, cut) in [Cut::AfterCall, Cut::BeforeCall].into_iter().enumerate() {
             until("all are called", async || host.script.running() == SAGAS).await;
-            proxy.cut_next(cut);
+            proxy.cut_next(CALL, cut);
             host.script.end(|_| done());
             until("it is cut", async || proxy.cuts() == step + 1).await;
         }

@@ -3,10 +3,14 @@
 #![allow(clippy::unwrap_used, reason = "a test's helpers may panic")]
 #![allow(clippy::unnecessary_wraps, reason = "outcomes are results")]
 
+mod away;
 mod bad_data;
 mod cuts;
 mod forward;
+mod guest_cuts;
 mod hosts;
+mod lease;
+mod mail;
 mod many;
 mod proxy;
 mod put_off;

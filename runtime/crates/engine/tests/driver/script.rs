@@ -11,8 +11,12 @@ use wasaga_domain::{
     message::{Message, Outgoing},
     outcome::{Done, Effect, ErrorDetail, Failure, StepOutcome, Wait, WaitSource},
     payload::Payload,
-    ports::{CallKind, Report, StepCall, StepExecutor, StepReport},
+    ports::{
+        CallKind, GuestDatabase, GuestTransaction, Report, StepCall, StepExecutor, StepReport,
+    },
+    sql::SqlValue,
 };
+use wasaga_store::Store;
 
 pub const REPLIES: &str = "replies";
 
@@ -29,11 +33,18 @@ pub struct Scripted {
     script: Script,
     calls: Mutex<Vec<(Instant, String)>>,
     later: Mutex<Vec<(StepCall, Report<StepReport>)>>,
+    notes: Option<Store>,
 }
 
 impl Scripted {
     pub fn new(script: impl Fn(&StepCall) -> Answer + Send + Sync + 'static) -> Self {
-        Self { script: Box::new(script), calls: Mutex::default(), later: Mutex::default() }
+        let (calls, later) = (Mutex::default(), Mutex::default());
+        Self { script: Box::new(script), calls, later, notes: None }
+    }
+
+    /// Each call that ends well notes itself in its plugin's own table: see [`line`].
+    pub fn with_notes(self, store: &Store) -> Self {
+        Self { notes: Some(store.clone()), ..self }
     }
 
     fn calls(&self) -> MutexGuard<'_, Vec<(Instant, String)>> {
@@ -59,7 +70,25 @@ impl Scripted {
     pub fn end(&self, outcome: impl Fn(&StepCall) -> Result<StepOutcome, Failure>) {
         let later = std::mem::take(&mut *self.later.lock().unwrap());
         for (call, report) in later {
-            report(reported(outcome(&call)));
+            let outcome = outcome(&call);
+            self.report(call, outcome, report);
+        }
+    }
+
+    fn report(
+        &self,
+        call: StepCall,
+        outcome: Result<StepOutcome, Failure>,
+        report: Report<StepReport>,
+    ) {
+        match self.notes.clone().filter(|_| outcome.is_ok()) {
+            None => report(reported(outcome, None)),
+            Some(store) => {
+                tokio::spawn(async move {
+                    let transaction = note(&store, &call).await;
+                    report(reported(outcome, Some(transaction)));
+                });
+            }
         }
     }
 }
@@ -68,14 +97,24 @@ impl StepExecutor for Scripted {
     fn run(&self, call: StepCall, report: Report<StepReport>) {
         self.calls().push((Instant::now(), line(&call)));
         match (self.script)(&call) {
-            Answer::Now(outcome) => report(reported(outcome)),
+            Answer::Now(outcome) => self.report(call, outcome, report),
             Answer::Later => self.later.lock().unwrap().push((call, report)),
         }
     }
 }
 
-fn reported(outcome: Result<StepOutcome, Failure>) -> StepReport {
-    StepReport { outcome, digest: Some(Digest([7; 32])), transaction: None, took: Duration::ZERO }
+fn reported(
+    outcome: Result<StepOutcome, Failure>,
+    transaction: Option<Box<dyn GuestTransaction>>,
+) -> StepReport {
+    StepReport { outcome, digest: Some(Digest([7; 32])), transaction, took: Duration::ZERO }
+}
+
+async fn note(store: &Store, call: &StepCall) -> Box<dyn GuestTransaction> {
+    let mut transaction = store.begin(&call.worker, call.attempt.deadline).await.unwrap();
+    let note = SqlValue::Text(line(call));
+    transaction.execute("insert into notes (note) values ($1)", &[note]).await.unwrap();
+    transaction
 }
 
 /// A call as `[resume ][undo ]step attempt`.

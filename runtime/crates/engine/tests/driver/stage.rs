@@ -10,9 +10,10 @@ use tokio::{
 use wasaga_domain::{
     clock::SystemClock,
     definition::{Definition, Step, Undo},
-    ids::{HostId, SagaId},
-    manifest::OnUndoFailure,
+    ids::{Digest, HostId, SagaId},
+    manifest::{Capabilities, Manifest, Migration, OnUndoFailure},
     payload::Payload,
+    ports::{ModuleStore, NewModule},
     retry::RetryPolicy,
 };
 use wasaga_engine::{
@@ -26,7 +27,10 @@ use wasaga_store::{
     testing_sql::Session,
 };
 
-use crate::script::{REPLIES, Scripted};
+use crate::{
+    proxy::Proxy,
+    script::{REPLIES, Scripted},
+};
 
 /// No test takes longer, whatever breaks.
 const BOUND: Duration = Duration::from_mins(1);
@@ -80,6 +84,18 @@ pub fn definition(steps: &str, delay: Duration) -> Arc<Definition> {
     })
 }
 
+/// The plugin's own table; a note of a step called `clash` conflicts when its transaction is to be committed.
+const NOTES: &str = "create table notes (note text);
+    create function clash() returns trigger language plpgsql as $$ begin
+        raise exception 'try again' using errcode = '40001';
+    end $$;
+    create constraint trigger clash after insert on notes deferrable initially deferred
+        for each row when (new.note like 'clash%') execute function clash()";
+
+/// Starts that wait for a lock.
+pub const BLOCKED_STARTS: &str = "pg_stat_activity where datname = current_database()
+    and wait_event_type = 'Lock' and query like 'insert into wasaga.sagas%'";
+
 pub struct Stage {
     pub db: TestDatabase,
     pub definition: Arc<Definition>,
@@ -102,6 +118,32 @@ impl Stage {
         Self { db: database().await, definition }
     }
 
+    /// The steps' plugin has a table of its own.
+    pub async fn with_notes(steps: &str) -> Self {
+        let stage = Self::new(steps).await;
+        let migration = Migration { version: 1, name: "notes".into(), up: NOTES.into() };
+        let manifest = Manifest {
+            name: "worker".parse().unwrap(),
+            version: "1.0.0".into(),
+            sagas: vec![],
+            steps: vec![],
+            subscriptions: vec![],
+            out_topics: vec![],
+            migrations: vec![migration],
+            capabilities: Capabilities::default(),
+        };
+        let module =
+            NewModule { digest: Digest::of(b"x"), bytes: b"x".to_vec(), manifest, sql: true };
+        stage.db.store.activate(module).await.unwrap();
+        stage
+    }
+
+    /// What was noted and committed, in order.
+    pub async fn notes(&self) -> Vec<String> {
+        let sql = "select note from plugin_worker.notes order by note";
+        self.session().await.texts(sql).await.into_iter().flatten().collect()
+    }
+
     pub async fn session(&self) -> Session {
         Session::open(&self.db.url).await
     }
@@ -109,6 +151,11 @@ impl Stage {
     /// A store of its own, as another process has it.
     pub fn store(&self) -> Store {
         Store::new(StoreOptions::new(self.db.url.clone())).unwrap()
+    }
+
+    /// The same, behind a proxy.
+    pub fn store_behind(&self, proxy: &Proxy) -> Store {
+        Store::new(StoreOptions::new(proxy.url(&self.db.url))).unwrap()
     }
 
     pub async fn lease(&self, lease: Duration) -> HostLease {

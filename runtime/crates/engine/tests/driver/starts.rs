@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use futures::future::join_all;
+use tokio::task::JoinSet;
 use wasaga_domain::{ids::SagaId, payload::Payload};
-use wasaga_engine::driver::StartError;
+use wasaga_engine::driver::{EngineOptions, StartError};
 
 use crate::{
     script::{Answer, Scripted, done},
-    stage::{Stage, bounded},
+    stage::{BLOCKED_STARTS, Stage, bounded, until},
 };
 
 #[tokio::test]
@@ -86,6 +87,40 @@ async fn two_hosts_start_the_same_keys_at_once() {
         for host in hosts {
             host.handle.stop().await;
         }
+        lease.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn so_many_starts_may_wait_and_who_comes_then_is_told_so() {
+    bounded(async {
+        let stage = Stage::new("a").await;
+        let lease = stage.lease(Duration::from_secs(10)).await;
+        let script = Scripted::new(|_| Answer::Now(done()));
+        let options = EngineOptions { batch: 1, ..EngineOptions::default() };
+        let host = stage.host_on(stage.store(), lease.host(), script, options);
+        let mut session = stage.session().await;
+        session.run("begin; lock table wasaga.sagas in exclusive mode").await;
+        let mut starts = JoinSet::new();
+        let mut start = |key: u32| {
+            let (engine, request) = (host.engine.clone(), stage.request(&key.to_string()));
+            starts.spawn(async move { engine.start(request).await });
+        };
+        start(0);
+        until("one is under way", async || stage.count(BLOCKED_STARTS).await == 1).await;
+        // Eight may wait.
+        (1..=11).for_each(&mut start);
+        let full = "too many sagas are being started here: try again";
+        for _ in 0..3 {
+            let told = starts.join_next().await.unwrap().unwrap();
+            assert_eq!(told, Err(StartError::Unavailable(full.into())));
+        }
+        session.run("commit").await;
+        let started = starts.join_all().await;
+        assert_eq!(started.iter().filter(|start| start.is_ok()).count(), 9, "{started:?}");
+        assert!(host.engine.start(stage.request("later")).await.unwrap().created);
+        host.handle.stop().await;
         lease.stop().await;
     })
     .await;

@@ -2,6 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
 
+mod cuts;
+mod early;
+mod halves;
+mod interruptions;
+
 use std::{
     collections::HashMap,
     future::Future,
@@ -20,10 +25,11 @@ use wasaga_domain::{
     message::{Message, Outgoing},
     outcome::{Effect, Failure},
     ports::{
-        CatalogSource, GuestTransaction, ModuleStore, NewModule, Report, TaskCall, TaskExecutor,
-        TaskReport,
+        CatalogSource, GuestDatabase, GuestTransaction, ModuleStore, NewModule, Report, TaskCall,
+        TaskExecutor, TaskReport,
     },
     retry::RetryPolicy,
+    sql::SqlValue,
 };
 use wasaga_engine::inbox::{Inbox, InboxHandle, InboxOptions, InboxParts};
 use wasaga_store::{
@@ -31,6 +37,16 @@ use wasaga_store::{
     task_in_insert::{Move, NewTaskIn},
     testing::{TestDatabase, database},
 };
+
+use crate::proxy::Proxy;
+
+/// The plugin's own table; the note `clash` conflicts when its transaction is to be committed.
+const NOTES: &str = "create table notes (note text);
+    create function clash() returns trigger language plpgsql as $$ begin
+        raise exception 'try again' using errcode = '40001';
+    end $$;
+    create constraint trigger clash after insert on notes deferrable initially deferred
+        for each row when (new.note = 'clash') execute function clash()";
 
 pub struct World {
     db: TestDatabase,
@@ -45,11 +61,8 @@ impl World {
     pub async fn with_notes() -> Self {
         let world = Self::new().await;
         let mut manifest = manifest(&[]);
-        manifest.migrations = vec![Migration {
-            version: 1,
-            name: "notes".into(),
-            up: "create table notes (note text)".into(),
-        }];
+        manifest.migrations =
+            vec![Migration { version: 1, name: "notes".into(), up: NOTES.into() }];
         let module =
             NewModule { digest: Digest::of(b"x"), bytes: b"x".to_vec(), manifest, sql: true };
         world.db.store.activate(module).await.unwrap();
@@ -58,6 +71,15 @@ impl World {
 
     pub fn store(&self) -> Store {
         self.db.store.clone()
+    }
+
+    pub fn url(&self) -> &str {
+        &self.db.url
+    }
+
+    /// The same database, behind a proxy.
+    pub fn store_behind(&self, proxy: &Proxy) -> Store {
+        Store::new(StoreOptions::new(proxy.url(&self.db.url))).unwrap()
     }
 
     pub async fn run(&self, statements: &str) {
@@ -187,6 +209,20 @@ impl FakePlugin {
         *self.sql.lock().unwrap() = Some(Arc::new(sql));
     }
 
+    /// Each call notes its record's value in the plugin's own table.
+    pub fn with_notes(&self, store: &Store) {
+        let store = store.clone();
+        self.with_sql(move |plugin, deadline, value| {
+            let store = store.clone();
+            Box::pin(async move {
+                let mut transaction = store.begin(&plugin, deadline).await.unwrap();
+                let insert = "insert into notes (note) values ($1)";
+                transaction.execute(insert, &[SqlValue::Text(value)]).await.unwrap();
+                transaction
+            })
+        });
+    }
+
     pub fn block(&self, value: &str) -> oneshot::Sender<()> {
         let (release, blocked) = oneshot::channel();
         self.blocked.lock().unwrap().insert(value.into(), blocked);
@@ -255,7 +291,10 @@ pub struct Host {
 
 impl Host {
     pub async fn start(world: &World) -> Self {
-        let store = Store::new(StoreOptions::new(world.db.url.clone())).unwrap();
+        Self::start_on(Store::new(StoreOptions::new(world.db.url.clone())).unwrap()).await
+    }
+
+    pub async fn start_on(store: Store) -> Self {
         let id = store.host_register("test", "1", Duration::from_mins(1)).await.unwrap();
         let (lease, host) = watch::channel(Some(id));
         let plugin = Arc::new(FakePlugin::default());
@@ -280,6 +319,11 @@ impl Host {
 
     pub fn subscribe(&self, topic: &str) {
         *self.plugins.0.lock().unwrap() = Plugins::catalog(&[topic]);
+    }
+
+    /// What the database sees when its process is killed.
+    pub fn lost(&self) -> String {
+        format!("delete from wasaga.hosts where id = {}", self.id.0)
     }
 
     pub async fn sagas_woken(&self) {

@@ -1,7 +1,7 @@
 //! What librdkafka calls back: partitions come and go. All of it runs within `poll`, on the consumer's thread.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     mem,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -42,6 +42,8 @@ pub(super) struct Held {
     pub(super) next: HashMap<Partition, Option<i64>>,
     /// Partitions that were taken away since this was looked at last.
     pub(super) revoked: Vec<Partition>,
+    /// Topics of which too many tasks wait: what is assigned of them begins paused.
+    pub(super) full: HashSet<String>,
 }
 
 pub(super) struct Context {
@@ -52,8 +54,6 @@ pub(super) struct Context {
     /// Where a partition starts of which no offset is stored.
     pub(super) start: Offset,
     pub(super) held: Mutex<Held>,
-    /// Too many tasks wait: what is assigned begins paused.
-    pub(super) full: AtomicBool,
 }
 
 impl Context {
@@ -177,11 +177,10 @@ impl ConsumerContext for Context {
             tracing::info!(partitions = list.count(), "consumer: partitions came");
             let assigned =
                 if cooperative { consumer.incremental_assign(list) } else { consumer.assign(list) };
-            if self.full.load(Ordering::Relaxed) {
-                assigned.and_then(|()| consumer.pause(list))
-            } else {
-                assigned
-            }
+            let held = self.held();
+            let full = of_topics(list, |topic| held.full.contains(topic));
+            drop(held);
+            assigned.and_then(|()| consumer.pause(&full))
         } else {
             let mut held = self.held();
             for element in list.elements() {
@@ -207,4 +206,16 @@ impl ConsumerContext for Context {
     fn main_queue_min_poll_interval(&self) -> Timeout {
         Timeout::After(Duration::from_millis(200))
     }
+}
+
+/// What a list has of the topics that are chosen.
+pub(super) fn of_topics(
+    list: &TopicPartitionList,
+    chosen: impl Fn(&str) -> bool,
+) -> TopicPartitionList {
+    let mut part = TopicPartitionList::new();
+    for element in list.elements().iter().filter(|element| chosen(element.topic())) {
+        part.add_partition(element.topic(), element.partition());
+    }
+    part
 }

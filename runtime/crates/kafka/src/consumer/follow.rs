@@ -1,6 +1,6 @@
 //! What the consumer looks after each second: the topics to hear, how many tasks wait, and lag tools.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::time::Duration;
 
 use rdkafka::{
     Offset, TopicPartitionList,
@@ -9,7 +9,8 @@ use rdkafka::{
 use tokio::time::timeout;
 
 use super::{
-    context::PATIENCE,
+    backlog,
+    context::{PATIENCE, of_topics},
     worker::{Client, Worker},
 };
 
@@ -45,20 +46,22 @@ impl Worker {
         }
     }
 
-    /// Waits while too many tasks do.
+    /// Has topics wait while too many tasks do.
     pub(super) fn follow_backlog(&mut self, client: &Client) {
-        let count = timeout(PATIENCE, self.store.task_in_waiting(self.options.max_waiting));
+        let limit = self.options.max_waiting;
+        let count = timeout(PATIENCE, self.store.task_in_waiting(limit));
         let Ok(Ok(waiting)) = self.runtime.block_on(count) else {
             return;
         };
-        metrics::gauge!("wasaga_inbox_waiting").set(waiting as f64);
-        let limit = self.options.max_waiting;
-        let was = client.context().full.load(Ordering::Relaxed);
-        let full = waiting >= if was { limit / 10 * 9 } else { limit };
+        let all: i64 = waiting.values().sum();
+        metrics::gauge!("wasaga_inbox_waiting").set(all as f64);
+        let was = client.context().held().full.clone();
+        let full = backlog::full(&self.progress.topics, &waiting, limit, &was);
         if full != was {
-            tracing::info!(waiting, limit, full, "consumer: waits while too many tasks do");
-            client.context().full.store(full, Ordering::Relaxed);
-            hold(client, full);
+            tracing::info!(waiting = all, limit, topics = ?full, "consumer: these topics wait while too many tasks do");
+            hold(client, true, |topic| full.contains(topic) && !was.contains(topic));
+            hold(client, false, |topic| was.contains(topic) && !full.contains(topic));
+            client.context().held().full = full;
         }
     }
 
@@ -76,10 +79,11 @@ impl Worker {
     }
 }
 
-/// Pauses or resumes all that is assigned.
-pub(super) fn hold(client: &Client, pause: bool) {
+/// Pauses or resumes what is assigned of the topics that are chosen.
+pub(super) fn hold(client: &Client, pause: bool, chosen: impl Fn(&str) -> bool) {
     let done = client.assignment().and_then(|assigned| {
-        if pause { client.pause(&assigned) } else { client.resume(&assigned) }
+        let chosen = of_topics(&assigned, chosen);
+        if pause { client.pause(&chosen) } else { client.resume(&chosen) }
     });
     if let Err(error) = done {
         tracing::debug!(%error, pause, "consumer: can't hold");

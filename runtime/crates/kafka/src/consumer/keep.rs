@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     io,
-    sync::atomic::Ordering,
     time::{Duration, Instant},
 };
 
@@ -32,9 +31,8 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    pub(super) fn push(&mut self, record: NewTaskIn) {
-        let optional = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
-        self.bytes += 200 + optional(&record.key) + optional(&record.value);
+    pub(super) fn push(&mut self, record: NewTaskIn, size: usize) {
+        self.bytes += 200 + size;
         self.records.push(record);
     }
 
@@ -85,14 +83,15 @@ impl Worker {
             // Polling keeps the consumer in its group.
             let until = Instant::now() + pause;
             while Instant::now() < until && !self.stopping() {
-                hold(client, true);
+                hold(client, true, |_| true);
                 paused = true;
                 self.poll(client, TICK, &mut batch);
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
-        if paused && !client.context().full.load(Ordering::Relaxed) {
-            hold(client, false);
+        if paused {
+            let full = client.context().held().full.clone();
+            hold(client, false, |topic| !full.contains(topic));
         }
     }
 
@@ -131,6 +130,7 @@ impl Worker {
         }
         let stored = records.iter().filter(|record| !lost.contains(&partition(record))).count();
         metrics::counter!("wasaga_inbox_records_total").increment(stored as u64);
+        self.progress.stored += stored as i64;
         self.progress.astray.extend(lost.iter().cloned());
         self.find_astray(client);
         if stored > 0 {

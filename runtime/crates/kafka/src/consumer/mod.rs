@@ -8,6 +8,7 @@
 //! A stored offset beyond a partition's end means that the topic was made anew: it is read from its start, with a
 //! warning. One that was made anew and has grown past the stored offset meanwhile can't be told apart.
 
+mod backlog;
 mod context;
 mod follow;
 mod keep;
@@ -52,7 +53,8 @@ pub struct ConsumerOptions {
     pub batch_within: Duration,
     /// Larger records go to the dead letters at once.
     pub max_record_bytes: usize,
-    /// Waiting in tasks of all hosts, from which on none are added; it goes on at nine tenths.
+    /// Waiting in tasks of all hosts, from which on none are added. From half of it on none are added of topics that
+    /// have their part of the other half; so one that is stuck stops no other.
     pub max_waiting: i64,
 }
 

@@ -29,8 +29,13 @@ pub fn lane(topic: &str, partition: i32, key: Option<&[u8]>, offset: i64, lanes:
     (hash % u64::from(lanes.max(1))) as i16
 }
 
-/// The task of a record. One that can't be a task is refused: it goes to the dead letters, with what of it can be kept.
-pub(super) fn task(message: &BorrowedMessage<'_>, lanes: u16, max_bytes: usize) -> NewTaskIn {
+/// The task of a record, and the record's size. One that can't be a task is refused: it goes to the dead letters, with
+/// what of it can be kept.
+pub(super) fn task(
+    message: &BorrowedMessage<'_>,
+    lanes: u16,
+    max_bytes: usize,
+) -> (NewTaskIn, usize) {
     let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
     let (headers, bad_names) = message.headers().map(read_headers).unwrap_or_default();
     let size = message.payload_len() + message.key_len();
@@ -48,7 +53,7 @@ pub(super) fn task(message: &BorrowedMessage<'_>, lanes: u16, max_bytes: usize) 
             "the names of its headers {bad_names:?} (from 0) are not UTF-8; these headers are only there") }))
     };
     let keep = size <= KEPT;
-    NewTaskIn {
+    let task = NewTaskIn {
         lane: lane(topic, partition, message.key(), offset, lanes),
         topic: topic.to_owned(),
         partition,
@@ -58,7 +63,8 @@ pub(super) fn task(message: &BorrowedMessage<'_>, lanes: u16, max_bytes: usize) 
         value: message.payload().filter(|_| keep).map(<[u8]>::to_vec),
         produced_at: message.timestamp().to_millis().filter(|ms| (0..=LAST_MILLIS).contains(ms)),
         refused,
-    }
+    };
+    (task, size)
 }
 
 /// What remains of a record that Postgres itself refused: where it is.

@@ -55,6 +55,8 @@ pub(super) struct Progress {
     pub(super) astray: HashSet<Partition>,
     /// Stored offsets that Kafka does not know yet.
     pub(super) commits: HashMap<Partition, i64>,
+    /// Records since the chores were done last.
+    pub(super) stored: i64,
     chores: Option<Instant>,
     warned: Option<Instant>,
     /// It is at its end.
@@ -94,14 +96,13 @@ impl Worker {
             stop: self.stop.clone(),
             start,
             held: Mutex::new(Held::default()),
-            full: AtomicBool::new(false),
         })
     }
 
     fn consume(&mut self, client: &Client) {
         while !self.stopping() && !self.progress.broken {
-            if self.progress.chores.is_none_or(|done| done.elapsed() >= SECOND) {
-                self.progress.chores = Some(Instant::now());
+            if self.has_chores() {
+                (self.progress.chores, self.progress.stored) = (Some(Instant::now()), 0);
                 self.follow_catalog(client);
                 self.follow_backlog(client);
                 self.find_astray(client);
@@ -113,6 +114,13 @@ impl Worker {
             }
         }
         self.commit(client);
+    }
+
+    /// Each second, and before one topic could take the others' room among the waiting tasks.
+    fn has_chores(&self) -> bool {
+        let Progress { chores, stored, .. } = self.progress;
+        stored >= self.options.max_waiting / 10
+            || chores.is_none_or(|done| done.elapsed() >= SECOND)
     }
 
     /// Polls once; what comes is added, and what went is dropped.
@@ -138,7 +146,8 @@ impl Worker {
                         "consumer: the partition starts anew");
                 }
                 let (lanes, max) = (self.options.lanes, self.options.max_record_bytes);
-                batch.push(record::task(&message, lanes, max));
+                let (task, size) = record::task(&message, lanes, max);
+                batch.push(task, size);
             }
             Some(Err(error)) => self.failed(client, &error),
         }

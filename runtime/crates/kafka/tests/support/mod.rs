@@ -1,6 +1,10 @@
 //! What the tests share: a host's lease, clients of the broker, and waiting on conditions.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub mod group;
+pub mod log;
+pub mod outage;
+
 use std::{
     collections::BTreeMap,
     env,
@@ -162,7 +166,7 @@ pub fn produce(bootstrap: &str, topic: &str, records: &[(Option<i32>, &str, &[u8
     let producer: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", bootstrap)
         .set("enable.idempotence", "true")
-        .set("message.max.bytes", "900000")
+        .set("message.max.bytes", "10000000")
         .create()
         .expect("a producer");
     for (partition, key, value) in records {

@@ -6,14 +6,15 @@ use serde_json::json;
 use wasaga_domain::{
     clock::{Clock as _, SystemClock},
     message::Message,
-    outcome::{Arrival, Effect, StepOutcome, WaitSource},
+    outcome::{Effect, StepOutcome, WaitSource},
     payload::Payload,
     ports::{CallKind, StepExecutor as _, TaskExecutor as _},
 };
 use wasaga_plugin_host::{Limits, Options};
 
 use crate::stage::{
-    call, component, does, failed, generous, host, output, probe, report, reports, run, task,
+    arrived, call, component, does, failed, generous, host, output, probe, report, reports, resume,
+    run, task,
 };
 
 #[tokio::test]
@@ -58,18 +59,36 @@ async fn a_wait_is_resumed_with_what_arrived() {
     assert_eq!(wait.sources, [source]);
 
     let mut resume = call("probe", &json!({}));
-    let message = Message {
-        topic: "probe.replies".into(),
-        key: None,
-        headers: Vec::new(),
-        value: Some(r#"{"ok":true}"#.into()),
-    };
-    let arrival = Arrival::Message { correlation: "c-1".into(), message };
-    resume.kind = CallKind::Resume { memo: wait.memo, undo: wait.undo, arrival };
+    resume.kind = arrived(wait, "probe.replies", "c-1");
     let output = output(report(&host, resume).await.outcome);
     assert_eq!(output["arrived"]["correlation"], "c-1");
     assert_eq!(output["arrived"]["value"], json!({"ok": true}));
     assert_eq!(output["undo"], 1);
+}
+
+/// Before a wait something was sent: what the host finds after it may have happened, and only the guest knows better.
+#[tokio::test]
+async fn what_goes_wrong_after_a_wait_may_have_happened() {
+    let limits = Limits { memory_bytes: 8 << 20, ..Limits::default() };
+    let host = probe(Options { limits, ..generous() }).await;
+    let cases = [
+        (json!({"do": "trap"}), "trap"),
+        (json!({"do": "overflow"}), "trap"),
+        (json!({"do": "spin"}), "timeout"),
+        (json!({"do": "oom"}), "limit"),
+        (json!({"do": "big_output", "bytes": (1 << 20) + 1}), "limit"),
+        (json!({"do": "done", "send": [{"topic": "elsewhere"}]}), "denied"),
+    ];
+    for (then, code) in cases {
+        let mut resume = resume(&host, "probe", &then).await;
+        resume.attempt.deadline = SystemClock.now().after(Duration::from_millis(300));
+        let (class, found, message) = failed(report(&host, resume).await.outcome);
+        assert_eq!((class, found.as_str()), ("unknown", code), "{then}: {message}");
+    }
+    for class in ["retryable", "permanent"] {
+        let resume = resume(&host, "probe", &json!({"do": class})).await;
+        assert_eq!(failed(report(&host, resume).await.outcome).0, class, "the guest's word stands");
+    }
 }
 
 #[tokio::test]

@@ -80,9 +80,9 @@ async fn a_damaged_compiled_module_is_compiled_again() {
     let middle = damaged.len() / 2;
     damaged[middle] ^= 1;
     for bytes in [damaged, whole[..100].to_vec(), Vec::new()] {
-        std::fs::write(file, bytes).expect("written");
+        std::fs::write(file, &bytes).expect("written");
         load().await;
-        assert_eq!(std::fs::read(file).expect("written again").len(), whole.len());
+        assert_ne!(std::fs::read(file).expect("written again"), bytes);
     }
     assert_eq!(files().len(), 1, "no drafts are left");
 }

@@ -21,7 +21,7 @@ use wasaga_domain::{
 };
 use wasaga_plugin_host::PluginHost;
 
-use crate::stage::{call, component, does, failed, generous, output, report};
+use crate::stage::{call, component, does, failed, generous, output, report, resume};
 
 #[derive(Default)]
 struct Database {
@@ -134,6 +134,19 @@ async fn a_statement_ends_by_the_deadline() {
     assert_eq!((class, code.as_str()), ("retryable", "timeout"));
     assert!(begun.elapsed() < Duration::from_secs(5));
     assert_eq!(database.rolled_back.load(Ordering::Relaxed), 1);
+}
+
+/// Its transaction is lost, but what it sent before the wait is not.
+#[tokio::test]
+async fn after_a_wait_a_lost_statement_may_have_happened() {
+    let database = Arc::new(Database::default());
+    let host = host(&database).await;
+    let mut sleeps = resume(&host, "probe-sql", &json!({"do": "sql", "execute": ["sleep"]})).await;
+    sleeps.attempt.deadline = SystemClock.now().after(Duration::from_millis(200));
+    let report = report(&host, sleeps).await;
+    assert!(report.transaction.is_none());
+    let (class, code, _) = failed(report.outcome);
+    assert_eq!((class, code.as_str()), ("unknown", "timeout"));
 }
 
 #[tokio::test]

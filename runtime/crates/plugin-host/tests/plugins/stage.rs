@@ -16,7 +16,7 @@ use wasaga_domain::{
     ids::{Digest, PluginName, SagaId, TaskId},
     ledger::Ledger,
     message::Message,
-    outcome::{Done, Failure, StepOutcome},
+    outcome::{Arrival, Done, Failure, StepOutcome, Wait},
     payload::Payload,
     ports::{
         Activation, CallContext, CallKind, CatalogSource as _, ModuleError, ModuleStore, NewModule,
@@ -109,6 +109,26 @@ pub async fn report(host: &PluginHost, call: StepCall) -> StepReport {
 
 pub async fn run(host: &PluginHost, input: Value) -> Result<StepOutcome, Failure> {
     report(host, call("probe", &input)).await.outcome
+}
+
+/// The call of `resume` for a reply to a wait, after which the script does this.
+pub async fn resume(host: &PluginHost, plugin: &str, then: &Value) -> StepCall {
+    let topic = format!("{plugin}.replies");
+    let wait = json!({"do": "wait", "topic": topic, "correlation": "c", "then": then});
+    let mut call = self::call(plugin, &does(wait));
+    match report(host, call.clone()).await.outcome {
+        Ok(StepOutcome::Wait(wait)) => call.kind = arrived(wait, &topic, "c"),
+        other => panic!("it does not wait: {other:?}"),
+    }
+    call
+}
+
+/// The end of a wait by a message.
+pub fn arrived(wait: Wait, topic: &str, correlation: &str) -> CallKind {
+    let (topic, headers, value) = (topic.into(), Vec::new(), Some(r#"{"ok":true}"#.into()));
+    let message = Message { topic, key: None, headers, value };
+    let arrival = Arrival::Message { correlation: correlation.into(), message };
+    CallKind::Resume { memo: wait.memo, undo: wait.undo, arrival }
 }
 
 pub fn output(outcome: Result<StepOutcome, Failure>) -> Value {

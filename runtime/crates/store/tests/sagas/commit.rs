@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use uuid::Uuid;
 use wasaga_domain::{
     ids::SagaId,
     journal::EntryKind,
@@ -10,11 +11,12 @@ use wasaga_domain::{
     state::Status,
 };
 use wasaga_store::{
-    commit::{OutboxMessage, Verdict},
+    commit::{OutboxMessage, Transition, Verdict},
     mail::Posted,
+    saga_start::NewSaga,
 };
 
-use crate::stage::{Stage, ending, entry, step, waiting};
+use crate::stage::{Stage, command, ending, entry, new_saga, step, waiting};
 
 const COMMITTED: Verdict = Verdict::Committed { mail: 0 };
 
@@ -131,6 +133,24 @@ async fn messages_keep_their_order_and_those_of_a_lost_transition_are_dropped() 
     assert_eq!(topics, ["0", "1", "4", "5"]);
     assert_eq!((rows[0].1.as_deref(), rows[1].1.as_deref()), (None, Some(&b"\0k"[..])));
     assert_eq!(rows[3].2, "key 5");
+}
+
+#[tokio::test]
+async fn messages_carry_their_sagas_trace() {
+    let stage = Stage::new().await;
+    let trace = |n| format!("00-0af7651916cd43dd8448eb211c80319c-b7ad6b716920333{n}-01");
+    let sagas = [Some(trace(1)), None, Some(trace(2))]
+        .map(|traceparent| NewSaga { traceparent, ..new_saga(&Uuid::new_v4().to_string()) });
+    stage.store().sagas_start(stage.host, &sagas).await.unwrap();
+    let transitions =
+        sagas.each_ref().map(|saga| Transition { messages: vec![command()], ..step(saga.id) });
+    stage.store().sagas_commit(stage.host, &transitions).await.unwrap();
+    let sent: Vec<(Uuid, Option<String>)> =
+        sqlx::query_as("select saga_id, traceparent from wasaga.task_out order by id")
+            .fetch_all(&mut stage.connect().await)
+            .await
+            .unwrap();
+    assert_eq!(sent, sagas.map(|saga| (saga.id.0, saga.traceparent)));
 }
 
 #[tokio::test]

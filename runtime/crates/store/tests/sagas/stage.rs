@@ -1,6 +1,6 @@
 //! A database with a host and its sagas, and transitions of them.
 
-use std::{future::Future, time::Duration};
+use std::time::Duration;
 
 use serde_json::value::to_raw_value;
 use sqlx::{Connection, PgConnection};
@@ -10,12 +10,14 @@ use wasaga_domain::{
     clock::UnixMillis,
     ids::{HostId, SagaId},
     journal::{Entry, EntryKind},
+    message::{Message, Outgoing},
+    outcome::Effect,
     payload::Payload,
     state::{State, Status},
 };
 use wasaga_store::{
     Store, StoreError,
-    commit::{JournalEntry, RegisteredWait, Transition, Verdict},
+    commit::{JournalEntry, OutboxMessage, RegisteredWait, Transition, Verdict},
     saga_start::NewSaga,
     testing::{TestDatabase, database},
 };
@@ -82,7 +84,7 @@ impl Stage {
 }
 
 /// Waits until a condition holds.
-pub async fn until<F: Future<Output = bool>>(mut holds: impl FnMut() -> F) {
+pub async fn until(mut holds: impl AsyncFnMut() -> bool) {
     let end = Instant::now() + Duration::from_secs(20);
     while !holds().await {
         assert!(Instant::now() < end, "it never happened");
@@ -152,6 +154,15 @@ pub fn waiting(saga: SagaId, correlation: &str) -> Transition {
 /// The first transition of a saga: it ends.
 pub fn ending(saga: SagaId) -> Transition {
     Transition { status: Status::Completed, settles: true, ..step(saga) }
+}
+
+/// A message for the outbox.
+pub fn command() -> OutboxMessage {
+    let message = Message { topic: "commands".into(), key: None, headers: Vec::new(), value: None };
+    OutboxMessage {
+        effect: Effect::Send(Outgoing { message, rollback: None }),
+        idempotency_key: "key".into(),
+    }
 }
 
 /// Delivers messages, as the inbox does, on a connection of the caller's.

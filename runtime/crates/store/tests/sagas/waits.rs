@@ -1,7 +1,11 @@
 //! A wait and a message meet in one row, whichever comes first.
 
+use sqlx::error::DatabaseError;
 use wasaga_domain::{mail::MailContent, state::Status};
-use wasaga_store::commit::{RegisteredWait, Verdict};
+use wasaga_store::{
+    StoreError,
+    commit::{RegisteredWait, Verdict},
+};
 
 use crate::stage::{Stage, TOPIC, deliver, ending, waiting};
 
@@ -103,4 +107,21 @@ async fn a_saga_that_waits_on_may_register_again() {
     assert_eq!(stage.commit(&again).await.unwrap(), Verdict::Committed { mail: 1 });
     assert_eq!(stage.number(WAITING).await, 1);
     assert_eq!(deliver(&mut stage.connect().await, &keys("a")).await.unwrap(), [saga.0]);
+}
+
+#[tokio::test]
+async fn a_second_waiter_is_refused_and_the_first_is_met() {
+    let stage = Stage::new().await;
+    let sagas = stage.sagas(2).await;
+    stage.commit(&waiting(sagas[0], "a")).await.unwrap();
+    let refused = stage.commit(&waiting(sagas[1], "a")).await;
+    let Err(StoreError::Data(reason)) = refused else { panic!("{refused:?}") };
+    let code = reason.as_database_error().and_then(DatabaseError::code);
+    assert_eq!(code.as_deref(), Some("23505"), "{reason}");
+    assert_eq!((stage.number(WAITING).await, stage.number(LEASED).await), (1, 1));
+    assert_eq!(deliver(&mut stage.connect().await, &keys("a")).await.unwrap(), [sagas[0].0]);
+    // Nobody waits any more: now it may.
+    let verdict = stage.commit(&waiting(sagas[1], "a")).await.unwrap();
+    assert_eq!(verdict, Verdict::Committed { mail: 0 });
+    assert_eq!(deliver(&mut stage.connect().await, &keys("a")).await.unwrap(), [sagas[1].0]);
 }

@@ -39,6 +39,9 @@ const ABSENT: RetryPolicy = RetryPolicy::Exponential {
     jitter: 0.2,
 };
 
+/// A record whose host was lost so often in a row while its guest ran may be what kills the hosts.
+const INTERRUPTIONS_TOLERATED: u16 = 2;
+
 impl Actor {
     /// Hands ready tasks to whom they are for, as far as there is room.
     pub(super) async fn dispatch(&mut self) {
@@ -83,9 +86,11 @@ impl Actor {
         if calls.is_empty() && replies.is_empty() {
             return;
         }
-        let ids = calls.iter().map(|(_, task, _)| task.id);
-        let ids: Vec<TaskId> = ids.chain(replies.iter().map(|(_, task, _)| task.id)).collect();
-        let read = self.parts.store.task_in_read(&ids).await;
+        let Some(host) = self.host else { return };
+        let called: Vec<TaskId> = calls.iter().map(|(_, task, _)| task.id).collect();
+        let delivered = replies.iter().map(|(_, task, _)| task.id);
+        let ids: Vec<TaskId> = called.iter().copied().chain(delivered).collect();
+        let read = self.parts.store.task_in_read(host, &ids, &called).await;
         self.hand_over(calls, replies, read);
     }
 
@@ -121,6 +126,14 @@ impl Actor {
             match (records.remove(&task.id), self.lanes.get(task.lane)) {
                 (Some(TaskRecord { message: Err(what), .. }), _) => {
                     self.give_up(key, task, ErrorDetail::new("unreadable", what));
+                }
+                (Some(TaskRecord { interruptions, .. }), _)
+                    if interruptions > INTERRUPTIONS_TOLERATED =>
+                {
+                    let why = format!(
+                        "its host was lost {interruptions} times in a row while its guest ran"
+                    );
+                    self.give_up(key, task, ErrorDetail::new("interrupted", why));
                 }
                 (Some(record), Some(lane)) => self.call(key, task, lane, plugin, record),
                 // It ended under another host's hand, before the lane was ours.

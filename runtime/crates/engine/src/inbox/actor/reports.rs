@@ -11,6 +11,7 @@ use wasaga_store::{
 
 use super::{
     super::{
+        board::Queued,
         commit::{self, Delivery, Ended, Fate},
         end::{self, Next},
     },
@@ -76,9 +77,13 @@ impl Actor {
         ) {
             Next::NotNow(detail) => {
                 count(call.plugin.as_str(), "unavailable");
-                let (misses, now) = (self.board.miss(&call.key), Instant::now());
-                self.board.hold(&call.key, now + absent_for(misses), now);
                 tracing::debug!(plugin = %call.plugin, task = %call.task.id, detail.message, "put off");
+                // Written down, or it would count as interrupted should its host be lost meanwhile.
+                let delay = absent_for(self.board.miss(&call.key));
+                let result = TaskResult::Wait(delay, end::storable(detail));
+                let Queued { id, attempts, .. } = call.task;
+                let end = TaskEnd { id, lane, result, attempts, digest: None };
+                self.ended.push(Ended { key: call.key, end });
             }
             Next::End(result) => {
                 count(call.plugin.as_str(), result_name(&result));

@@ -1,0 +1,38 @@
+//! The host's own lease.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use tokio::time::timeout;
+use wasaga_engine::lease::HostLease;
+
+use crate::{
+    proxy::{Line, Proxy},
+    stage::{Stage, bounded},
+};
+
+#[tokio::test]
+async fn a_database_that_hangs_ends_the_lease_in_time_and_comes_back_to_another() {
+    bounded(async {
+        let stage = Stage::new("a").await;
+        let proxy = Proxy::start(&stage.db.url).await;
+        let store = stage.store_behind(&proxy);
+        // More connections than the beats within a lease take.
+        let pings = join_all((0..8).map(|_| store.ping())).await;
+        assert!(pings.iter().all(Result::is_ok), "{pings:?}");
+        let good_for = Duration::from_millis(900);
+        let lease = HostLease::start(store, "test".into(), "0", good_for).await.unwrap();
+        let mut host = lease.host();
+        let first = *host.borrow_and_update();
+        proxy.turn(Line::Silent);
+        let lost = timeout(2 * good_for, host.wait_for(Option::is_none)).await;
+        assert!(lost.is_ok(), "it still counts as held");
+        drop(lost);
+        proxy.turn(Line::Open);
+        let again = timeout(10 * good_for, host.wait_for(Option::is_some)).await;
+        let again = *again.expect("it registers again").unwrap();
+        assert!(again > first, "{again:?} after {first:?}");
+        lease.stop().await;
+    })
+    .await;
+}
