@@ -1,4 +1,4 @@
-drop table wasaga.timers, wasaga.waits, wasaga.mail;
+drop table wasaga.timers, wasaga.children, wasaga.waits, wasaga.mail;
 drop view wasaga.ledger;
 drop table wasaga.journal, wasaga.sagas, wasaga.hosts;
 drop function wasaga.journal_is_append_only();

@@ -28,6 +28,7 @@ create table wasaga.sagas (
     definition text not null,
     version integer not null check (version > 0),
     business_key text,
+    parent_id uuid,
     nonce bigint not null check (nonce between 0 and 4294967295),
     traceparent text,
     input_type text not null,
@@ -55,8 +56,8 @@ create table wasaga.journal (
     saga_id uuid not null,
     number integer not null check (number > 0),
     kind text not null check (kind in ('succeeded', 'skipped', 'waiting', 'retrying', 'failed', 'interrupted',
-        'late_message', 'cancelled', 'resumed', 'undoing', 'needs_attention', 'completed', 'compensated',
-        'saga_failed')),
+        'late_message', 'cancelled', 'resumed', 'paused', 'passed_over', 'undo_supplied', 'resolved', 'declined',
+        'undoing', 'needs_attention', 'completed', 'compensated', 'saga_failed')),
     step text,
     direction text not null check (direction in ('forward', 'undo')),
     attempt integer not null check (attempt >= 0),
@@ -70,6 +71,7 @@ create table wasaga.journal (
     memo bytea,
     error jsonb,
     digest bytea check (length(digest) = 32),
+    by text,
     primary key (saga_id, number),
     check ((output is null) = (output_type is null)),
     check ((undo is null) = (undo_type is null)),
@@ -97,14 +99,17 @@ where done.direction = 'forward' and done.kind = 'succeeded';
 create table wasaga.mail (
     saga_id uuid not null,
     number bigint not null check (number > 0),
-    kind text not null check (kind in ('reply', 'cancel', 'resume')),
-    step smallint,
+    kind text not null check (kind in ('reply', 'signal', 'child', 'verb')),
+    -- a reply's correlation key, a signal's name
     correlation text,
+    -- a reply's message, and the step that waited for it
+    step smallint,
     topic text,
     key bytea,
     headers jsonb,
     value bytea,
-    reason text,
+    -- what a signal carries; how a child ended; what an operator asks for
+    content jsonb,
     created_at timestamptz not null default now(),
     primary key (saga_id, number)
 );
@@ -126,6 +131,13 @@ create table wasaga.waits (
 );
 create index waits_saga on wasaga.waits (saga_id) where saga_id is not null;
 create index waits_expiring on wasaga.waits (expires_at) where expires_at is not null;
+
+-- Who is told when a saga ends.
+create table wasaga.children (
+    child_id uuid not null,
+    parent_id uuid not null,
+    primary key (child_id, parent_id)
+);
 
 -- When an unleased saga wants to go on by itself: only for waits and back-offs.
 create table wasaga.timers (

@@ -26,12 +26,14 @@ create function wasaga.sagas_commit(
     -- one element a journal entry; t is its transition's place from 1
     j_t integer[], j_numbers integer[], j_kinds text[], j_steps text[], j_directions text[], j_attempts integer[],
     j_started bigint[], j_at bigint[], j_output_types text[], j_outputs bytea[], j_undo_types text[],
-    j_undos bytea[], j_memo_types text[], j_memos bytea[], j_errors jsonb[], j_digests bytea[],
+    j_undos bytea[], j_memo_types text[], j_memos bytea[], j_errors jsonb[], j_digests bytea[], j_by text[],
     -- one element a wait
     w_t integer[], w_topics text[], w_correlations text[], w_steps smallint[],
     -- one element a message
     o_t integer[], o_idempotency_keys text[], o_topics text[], o_keys bytea[], o_headers jsonb[],
-    o_values bytea[], o_rollbacks jsonb[]
+    o_values bytea[], o_rollbacks jsonb[],
+    -- null where there is none: see starts_add, posts_add and hooks_add
+    p_starts jsonb, p_posts jsonb, p_hooks jsonb
 ) returns table (t integer, result text, mail bigint) language plpgsql as $$
 #variable_conflict use_column
 declare
@@ -39,7 +41,17 @@ declare
     v_seen_ok boolean[];
     v_ok boolean[];
     v_early integer[];
+    v_ended uuid[] := array(select a.id from unnest(p_ids, p_statuses) as a (id, status)
+        where a.status in ('completed', 'compensated', 'failed'));
+    v_told uuid[] := '{}';
 begin
+    if cardinality(v_ended) > 0 then
+        v_told := array(select distinct c.parent_id from wasaga.children c where c.child_id = any (v_ended));
+    end if;
+    if p_starts is not null or p_posts is not null or cardinality(v_told) > 0 then
+        perform wasaga.others_lock(p_ids || v_told, p_starts, p_posts);
+    end if;
+
     -- All saga rows, in the order of their ids: whoever else locks several does so too.
     with locked as materialized (
         select a.n, s.mail
@@ -62,13 +74,13 @@ begin
         where s.id = a.id and v_ok[a.n]
     )
     insert into wasaga.journal (saga_id, number, kind, step, direction, attempt, started_at, at, output_type,
-        output, undo_type, undo, memo_type, memo, error, digest)
+        output, undo_type, undo, memo_type, memo, error, digest, by)
     select p_ids[j.t], j.number, j.kind, j.step, j.direction, j.attempt, wasaga.at(j.started), wasaga.at(j.at),
-        j.output_type, j.output, j.undo_type, j.undo, j.memo_type, j.memo, j.error, j.digest
+        j.output_type, j.output, j.undo_type, j.undo, j.memo_type, j.memo, j.error, j.digest, j.by
     from unnest(j_t, j_numbers, j_kinds, j_steps, j_directions, j_attempts, j_started, j_at, j_output_types,
-        j_outputs, j_undo_types, j_undos, j_memo_types, j_memos, j_errors, j_digests)
+        j_outputs, j_undo_types, j_undos, j_memo_types, j_memos, j_errors, j_digests, j_by)
         as j (t, number, kind, step, direction, attempt, started, at, output_type, output, undo_type, undo,
-            memo_type, memo, error, digest)
+            memo_type, memo, error, digest, by)
     where v_ok[j.t];
 
     if true = any (p_clears) then
@@ -106,11 +118,129 @@ begin
     where a.due_ms is not null and v_ok[a.n] and not a.n = any (coalesce(v_early, '{}'))
     on conflict (saga_id) do update set due_at = excluded.due_at;
 
+    if p_starts is not null then
+        perform wasaga.starts_add(v_ok, p_ids, p_starts);
+    end if;
+    if p_posts is not null then
+        perform wasaga.posts_add(v_ok, p_posts);
+    end if;
+    if p_hooks is not null then
+        perform wasaga.hooks_add(v_ok, p_ids, p_hooks);
+    end if;
+    if cardinality(v_ended) > 0 then
+        perform wasaga.ends_tell(array(select id from unnest(v_ended) as e (id)
+            where v_ok[array_position(p_ids, id)]), v_told);
+    end if;
+
     return query
     select a.n::integer,
         case when v_ok[a.n] then 'committed' when v_mail[a.n] is not null then 'mail' else 'lost' end,
         coalesce(v_mail[a.n], 0)
     from unnest(p_ids) with ordinality as a (id, n);
+end $$;
+
+-- Locks, in the order of their ids, what a commit changes besides its own sagas.
+create function wasaga.others_lock(p_ids uuid[], p_starts jsonb, p_posts jsonb) returns void language sql as $$
+    select from wasaga.sagas s
+    where s.id in (select unnest(p_ids)
+        union select (jsonb_path_query(p_starts, '$[*].id') #>> '{}')::uuid
+        union select (jsonb_path_query(p_posts, '$[*].saga') #>> '{}')::uuid)
+    order by s.id for no key update
+$$;
+
+-- Starts sagas that nobody holds yet, each where p_ok: {t, id, definition, version, business_key, nonce, traceparent,
+-- input_type, input (base64), state, child}; with `child` it belongs to p_parents[t], which is told of its end. One
+-- that was started before must have the same input.
+create function wasaga.starts_add(p_ok boolean[], p_parents uuid[], p_starts jsonb) returns void
+    language plpgsql as $$
+declare
+    s record;
+    row wasaga.sagas;
+begin
+    for s in
+        select * from jsonb_to_recordset(p_starts) as n (t integer, id uuid, definition text, version integer,
+            business_key text, nonce bigint, traceparent text, input_type text, input text, state jsonb, child text)
+        where p_ok[n.t] order by n.id
+    loop
+        insert into wasaga.sagas (id, definition, version, business_key, parent_id, nonce, traceparent, input_type,
+            input, ready_at, epoch, status, state)
+        values (s.id, s.definition, s.version, s.business_key,
+            case when s.child is not null then p_parents[s.t] end, s.nonce, s.traceparent, s.input_type,
+            decode(s.input, 'base64'), now(), 0, 'pending', s.state)
+        on conflict (id) do nothing;
+        select * into row from wasaga.sagas where id = s.id for no key update;
+        if row.input <> decode(s.input, 'base64') then
+            raise exception 'saga % of % runs for the key % already, and with another input', s.id, s.definition,
+                s.business_key using errcode = '23505';
+        end if;
+        if s.child is not null then
+            insert into wasaga.children (child_id, parent_id) values (s.id, p_parents[s.t]) on conflict do nothing;
+            if row.status in ('completed', 'compensated', 'failed') then
+                perform wasaga.ends_tell(array[s.id], p_parents);
+            end if;
+        end if;
+    end loop;
+end $$;
+
+-- Sends mail to sagas, each where p_ok: {t, saga, kind, name, content, turns_back}.
+create function wasaga.posts_add(p_ok boolean[], p_posts jsonb) returns void language plpgsql as $$
+begin
+    perform wasaga.post(p.saga, p.kind, p.name, p.content, coalesce(p.turns_back, false))
+    from rows from (jsonb_to_recordset(p_posts)
+            as (t integer, saga uuid, kind text, name text, content jsonb, turns_back boolean))
+        with ordinality as p (t, saga, kind, name, content, turns_back, n)
+    where p_ok[p.t] order by p.saga, p.n;
+end $$;
+
+-- Sends one piece of mail and wakes its saga; answers with its status, or with nothing where the mail can't reach it:
+-- it has ended, there is none, or p_turns_back and it is past its pivot.
+create function wasaga.post(p_saga uuid, p_kind text, p_name text, p_content jsonb, p_turns_back boolean)
+    returns text language sql as $$
+    with saga as (
+        update wasaga.sagas set mail = mail + 1,
+            ready_at = case when host_id is null then coalesce(ready_at, now()) end
+        where id = p_saga and status not in ('completed', 'compensated', 'failed')
+          and not (p_turns_back and state ? 'pivoted')
+        returning id, mail, status
+    ), posted as (
+        insert into wasaga.mail (saga_id, number, kind, correlation, content)
+        select id, mail, p_kind, p_name, p_content from saga
+    )
+    select status from saga
+$$;
+
+-- What plugins hear of their sagas' lives, as in tasks, in order by saga, each where p_ok: {t, plugin, number, value}.
+create function wasaga.hooks_add(p_ok boolean[], p_ids uuid[], p_hooks jsonb) returns void language sql as $$
+    insert into wasaga.task_in (lane, cluster, topic, partition, "offset", key, value)
+    select abs(hashtext(p_ids[h.t]::text)::bigint) % (select count(*) from wasaga.lanes where flow = 'in'), '',
+        'wasaga:lifecycle:' || h.plugin, 0, h.number, convert_to(p_ids[h.t]::text, 'UTF8'),
+        convert_to(h.value::text, 'UTF8')
+    from jsonb_to_recordset(p_hooks) as h (t integer, plugin text, number integer, value jsonb)
+    where p_ok[h.t] order by h.t, h.number
+$$;
+
+-- Tells the parents of sagas that have ended, all of whom are locked (p_locked) or were not there a moment ago.
+create function wasaga.ends_tell(p_ended uuid[], p_locked uuid[]) returns void language plpgsql as $$
+declare
+    c record;
+begin
+    for c in
+        select k.parent_id, s.id, s.status, s.state from wasaga.children k join wasaga.sagas s on s.id = k.child_id
+        where k.child_id = any (p_ended) order by k.parent_id, s.id
+    loop
+        if not c.parent_id = any (p_locked) then
+            raise exception 'a parent came meanwhile' using errcode = '40001';
+        end if;
+        perform wasaga.post(c.parent_id, 'child', null, jsonb_strip_nulls(jsonb_build_object(
+            'saga', c.id, 'status', c.status,
+            'error', coalesce(c.state #> '{course,compensated}', c.state #> '{course,failed}'),
+            'output', (select jsonb_build_object('content_type', j.output_type,
+                    'data', translate(encode(j.output, 'base64'), E'\n', ''))
+                from wasaga.journal j
+                where c.status = 'completed' and j.saga_id = c.id and j.kind = 'succeeded' and j.output is not null
+                order by j.number desc limit 1))), false);
+        delete from wasaga.children where child_id = c.id and parent_id = c.parent_id;
+    end loop;
 end $$;
 
 -- Registers waits in the order of their keys, each where v_ok. A message that came early ends its saga's wait at
@@ -224,7 +354,8 @@ create function wasaga.task_in_finish(
     p_due_ms bigint[], p_errors jsonb[], p_digests bytea[],
     -- one element a message; t is its task's place from 1
     o_t integer[], o_idempotency_keys text[], o_topics text[], o_keys bytea[], o_headers jsonb[],
-    o_values bytea[], o_rollbacks jsonb[]
+    o_values bytea[], o_rollbacks jsonb[],
+    p_starts jsonb, p_posts jsonb
 ) returns setof bigint language plpgsql as $$
 declare
     v_done bigint[];
@@ -259,6 +390,13 @@ begin
         where p_ids[o.t] = any (v_done);
     end if;
 
+    if p_starts is not null or p_posts is not null then
+        perform wasaga.others_lock('{}', p_starts, p_posts);
+        perform wasaga.starts_add(v_ok, null, p_starts), wasaga.posts_add(v_ok, p_posts)
+        from (select array_agg(id = any (v_done) order by n) as v_ok
+            from unnest(p_ids) with ordinality as u (id, n)) ended;
+    end if;
+
     return query select unnest(v_done);
 end $$;
 
@@ -278,10 +416,11 @@ create function wasaga_guest.sagas_commit(
     p_states jsonb[], p_settles boolean[], p_seen bigint[], p_due_ms bigint[], p_clears boolean[],
     j_t integer[], j_numbers integer[], j_kinds text[], j_steps text[], j_directions text[], j_attempts integer[],
     j_started bigint[], j_at bigint[], j_output_types text[], j_outputs bytea[], j_undo_types text[],
-    j_undos bytea[], j_memo_types text[], j_memos bytea[], j_errors jsonb[], j_digests bytea[],
+    j_undos bytea[], j_memo_types text[], j_memos bytea[], j_errors jsonb[], j_digests bytea[], j_by text[],
     w_t integer[], w_topics text[], w_correlations text[], w_steps smallint[],
     o_t integer[], o_idempotency_keys text[], o_topics text[], o_keys bytea[], o_headers jsonb[],
-    o_values bytea[], o_rollbacks jsonb[]
+    o_values bytea[], o_rollbacks jsonb[],
+    p_starts jsonb, p_posts jsonb, p_hooks jsonb
 ) returns table (t integer, result text, mail bigint)
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
@@ -290,8 +429,8 @@ begin
     return query select * from wasaga.sagas_commit(p_host, p_ids, p_epochs, p_sequences, p_next_sequences,
         p_statuses, p_states, p_settles, p_seen, p_due_ms, p_clears, j_t, j_numbers, j_kinds, j_steps,
         j_directions, j_attempts, j_started, j_at, j_output_types, j_outputs, j_undo_types, j_undos,
-        j_memo_types, j_memos, j_errors, j_digests, w_t, w_topics, w_correlations, w_steps, o_t,
-        o_idempotency_keys, o_topics, o_keys, o_headers, o_values, o_rollbacks);
+        j_memo_types, j_memos, j_errors, j_digests, j_by, w_t, w_topics, w_correlations, w_steps, o_t,
+        o_idempotency_keys, o_topics, o_keys, o_headers, o_values, o_rollbacks, p_starts, p_posts, p_hooks);
 end $$;
 
 create function wasaga_guest.task_in_finish(
@@ -299,12 +438,14 @@ create function wasaga_guest.task_in_finish(
     p_ids bigint[], p_lanes smallint[], p_epochs bigint[], p_results text[], p_attempts integer[],
     p_due_ms bigint[], p_errors jsonb[], p_digests bytea[],
     o_t integer[], o_idempotency_keys text[], o_topics text[], o_keys bytea[], o_headers jsonb[],
-    o_values bytea[], o_rollbacks jsonb[]
+    o_values bytea[], o_rollbacks jsonb[],
+    p_starts jsonb, p_posts jsonb
 ) returns setof bigint
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 begin
     perform wasaga_guest.check_token(p_token);
     return query select * from wasaga.task_in_finish(p_host, p_ids, p_lanes, p_epochs, p_results, p_attempts,
-        p_due_ms, p_errors, p_digests, o_t, o_idempotency_keys, o_topics, o_keys, o_headers, o_values, o_rollbacks);
+        p_due_ms, p_errors, p_digests, o_t, o_idempotency_keys, o_topics, o_keys, o_headers, o_values, o_rollbacks,
+        p_starts, p_posts);
 end $$;

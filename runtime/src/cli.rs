@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use tokio::runtime::Runtime;
 
 use crate::{
-    commands::{check_config, migrate, plugins},
+    commands::{check_config, migrate, plugins, saga, schedules},
     config::{Config, ConfigError},
     host, logging,
 };
@@ -33,6 +33,11 @@ enum Command {
     /// Look at plugins
     #[command(subcommand)]
     Plugins(Plugins),
+    /// Find sagas, look at them, and ask something of them
+    Saga(saga::Saga),
+    /// Look at what starts by the clock
+    #[command(subcommand)]
+    Schedules(Schedules),
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -67,6 +72,12 @@ enum Plugins {
         /// A .wasm file
         file: PathBuf,
     },
+}
+
+#[derive(Debug, Subcommand)]
+enum Schedules {
+    /// List the schedules, with their next and last occurrence
+    List,
 }
 
 #[derive(Debug, Subcommand)]
@@ -106,6 +117,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Plugins(Plugins::Check { file }) => {
             runtime.block_on(plugins::check(&config, &file))
         }
+        Command::Saga(saga) => runtime.block_on(saga.run(&config)),
+        Command::Schedules(Schedules::List) => runtime.block_on(schedules::list(&config)),
         Command::Config(ConfigCommand::Check) => check_config::check(&config),
     };
     // What is still under way after a stop is not waited for.

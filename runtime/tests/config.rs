@@ -59,6 +59,7 @@ fn bad_values_are_named() {
         ("[server]\nport = 70000", "server.port"),
         ("[database]\nmigrate = \"maybe\"", "database.migrate"),
         ("[engine]\nbatch = 0", "engine.batch = 0: must be at least 1"),
+        ("[schedules]\ntolerance_ms = 1", "schedules.tolerance_ms = 1: must be at least 2000"),
         ("[flows]\ndead_in = 4", "not supported yet: flows.dead_in"),
         ("[kafka]\nembedded = true\nbrokers = \"a:1\"", "exclude each other"),
         ("[kafka.properties]\nbootstrap.servers = \"a:1\"", "kafka.brokers"),

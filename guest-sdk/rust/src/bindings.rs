@@ -86,3 +86,22 @@ pub mod tasks {
         default_bindings_module: "wasaga_guest::bindings::tasks",
     });
 }
+
+/// The export `lifecycle`.
+pub mod lifecycle {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "
+            package wasaga:guest-lifecycle;
+            world listening { export wasaga:plugin/lifecycle@0.1.0; }
+        ",
+        with: {
+            "wasaga:plugin/types@0.1.0": super::imports::wasaga::plugin::types,
+            "wasaga:plugin/lifecycle@0.1.0": generate,
+        },
+        additional_derives: [PartialEq],
+        pub_export_macro: true,
+        export_macro_name: "export_lifecycle",
+        default_bindings_module: "wasaga_guest::bindings::lifecycle",
+    });
+}

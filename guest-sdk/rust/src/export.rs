@@ -2,11 +2,13 @@
 
 use crate::{
     bindings::{
+        lifecycle::exports::wasaga::plugin::lifecycle::{Event, Guest as LifecycleGuest},
         plugin::exports::wasaga::plugin::plugin::Guest as PluginGuest,
         steps::exports::wasaga::plugin::steps::Guest as StepsGuest,
         tasks::exports::wasaga::plugin::tasks::Guest as TasksGuest,
     },
     failure::Failure,
+    lifecycle::Happened,
     log::log_panics,
     manifest::Manifest,
     message::Effect,
@@ -76,6 +78,13 @@ pub trait Tasks: Plugin {
     }
 }
 
+/// What a plugin makes of its sagas' lives. An event is handed over again until this succeeds, as a message is; the saga
+/// does not wait for it.
+pub trait Lifecycle: Plugin {
+    /// An event; the effects are committed with its being heard.
+    fn on_event(happened: &Happened) -> Result<Vec<Effect>, Failure>;
+}
+
 impl<T: Plugin> PluginGuest for T {
     fn describe() -> String {
         log_panics();
@@ -132,12 +141,33 @@ impl<T: Tasks> TasksGuest for T {
     }
 }
 
+impl<T: Lifecycle> LifecycleGuest for T {
+    fn on_event(
+        saga_id: String,
+        saga: String,
+        event_id: String,
+        event: Event,
+    ) -> Result<Vec<Effect>, Failure> {
+        log_panics();
+        <T as Lifecycle>::on_event(&Happened { saga_id, saga, event_id, event })
+    }
+}
+
 /// Exports a type that implements [`Plugin`] and [`Steps`].
 #[macro_export]
 macro_rules! saga_plugin {
     ($plugin:ident) => {
         $crate::bindings::plugin::export_plugin!($plugin);
         $crate::bindings::steps::export_steps!($plugin);
+    };
+}
+
+/// Exports a type that implements [`Plugin`], [`Steps`] and [`Lifecycle`].
+#[macro_export]
+macro_rules! observing_saga_plugin {
+    ($plugin:ident) => {
+        $crate::saga_plugin!($plugin);
+        $crate::bindings::lifecycle::export_lifecycle!($plugin);
     };
 }
 

@@ -46,8 +46,10 @@ pub mod ambient;
 pub mod bindings;
 pub mod config;
 pub mod context;
+pub mod event_store;
 mod export;
 pub mod failure;
+pub mod lifecycle;
 pub mod log;
 pub mod manifest;
 pub mod message;
@@ -57,4 +59,4 @@ pub mod sql;
 pub mod step;
 pub mod task;
 
-pub use export::{Plugin, Steps, Tasks};
+pub use export::{Lifecycle, Plugin, Steps, Tasks};

@@ -5,6 +5,7 @@
 mod capabilities;
 mod policy;
 mod saga;
+mod schedule;
 mod trigger;
 
 use std::time::Duration;
@@ -14,6 +15,7 @@ use serde::Serialize;
 pub use capabilities::Capabilities;
 pub use policy::{Compensation, OnUndoFailure, Retry, Undo};
 pub use saga::{Saga, Step};
+pub use schedule::{Misfire, Schedule};
 pub use trigger::{HttpTrigger, Trigger};
 
 /// A plugin's description of itself.
@@ -179,6 +181,7 @@ mod tests {
             .step(first)
             .step(Step::new("second").worker("other").retry(Retry::fixed(second)))
             .trigger(Trigger::http("/s", "id").message("begun"))
+            .trigger(Trigger::schedule("0 3 * * *"))
             .input_schema(json!({"type": "object"}));
         let manifest = Manifest::new("a", "1.0.0")
             .saga(saga)
@@ -216,7 +219,10 @@ mod tests {
                             "compensation": "none"
                         }
                     ],
-                    "triggers": [{"http": {"path": "/s", "key_name": "id", "message": "begun"}}],
+                    "triggers": [
+                        {"http": {"path": "/s", "key_name": "id", "message": "begun"}},
+                        {"schedule": {"cron": "0 3 * * *"}}
+                    ],
                     "input_schema": {"type": "object"}
                 }],
                 "steps": ["first"],

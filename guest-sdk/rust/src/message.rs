@@ -7,7 +7,7 @@ pub use crate::bindings::imports::wasaga::plugin::types::{
 };
 use crate::{
     failure::Failure,
-    payload::{parse_json, to_json},
+    payload::{Payload, parse_json, to_json},
 };
 
 impl Message {
@@ -72,4 +72,49 @@ pub fn send(message: Message) -> Effect {
 /// As [`send`]; `rollback` is published instead when the message is given up.
 pub fn send_or(message: Message, rollback: Message) -> Effect {
     Effect::Send(Outgoing { message, rollback: Some(rollback) })
+}
+
+/// Start a saga when the result that returns it is committed; its input as JSON. Under a business key that was used
+/// before it is that saga.
+pub fn start<T: Serialize + ?Sized>(saga: impl Into<String>, input: &T) -> SagaStart {
+    SagaStart { saga: saga.into(), business_key: None, input: Payload::json(input), child: None }
+}
+
+impl SagaStart {
+    /// Starting twice under one key starts once.
+    pub fn key(mut self, business_key: impl Into<String>) -> Self {
+        self.business_key = Some(business_key.into());
+        self
+    }
+
+    /// A child under this name: its end can be waited for, and it is cancelled when its parent turns back.
+    pub fn child(mut self, name: impl Into<String>) -> Self {
+        self.child = Some(name.into());
+        self
+    }
+}
+
+impl From<SagaStart> for Effect {
+    fn from(start: SagaStart) -> Self {
+        Self::Start(start)
+    }
+}
+
+/// A saga by its definition and business key.
+pub fn saga_of(saga: impl Into<String>, business_key: impl Into<String>) -> SagaTarget {
+    SagaTarget::BusinessKey((saga.into(), business_key.into()))
+}
+
+/// Send a saga a signal when the result that returns it is committed; what it carries as JSON.
+pub fn signal<T: Serialize + ?Sized>(
+    target: SagaTarget,
+    name: impl Into<String>,
+    carries: &T,
+) -> Effect {
+    Effect::Signal(SagaSignal { target, name: name.into(), payload: Payload::json(carries) })
+}
+
+/// Ask a saga to turn back when the result that returns it is committed.
+pub fn cancel(target: SagaTarget) -> Effect {
+    Effect::Cancel(target)
 }

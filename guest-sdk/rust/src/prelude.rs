@@ -1,7 +1,7 @@
 //! What nearly every plugin uses.
 
 pub use crate::{
-    Plugin, Steps, Tasks,
+    Lifecycle, Plugin, Steps, Tasks,
     failure::Failure,
     message::{Effect, Message, send},
     payload::Payload,

@@ -85,8 +85,8 @@ impl Done {
     }
 
     /// One more effect.
-    pub fn effect(mut self, effect: Effect) -> Self {
-        self.effects.push(effect);
+    pub fn effect(mut self, effect: impl Into<Effect>) -> Self {
+        self.effects.push(effect.into());
         self
     }
 }
@@ -102,6 +102,16 @@ impl Wait {
     pub fn message(self, topic: impl Into<String>, correlation: impl Into<String>) -> Self {
         let awaited = AwaitedMessage { topic: topic.into(), correlation: correlation.into() };
         self.source(WaitSource::Message(awaited))
+    }
+
+    /// For the next signal of this name; one that came early counts.
+    pub fn signal(self, name: impl Into<String>) -> Self {
+        self.source(WaitSource::Signal(name.into()))
+    }
+
+    /// For the end of the child of this name.
+    pub fn child(self, name: impl Into<String>) -> Self {
+        self.source(WaitSource::Child(name.into()))
     }
 
     /// For one more source.
@@ -127,8 +137,8 @@ impl Wait {
     }
 
     /// One more effect.
-    pub fn effect(mut self, effect: Effect) -> Self {
-        self.effects.push(effect);
+    pub fn effect(mut self, effect: impl Into<Effect>) -> Self {
+        self.effects.push(effect.into());
         self
     }
 

@@ -12,7 +12,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 pub fn manifest() -> Manifest {
     let mut manifest = Manifest::new("order-saga", env!("CARGO_PKG_VERSION")).saga(saga());
-    let mut capabilities = Capabilities::new().topic(ORDER_EVENTS);
+    let mut capabilities = Capabilities::new().event_store().topic(ORDER_EVENTS);
     for channel in [INVENTORY, PAYMENT, SHIPPING] {
         manifest = manifest.awaits(channel.replies, Locator::header(header::CORRELATION_ID));
         capabilities = capabilities.topic(channel.commands);

@@ -86,7 +86,7 @@ fn body(reply: &Message) -> Result<Payload, Failure> {
     Ok(Payload::json(&value))
 }
 
-/// A reply that cannot be read says nothing of what the service did.
-fn in_doubt(failure: Failure) -> Failure {
+/// A reply that cannot be read, or kept, says nothing of what the service did.
+pub fn in_doubt(failure: Failure) -> Failure {
     Failure::Unknown(failure.detail().clone())
 }

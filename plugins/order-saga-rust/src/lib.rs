@@ -1,10 +1,12 @@
 //! The order saga: reserve the items, take the money, ship, and say that it is done; or undo what was done.
 //!
-//! The first three steps are commands to services on Kafka ([`exchange`]); the last one publishes the order's end.
+//! The first three steps are commands to services on Kafka ([`exchange`]); the last one publishes the order's end. What
+//! has happened to the order is kept in the event store ([`state`]).
 
 mod definition;
 mod exchange;
 mod order;
+mod state;
 
 use order_kit::{
     body::{Amount, Items, OrderCompleted, Paid, Reserved, Shipped},
@@ -12,7 +14,10 @@ use order_kit::{
 };
 use wasaga_guest::{context, manifest::Manifest, prelude::*};
 
-use crate::{exchange::Exchange, order::Order};
+use crate::{
+    exchange::{Exchange, in_doubt},
+    order::Order,
+};
 
 struct OrderSaga;
 
@@ -43,7 +48,12 @@ impl Steps for OrderSaga {
     fn execute(task: &StepTask) -> Result<Outcome, Failure> {
         let order = Order::of(task)?;
         match task.step() {
-            RESERVE_INVENTORY | CREATE_SHIPMENT => {
+            RESERVE_INVENTORY => {
+                state::create(&order)?;
+                let items = order.items();
+                exchange(task)?.act(&order.act(Items { items })).into()
+            }
+            CREATE_SHIPMENT => {
                 let items = order.items();
                 exchange(task)?.act(&order.act(Items { items })).into()
             }
@@ -62,7 +72,11 @@ impl Steps for OrderSaga {
         _: Option<Payload>,
         arrival: Arrival,
     ) -> Result<Outcome, Failure> {
-        exchange(task)?.settle(&arrival)
+        let outcome = exchange(task)?.settle(&arrival)?;
+        if let Outcome::Done(done) = &outcome {
+            state::settle(task, &done.output).map_err(in_doubt)?;
+        }
+        Ok(outcome)
     }
 
     fn compensate(task: &StepTask, undo: Option<Payload>) -> Result<Outcome, Failure> {
@@ -94,6 +108,7 @@ fn complete(task: &StepTask, order: &Order) -> Result<Outcome, Failure> {
         payment_id,
         shipment_id,
     };
+    state::complete(order)?;
     let event = Message::new(ORDER_EVENTS)
         .key(order.id.as_str())
         .header(header::MESSAGE_TYPE, "OrderCompletedEvent")

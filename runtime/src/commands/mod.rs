@@ -3,3 +3,8 @@
 pub(crate) mod check_config;
 pub(crate) mod migrate;
 pub(crate) mod plugins;
+pub(crate) mod saga;
+mod saga_ask;
+mod saga_print;
+pub(crate) mod schedules;
+mod table;

@@ -15,7 +15,7 @@ use wasaga_plugin_host::{Options, PluginHost};
 
 use crate::config::Config;
 
-/// Stands in for the database, which a check does not need: `describe` runs no SQL.
+/// Stands in for the database, which a check does not need: `describe` asks for nothing of it.
 struct NoDatabase;
 
 #[async_trait]
@@ -47,6 +47,7 @@ pub(crate) async fn check(config: &Config, file: &Path) -> anyhow::Result<()> {
         "grant_all": config.plugins.grant_all,
         "grant": grant.map(|grant| json!({
             "sql": grant.sql,
+            "event_store": grant.event_store,
             "topics": grant.topics,
             "config": grant.config.keys().collect::<Vec<_>>(),
         })),

@@ -10,6 +10,7 @@ mod error;
 mod kafka;
 mod log;
 mod plugins;
+mod schedules;
 mod server;
 
 use std::path::{Path, PathBuf};
@@ -27,6 +28,7 @@ pub use error::ConfigError;
 pub use kafka::{Brokers, Kafka, Properties};
 pub use log::{Log, LogFormat};
 pub use plugins::Plugins;
+pub use schedules::Schedules;
 pub use server::Server;
 
 /// The file that is read where none is named, if it is there.
@@ -48,6 +50,8 @@ pub struct Config {
     pub engine: Engine,
     /// How much the task flows take at once.
     pub flows: Flows,
+    /// What starts by the clock.
+    pub schedules: Schedules,
     /// Changes to definitions, by name and step.
     pub definitions: Overrides,
     /// The log.
@@ -78,13 +82,14 @@ impl Config {
 
     /// What is wrong with values that parse, if anything is.
     pub fn fault(&self) -> Option<String> {
-        let Self { server, database, kafka, plugins, engine, flows, .. } = self;
+        let Self { server, database, kafka, plugins, engine, flows, schedules, .. } = self;
         (server.fault())
             .or_else(|| database.fault())
             .or_else(|| kafka.fault())
             .or_else(|| plugins.fault())
             .or_else(|| engine.fault())
             .or_else(|| flows.fault())
+            .or_else(|| schedules.fault())
     }
 }
 

@@ -24,7 +24,7 @@ pub struct Plugins {
     pub cache_dir: Option<PathBuf>,
     /// Guests that run at once on threads of their own; absent: one a core.
     pub guest_threads: Option<usize>,
-    /// Guests granted `sql` that run at once.
+    /// Guests granted `sql` or the event store that run at once.
     pub sql_calls: usize,
     /// How much a guest may take.
     pub guest_limits: Limits,

@@ -10,14 +10,10 @@ use wasaga_store::{Store, saga_read::QueueDepths};
 /// How often queues are counted.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// So many counts of the queues to one of the sagas that need attention, which reads all sagas.
-const SELDOM: u32 = 12;
-
 /// Counts until it is dropped.
 pub(super) async fn keep(store: Store, metrics: PrometheusHandle) {
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut round = 0;
     loop {
         ticks.tick().await;
         metrics.run_upkeep();
@@ -25,12 +21,9 @@ pub(super) async fn keep(store: Store, metrics: PrometheusHandle) {
             Ok(depths) => set(depths),
             Err(error) => tracing::debug!(%error, "queues were not counted"),
         }
-        if round % SELDOM == 0
-            && let Ok(count) = store.sagas_needing_attention().await
-        {
+        if let Ok(count) = store.sagas_needing_attention().await {
             gauge!("wasaga_sagas_needing_attention").set(count as f64);
         }
-        round = round.wrapping_add(1);
     }
 }
 

@@ -17,9 +17,9 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
+use tokio::{net::TcpListener, sync::mpsc, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
-use wasaga_api::{ApiState, app, serve};
+use wasaga_api::{ApiState, Ends, app, serve};
 use wasaga_kafka::BrokerHealth;
 use wasaga_store::Store;
 
@@ -48,8 +48,10 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let (sagas, health) = (Arc::new(HostSagas::new(store.clone())), BrokerHealth::default());
     let probe = HostProbe::new(store.clone(), sagas.clone(), config.kafka.broker(), health.clone());
+    let ends = Ends::new(sagas.clone(), stop.clone());
     let api = ApiState {
         sagas: sagas.clone(),
+        ends: ends.clone(),
         plugins: sagas.clone(),
         probe: Arc::new(probe),
         metrics: metrics.clone(),
@@ -59,8 +61,14 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let serving = tokio::spawn(serve(listener, app(api), stop.clone()));
     tracing::info!("listening on http://{address}");
 
+    let (ended, mut ended_here) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Some(saga) = ended_here.recv().await {
+            ends.tell(saga);
+        }
+    });
     let started = tokio::select! {
-        started = Parts::start(&config, &store, &sagas, &health, metrics) => started,
+        started = Parts::start(&config, &store, &sagas, &health, metrics, ended) => started,
         () = signals.stop() => return Ok(()),
     };
     let parts = started?;

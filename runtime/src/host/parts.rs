@@ -5,16 +5,22 @@ use std::{sync::Arc, time::Duration};
 use anyhow::anyhow;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{
-    sync::{Notify, watch},
+    sync::{Notify, mpsc, watch},
     task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
-use wasaga_domain::{clock::SystemClock, definition::Overrides, ids::HostId, ports::CatalogSource};
+use wasaga_domain::{
+    clock::SystemClock,
+    definition::Overrides,
+    ids::{HostId, SagaId},
+    ports::CatalogSource,
+};
 use wasaga_engine::{
     definitions::StoredDefinitions,
     driver::{self, Engine, EngineHandle},
     inbox::{Inbox, InboxHandle, InboxParts},
     lease::HostLease,
+    schedules::{Schedules, SchedulesHandle},
 };
 use wasaga_kafka::{
     BrokerHealth, Consumer, ConsumerHandle, ConsumerOptions, DevBroker, Relay, RelayHandle,
@@ -33,6 +39,7 @@ use crate::config::{Config, ConfigError};
 /// Everything that has to be stopped.
 pub(super) struct Parts {
     kafka: Option<KafkaParts>,
+    schedules: SchedulesHandle,
     engine: EngineHandle,
     inbox: InboxHandle,
     watching: (CancellationToken, JoinHandle<()>),
@@ -57,13 +64,14 @@ struct Bells {
 
 impl Parts {
     /// Starts them in the order in which they need each other; `sagas` has the engine and the plugins as soon as
-    /// they are there. The broker may be away.
+    /// they are there, and `ends` is told of sagas that end here. The broker may be away.
     pub(super) async fn start(
         config: &Config,
         store: &Store,
         sagas: &HostSagas,
         health: &BrokerHealth,
         metrics: PrometheusHandle,
+        ends: mpsc::UnboundedSender<SagaId>,
     ) -> anyhow::Result<Self> {
         let broker = broker(config)?;
         startup::reach(store, &config.database).await?;
@@ -88,13 +96,13 @@ impl Parts {
             host: lease.host(),
             sagas: bells.sagas.clone(),
             outbox: bells.outbox.clone(),
-            ends: None,
+            ends: Some(ends),
         };
         let (running, engine) = Engine::start_up(parts, config.engine.options());
         let parts = InboxParts {
             store: store.clone(),
             catalog: plugins.clone(),
-            executor: plugins,
+            executor: plugins.clone(),
             clock: Arc::new(SystemClock),
             host: lease.host(),
             stored: bells.stored,
@@ -102,18 +110,21 @@ impl Parts {
             outbox: bells.outbox,
         };
         let inbox = Inbox::start(parts, config.inbox());
+        let schedules =
+            Schedules::start(store.clone(), plugins, running.clone(), config.schedules.options());
         sagas.set_engine(running);
 
         let stop = CancellationToken::new();
         let poll = Duration::from_millis(config.plugins.poll_ms);
         let watching = tokio::spawn(watcher.run(poll, stop.clone()));
         let gauges = tokio::spawn(gauges::keep(store.clone(), metrics));
-        Ok(Self { kafka, engine, inbox, watching: (stop, watching), gauges, lease })
+        Ok(Self { kafka, schedules, engine, inbox, watching: (stop, watching), gauges, lease })
     }
 
     /// Stops them in the order in which work flows: what comes in, what is worked on, what goes out.
     pub(super) async fn stop(self) {
-        let Self { kafka, engine, inbox, watching: (stop, watching), gauges, lease } = self;
+        let Self { kafka, schedules, engine, inbox, watching: (stop, watching), gauges, lease } =
+            self;
         gauges.abort();
         stop.cancel();
         let (consumer, relay) = match kafka {
@@ -125,6 +136,7 @@ impl Parts {
         if let Some(consumer) = consumer {
             consumer.stop().await;
         }
+        schedules.stop().await;
         tokio::join!(engine.stop(), inbox.stop());
         if let Some((relay, embedded)) = relay {
             relay.stop().await;

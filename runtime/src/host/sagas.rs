@@ -5,12 +5,22 @@ use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use wasaga_api::ports::{Plugins, Rejected, Sagas, SagasError, StartSaga, Started};
-use wasaga_domain::{catalog::Catalog, ids::SagaId, ports::CatalogSource, state::Status};
+use wasaga_domain::{
+    catalog::Catalog,
+    ids::SagaId,
+    mail::{Audit, Verb},
+    payload::Payload,
+    ports::CatalogSource,
+    search::SagaFilter,
+    state::Status,
+};
 use wasaga_engine::driver::{Engine, StartError, StartRequest, VerbError};
 use wasaga_plugin_host::{PluginHost, Rejection};
 use wasaga_store::{
     Store, StoreError,
     saga_read::{JournalRow, SagaRow},
+    saga_search::{Cursor, Page},
+    schedules::ScheduleRow,
 };
 
 /// What of the host has started.
@@ -76,12 +86,23 @@ impl Sagas for HostSagas {
         }
     }
 
-    async fn cancel(&self, id: SagaId, reason: &str) -> Result<Status, SagasError> {
-        self.engine()?.cancel(id, reason).await.map_err(verb_failed)
+    async fn ask(&self, id: SagaId, verb: &Verb, by: &Audit) -> Result<Status, SagasError> {
+        self.engine()?.ask(id, verb, by).await.map_err(verb_failed)
     }
 
-    async fn resume(&self, id: SagaId, reason: &str) -> Result<Status, SagasError> {
-        self.engine()?.resume(id, reason).await.map_err(verb_failed)
+    /// Those that this host holds see it with its next sweep.
+    async fn ask_all(&self, ids: &[SagaId], verb: &Verb, by: &Audit) -> Result<usize, SagasError> {
+        self.engine()?;
+        Ok(self.store.sagas_ask(ids, verb, by).await.map_err(read_failed)?.len())
+    }
+
+    async fn signal(
+        &self,
+        id: SagaId,
+        name: &str,
+        payload: &Payload,
+    ) -> Result<Status, SagasError> {
+        self.engine()?.signal(id, name, payload).await.map_err(verb_failed)
     }
 
     async fn saga(&self, id: SagaId) -> Result<SagaRow, SagasError> {
@@ -92,12 +113,32 @@ impl Sagas for HostSagas {
     async fn journal(&self, id: SagaId) -> Result<Vec<JournalRow>, SagasError> {
         self.store.journal_list(id).await.map_err(read_failed)
     }
+
+    async fn search(
+        &self,
+        filter: &SagaFilter,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Page, SagasError> {
+        self.engine()?;
+        self.store.sagas_search(filter, after, limit).await.map_err(read_failed)
+    }
+
+    async fn settled(&self, ids: &[SagaId]) -> Result<Vec<SagaId>, SagasError> {
+        self.store.sagas_settled(ids).await.map_err(read_failed)
+    }
+
+    async fn schedules(&self) -> Result<Vec<ScheduleRow>, SagasError> {
+        self.engine()?;
+        self.store.schedules_list().await.map_err(read_failed)
+    }
 }
 
 fn verb_failed(error: VerbError) -> SagasError {
     match error {
         VerbError::NotFound(_) => SagasError::NotFound,
         VerbError::Final(_, status) => SagasError::Final(status),
+        VerbError::PastPivot(_, status) => SagasError::PastPivot(status),
         VerbError::Unavailable(why) => unavailable(&why),
     }
 }

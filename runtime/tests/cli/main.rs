@@ -3,4 +3,6 @@
 mod config;
 mod migrate;
 mod run;
+mod saga;
+mod schedules;
 mod wasaga;

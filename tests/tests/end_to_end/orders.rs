@@ -12,6 +12,13 @@ async fn told(api: &Api, saga: &str) -> Vec<String> {
     items.iter().map(line).collect()
 }
 
+/// What the event store has of the world's only order.
+async fn recorded(world: &World) -> Vec<String> {
+    let events =
+        "select event_type from wasaga.events where plugin = 'order-saga' order by version";
+    world.texts(events).await
+}
+
 #[tokio::test]
 async fn happy_path() {
     let world = World::on_kafka(&ORDER_PLUGINS).await;
@@ -42,6 +49,23 @@ async fn happy_path() {
     let events = world.rows(event).await;
     assert_eq!(events.len(), 1);
     assert_eq!(events[0]["value"]["order_id"], order.id());
+    assert_eq!(
+        recorded(&world).await,
+        [
+            "OrderCreated",
+            "InventoryReserved",
+            "PaymentProcessed",
+            "ShipmentCreated",
+            "OrderCompleted"
+        ]
+    );
+    let snapshot =
+        "select version, convert_from(state, 'UTF8')::jsonb as state from wasaga.snapshots";
+    let snapshot = world.rows(snapshot).await.remove(0);
+    assert_eq!(
+        (&snapshot["version"], &snapshot["state"]["status"]),
+        (&json!(5), &json!("completed"))
+    );
     promises(&world).await;
 
     for (name, count) in [
@@ -98,6 +122,17 @@ async fn shipment_fails() {
         ]
     );
     assert_eq!(world.texts("select status from plugin_payment.payments").await, ["refunded"]);
+    assert_eq!(
+        recorded(&world).await,
+        [
+            "OrderCreated",
+            "InventoryReserved",
+            "PaymentProcessed",
+            "PaymentRefunded",
+            "InventoryReleased",
+            "OrderCancelled"
+        ]
+    );
     promises(&world).await;
 }
 

@@ -29,7 +29,7 @@ impl Capabilities {
         self
     }
 
-    /// Event-sourced aggregates.
+    /// Event-sourced aggregates, in the transaction that commits the step or task.
     pub fn event_store(mut self) -> Self {
         self.event_store = true;
         self

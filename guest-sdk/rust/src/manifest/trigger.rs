@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Locator;
+use super::{Locator, Schedule};
 
 /// What starts a saga.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -15,8 +15,8 @@ pub enum Trigger {
         /// Where in the record the business key is.
         business_key: Locator,
     },
-    /// A cron expression, UTC.
-    Schedule(String),
+    /// Times.
+    Schedule(Schedule),
     /// A POST to a path.
     Http(HttpTrigger),
 }

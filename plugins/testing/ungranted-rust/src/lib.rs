@@ -1,9 +1,10 @@
-//! Uses `sql` without having asked for it. The output of its one step is what the host answered: `{"code", "message"}`,
-//! or `{"rows"}` should it ever be let through.
+//! Uses `sql` and the event store without having asked for them. The output of its one step is what the host answered:
+//! `{"code", "message", "event_store"}`, or less should it ever be let through.
 
 use std::collections::BTreeMap;
 
 use wasaga_guest::{
+    event_store,
     manifest::{Manifest, Saga, Step},
     prelude::*,
     sql,
@@ -20,12 +21,14 @@ impl Plugin for Ungranted {
 
 impl Steps for Ungranted {
     fn execute(_: &StepTask) -> Result<Outcome, Failure> {
-        match sql::query("select 1", &[]) {
-            Ok(rows) => done_json(&BTreeMap::from([("rows", rows.len())])).into(),
-            Err(sql::Error { code, message }) => {
-                done_json(&BTreeMap::from([("code", code), ("message", message)])).into()
-            }
+        let mut told = BTreeMap::new();
+        if let Err(sql::Error { code, message }) = sql::query("select 1", &[]) {
+            told.extend([("code", code), ("message", message)]);
         }
+        if let Err(event_store::Error::Other(message)) = event_store::load("s") {
+            told.insert("event_store", message);
+        }
+        done_json(&told).into()
     }
 }
 

@@ -22,6 +22,8 @@ pub(crate) enum ApiError {
     WrongMethod(Option<&'static str>),
     /// The path's id is none.
     BadSagaId(String),
+    /// A parameter of the query does not fit.
+    BadParameter { name: String, why: String },
     /// The body is not said to be JSON.
     NotJson(Option<String>),
     /// The body is not JSON.
@@ -40,6 +42,10 @@ pub(crate) enum ApiError {
     UnknownSaga(SagaId),
     /// The saga is at its end.
     Final { saga: SagaId, status: Status, verb: &'static str },
+    /// The saga only goes forward.
+    PastPivot { saga: SagaId, status: Status },
+    /// The saga has no such step; those it has.
+    UnknownStep { saga: SagaId, step: String, known: Vec<String> },
     /// The host says why it does not take the request.
     Refused(String),
     /// A little later it may work.
@@ -79,20 +85,21 @@ impl ApiError {
         match error {
             SagasError::NotFound => Self::UnknownSaga(saga),
             SagasError::Final(status) => Self::Final { saga, status, verb },
+            SagasError::PastPivot(status) => Self::PastPivot { saga, status },
             SagasError::Refused(why) => Self::Refused(why),
             SagasError::Unavailable(why) => Self::Unavailable(why),
             SagasError::Internal(why) => Self::Internal(why),
         }
     }
 
-    /// The refusal that an error of the host means for a start.
-    pub(crate) fn of_start(error: SagasError) -> Self {
+    /// The refusal that an error of the host means for a request that names no saga: a start, a search.
+    pub(crate) fn of_many(error: SagasError) -> Self {
         match error {
             SagasError::Refused(why) => Self::Refused(why),
             SagasError::Unavailable(why) => Self::Unavailable(why),
             SagasError::Internal(why) => Self::Internal(why),
-            SagasError::NotFound | SagasError::Final(_) => {
-                Self::Internal(format!("a start was answered with {error:?}"))
+            SagasError::NotFound | SagasError::Final(_) | SagasError::PastPivot(_) => {
+                Self::Internal(format!("what names no saga was answered with {error:?}"))
             }
         }
     }
@@ -119,6 +126,12 @@ impl ApiError {
                 "bad-saga-id",
                 "Not a saga id",
                 format!("{id:?} is not a UUID, as saga ids are"),
+            ),
+            Self::BadParameter { name, why } => row(
+                StatusCode::BAD_REQUEST,
+                "bad-parameter",
+                "Bad parameter",
+                format!("{name}: {why}"),
             ),
             Self::NotJson(found) => {
                 let found = found.map_or("no Content-Type".into(), |found| format!("{found:?}"));
@@ -184,6 +197,21 @@ impl ApiError {
                     "saga {saga} is {}, which is final: there is nothing to {verb}",
                     status.as_str()
                 ),
+            ),
+            Self::PastPivot { saga, status } => row(
+                StatusCode::CONFLICT,
+                "past-pivot",
+                "The saga only goes forward",
+                format!(
+                    "saga {saga} is {} and past its pivot: it can't be cancelled any more",
+                    status.as_str()
+                ),
+            ),
+            Self::UnknownStep { saga, step, known } => row(
+                StatusCode::NOT_FOUND,
+                "unknown-step",
+                "Unknown step",
+                format!("saga {saga} has no step {step:?}; it has {}", known.join(", ")),
             ),
             Self::Refused(why) => row(StatusCode::UNPROCESSABLE_ENTITY, "refused", "Refused", why),
             Self::Unavailable(why) => {

@@ -67,6 +67,8 @@ pub(crate) struct Event {
     error: Option<ErrorView>,
     #[serde(skip_serializing_if = "Option::is_none")]
     digest: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<String>,
 }
 
 impl From<&JournalRow> for Event {
@@ -81,6 +83,7 @@ impl From<&JournalRow> for Event {
             at: entry.at.to_string(),
             error: entry.error.as_ref().map(ErrorView::from),
             digest: entry.digest.map(|digest| digest.to_string()),
+            by: entry.by.clone(),
         }
     }
 }
@@ -152,7 +155,7 @@ fn standing(entry: &JournalRow) -> Option<(Standing, bool)> {
     Some(match (entry.kind, entry.direction) {
         (EntryKind::Succeeded, Direction::Forward) => (Standing::Completed, true),
         (EntryKind::Succeeded, Direction::Undo) => (Standing::Compensated, true),
-        (EntryKind::Skipped, _) => (Standing::Skipped, true),
+        (EntryKind::Skipped | EntryKind::PassedOver, _) => (Standing::Skipped, true),
         (EntryKind::Waiting, _) => (Standing::Waiting, false),
         (EntryKind::Retrying, _) => (Standing::Retrying, false),
         (EntryKind::Failed, _) => (Standing::Failed, true),
@@ -162,8 +165,12 @@ fn standing(entry: &JournalRow) -> Option<(Standing, bool)> {
 
 fn open_standing(open: &OpenStep, direction: Direction) -> Standing {
     match (&open.activity, direction) {
-        (Activity::Run | Activity::Resume(_), Direction::Forward) => Standing::Running,
-        (Activity::Run | Activity::Resume(_), Direction::Undo) => Standing::Compensating,
+        (Activity::Run | Activity::PutOff { .. } | Activity::Resume(_), Direction::Forward) => {
+            Standing::Running
+        }
+        (Activity::Run | Activity::PutOff { .. } | Activity::Resume(_), Direction::Undo) => {
+            Standing::Compensating
+        }
         (Activity::BackOff(_), _) => Standing::Retrying,
         (Activity::Wait { .. }, _) => Standing::Waiting,
         (Activity::Stuck, _) => Standing::Failed,
@@ -197,6 +204,10 @@ mod tests {
         }
     }
 
+    fn state() -> State {
+        serde_json::from_str(r#"{"course": "forward"}"#).unwrap()
+    }
+
     fn entry(kind: EntryKind, step: &str, direction: Direction, attempt: u32) -> JournalRow {
         JournalRow {
             number: 1,
@@ -209,6 +220,7 @@ mod tests {
             output: None,
             error: None,
             digest: None,
+            by: None,
         }
     }
 
@@ -220,7 +232,7 @@ mod tests {
 
     #[test]
     fn what_ended_comes_from_the_journal_and_what_runs_from_the_state() {
-        let mut state = State::initial(UnixMillis(0));
+        let mut state = state();
         state.open = vec![OpenStep { attempt: 2, ..OpenStep::first(1, UnixMillis(2_000)) }];
         let journal = [
             entry(EntryKind::Retrying, "reserve", Direction::Forward, 1),
@@ -241,7 +253,7 @@ mod tests {
 
     #[test]
     fn a_wait_that_was_cancelled_is_unknown_and_undone_beside_it() {
-        let mut state = State::initial(UnixMillis(0));
+        let mut state = state();
         state.course = Course::Undo(ErrorDetail::new("cancelled", "by hand"));
         state.open = vec![OpenStep::first(0, UnixMillis(2_000))];
         let journal = [entry(EntryKind::Waiting, "reserve", Direction::Forward, 1)];

@@ -1,69 +1,31 @@
 //! Whether an input fits its definition, and what it runs for.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
-
-use jsonschema::Validator;
 use serde_json::{Value, map::Entry};
 use uuid::Uuid;
-use wasaga_domain::{definition::Definition, payload::Payload};
+use wasaga_domain::{definition::Definition, input_schema, payload::Payload};
 
 use crate::{
     body::JsonBody,
     error::{ApiError, Misfit},
 };
 
-/// How many misfits an answer lists.
-const LISTED: usize = 50;
-
 /// How many characters a business key has at most.
 const KEY_LENGTH: usize = 500;
 
-/// A definition's name and version.
-type Version = (Arc<str>, u32);
-
-/// Compiled schemas, by definition and version: the content of those never changes.
-#[derive(Default)]
-pub(crate) struct Schemas {
-    compiled: Mutex<HashMap<Version, Arc<Validator>>>,
-}
-
-impl Schemas {
-    /// Checks `input`, which stands at `pointer` of the body, against the definition's schema, if it has one.
-    pub(crate) fn check(
-        &self,
-        definition: &Definition,
-        input: &Value,
-        pointer: &str,
-    ) -> Result<(), ApiError> {
-        let Some(schema) = &definition.input_schema else {
-            return Ok(());
-        };
-        let validator = self.compile(definition, schema)?;
-        let misfits: Vec<_> = validator
-            .iter_errors(input)
-            .take(LISTED)
-            .map(|error| {
-                Misfit::new(format!("{pointer}{}", error.instance_path()), error.to_string())
-            })
-            .collect();
-        if misfits.is_empty() { Ok(()) } else { Err(ApiError::Invalid(misfits)) }
+/// Refuses an input, which stands at `pointer` of the body, that does not fit the definition's schema.
+pub(crate) fn check_input(
+    definition: &Definition,
+    input: &Value,
+    pointer: &str,
+) -> Result<(), ApiError> {
+    let misfits = definition.misfits(input).map_err(ApiError::Internal)?;
+    if misfits.is_empty() {
+        return Ok(());
     }
-
-    fn compile(&self, definition: &Definition, schema: &Value) -> Result<Arc<Validator>, ApiError> {
-        let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (definition.name.clone(), definition.version);
-        if let Some(validator) = compiled.get(&key) {
-            return Ok(validator.clone());
-        }
-        let validator = jsonschema::validator_for(schema).map_err(|error| {
-            let Definition { name, version, .. } = definition;
-            ApiError::Internal(format!("input_schema of {name} version {version}: {error}"))
-        })?;
-        Ok(compiled.entry(key).or_insert(Arc::new(validator)).clone())
-    }
+    let at = |misfit: &input_schema::Misfit| {
+        Misfit::new(format!("{pointer}{}", misfit.pointer), misfit.detail.clone())
+    };
+    Err(ApiError::Invalid(misfits.iter().map(at).collect()))
 }
 
 /// The body of an HTTP trigger as the input of a saga, with the key it runs for: the field `key_name`, which is made

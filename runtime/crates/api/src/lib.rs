@@ -4,11 +4,13 @@
 //! To add a route: a handler in a file of `routes`, a line in [`app`], its refusals in `error`, a row in docs/api.md.
 
 mod body;
+mod ends;
 mod error;
 mod history;
 mod input;
 mod payload;
 pub mod ports;
+mod query;
 mod routes;
 mod serve;
 mod telemetry;
@@ -23,11 +25,13 @@ use axum::{
 };
 use metrics_exporter_prometheus::PrometheusHandle;
 
-use crate::{
-    input::Schemas,
-    ports::{Plugins, Probe, Sagas},
-};
+use crate::ports::{Plugins, Probe, Sagas};
 
+pub use ends::Ends;
+pub use routes::{
+    saga::{HistoryView, SagaView},
+    search::PageView,
+};
 pub use serve::serve;
 
 /// The default bound of a request's body, in bytes.
@@ -37,6 +41,8 @@ pub const BODY_LIMIT: usize = 1 << 20;
 pub struct ApiState {
     /// Starts, asks and reads sagas.
     pub sagas: Arc<dyn Sagas>,
+    /// Who waits for which saga's end.
+    pub ends: Arc<Ends>,
     /// Which plugins run here, and which were refused.
     pub plugins: Arc<dyn Plugins>,
     /// What the host needs, and how that is.
@@ -47,25 +53,22 @@ pub struct ApiState {
     pub body_limit: usize,
 }
 
-/// The state as handlers see it.
-struct Shared {
-    api: ApiState,
-    schemas: Schemas,
-}
-
-type AppState = axum::extract::State<Arc<Shared>>;
+type AppState = axum::extract::State<Arc<ApiState>>;
 
 /// The routes. POST on the paths of active definitions' HTTP triggers is answered by the fallback, since those come
 /// and go with plugins.
 pub fn app(api: ApiState) -> Router {
     let body_limit = api.body_limit;
     Router::new()
-        .route("/api/v1/sagas", post(routes::start::start))
+        .route("/api/v1/sagas", get(routes::search::search).post(routes::start::start))
+        .route("/api/v1/sagas/bulk/{verb}", post(routes::bulk::bulk))
         .route("/api/v1/sagas/{id}", get(routes::saga::saga))
         .route("/api/v1/sagas/{id}/history", get(routes::saga::history))
-        .route("/api/v1/sagas/{id}/cancel", post(routes::verbs::cancel))
-        .route("/api/v1/sagas/{id}/resume", post(routes::verbs::resume))
+        .route("/api/v1/sagas/{id}/{verb}", post(routes::verbs::saga))
+        .route("/api/v1/sagas/{id}/steps/{step}/{verb}", post(routes::verbs::step))
+        .route("/api/v1/sagas/{id}/signals/{name}", post(routes::verbs::signal))
         .route("/api/v1/plugins", get(routes::plugins::plugins))
+        .route("/api/v1/schedules", get(routes::schedules::schedules))
         .route("/healthz", get(routes::health::healthz))
         .route("/readyz", get(routes::health::readyz))
         .route("/metrics", get(routes::health::metrics))
@@ -73,5 +76,5 @@ pub fn app(api: ApiState) -> Router {
         .method_not_allowed_fallback(routes::wrong_method)
         .layer(middleware::from_fn(telemetry::measure))
         .layer(DefaultBodyLimit::max(body_limit))
-        .with_state(Arc::new(Shared { api, schemas: Schemas::default() }))
+        .with_state(Arc::new(api))
 }

@@ -4,9 +4,19 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use wasaga_domain::{
-    definition::Definition, ids::SagaId, payload::Payload, ports::CatalogSource, state::Status,
+    definition::Definition,
+    ids::SagaId,
+    mail::{Audit, Verb},
+    payload::Payload,
+    ports::CatalogSource,
+    search::SagaFilter,
+    state::Status,
 };
-use wasaga_store::saga_read::{JournalRow, SagaRow};
+use wasaga_store::{
+    saga_read::{JournalRow, SagaRow},
+    saga_search::{Cursor, Page},
+    schedules::ScheduleRow,
+};
 
 /// Starts, asks and reads sagas.
 #[async_trait]
@@ -15,17 +25,35 @@ pub trait Sagas: Send + Sync + 'static {
     /// returns.
     async fn start(&self, saga: StartSaga) -> Result<Started, SagasError>;
 
-    /// Asks a saga to turn back; the answer is its status from before.
-    async fn cancel(&self, id: SagaId, reason: &str) -> Result<Status, SagasError>;
+    /// Asks something of a saga; the answer is its status from before.
+    async fn ask(&self, id: SagaId, verb: &Verb, by: &Audit) -> Result<Status, SagasError>;
 
-    /// Asks a saga to go on now; the answer is its status from before.
-    async fn resume(&self, id: SagaId, reason: &str) -> Result<Status, SagasError>;
+    /// Asks the same of many sagas; the answer is how many will see it.
+    async fn ask_all(&self, ids: &[SagaId], verb: &Verb, by: &Audit) -> Result<usize, SagasError>;
+
+    /// Sends a saga a signal; the answer is its status from before.
+    async fn signal(&self, id: SagaId, name: &str, payload: &Payload)
+    -> Result<Status, SagasError>;
 
     /// The saga of this id.
     async fn saga(&self, id: SagaId) -> Result<SagaRow, SagasError>;
 
     /// A saga's journal, in order.
     async fn journal(&self, id: SagaId) -> Result<Vec<JournalRow>, SagasError>;
+
+    /// Up to `limit` of the sagas that fit, newest first, from where the page before ended.
+    async fn search(
+        &self,
+        filter: &SagaFilter,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Page, SagasError>;
+
+    /// What starts by the clock, by definition.
+    async fn schedules(&self) -> Result<Vec<ScheduleRow>, SagasError>;
+
+    /// Which of these sagas have ended, or ask for an operator.
+    async fn settled(&self, ids: &[SagaId]) -> Result<Vec<SagaId>, SagasError>;
 }
 
 /// A saga to start.
@@ -59,6 +87,8 @@ pub enum SagasError {
     NotFound,
     /// The saga is at its end.
     Final(Status),
+    /// The saga only goes forward.
+    PastPivot(Status),
     /// The request itself can't be kept; the sentence is for the caller.
     Refused(String),
     /// The same again may work a little later; the sentence is for the caller.

@@ -5,7 +5,9 @@ use std::{collections::BTreeMap, sync::Arc};
 use crate::{
     definition::Definition,
     ids::{Digest, PluginName},
+    lifecycle::HOOKS,
     manifest::{HttpTrigger, Locator, Manifest},
+    schedule::Schedule,
 };
 
 /// The plugins of a host, as of one moment.
@@ -24,6 +26,8 @@ pub struct Plugin {
     pub digest: Digest,
     /// What it says of itself.
     pub manifest: Arc<Manifest>,
+    /// Whether it hears of its sagas' lives.
+    pub lifecycle: bool,
 }
 
 /// An active definition.
@@ -33,15 +37,21 @@ pub struct Active {
     pub definition: Arc<Definition>,
     /// Routes that start it.
     pub http: Vec<HttpTrigger>,
+    /// Topics whose records start it, each with where the business key is.
+    pub topics: Vec<(String, Locator)>,
+    /// Times at which it starts by itself.
+    pub schedule: Option<Arc<Schedule>>,
 }
 
 /// Who takes the records of a topic.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Recipient {
     /// Waiting steps, found by what the locator finds.
     Waits(Locator),
     /// The plugin's `handle-in`.
     Plugin(PluginName),
+    /// A new saga of this definition, whose business key the locator finds.
+    Start(Arc<Definition>, Locator),
 }
 
 impl Catalog {
@@ -59,14 +69,28 @@ impl Catalog {
             .values()
             .flat_map(|plugin| &plugin.manifest.subscriptions)
             .map(|subscription| subscription.topic.clone())
+            .chain(self.definitions.values().flat_map(Active::topic_names))
             .collect();
         topics.sort_unstable();
         topics.dedup();
         topics
     }
 
-    /// Who takes the records of this topic: the first subscription, by plugin name.
+    /// Who takes the records of this topic: the first subscription, by plugin name, else the first trigger.
     pub fn recipient(&self, topic: &str) -> Option<Recipient> {
+        if let Some(plugin) = topic.strip_prefix(HOOKS) {
+            let (name, _) = self.plugins.iter().find(|(name, _)| name.as_str() == plugin)?;
+            return Some(Recipient::Plugin(name.clone()));
+        }
+        self.subscriber(topic).or_else(|| {
+            self.definitions.values().find_map(|active| {
+                let (_, key) = active.topics.iter().find(|(name, _)| name == topic)?;
+                Some(Recipient::Start(Arc::clone(&active.definition), key.clone()))
+            })
+        })
+    }
+
+    fn subscriber(&self, topic: &str) -> Option<Recipient> {
         self.plugins.iter().find_map(|(name, plugin)| {
             let subscription =
                 plugin.manifest.subscriptions.iter().find(|candidate| candidate.topic == topic)?;
@@ -75,5 +99,11 @@ impl Catalog {
                 None => Recipient::Plugin(name.clone()),
             })
         })
+    }
+}
+
+impl Active {
+    fn topic_names(&self) -> impl Iterator<Item = String> {
+        self.topics.iter().map(|(topic, _)| topic.clone())
     }
 }

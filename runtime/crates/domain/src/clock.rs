@@ -34,6 +34,16 @@ impl fmt::Display for UnixMillis {
     }
 }
 
+/// How long `30s`, `1h30m` or `7d` is; else a sentence that says how to write it.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let days = jiff::SpanRelativeTo::days_are_24_hours();
+    let span = text.parse::<jiff::Span>().and_then(|span| span.to_duration(days));
+    let length = span.ok().and_then(|length| Duration::try_from(length).ok());
+    length.ok_or_else(|| {
+        format!("{text:?} is no length of time: write it as 500ms, 30s, 1h30m or 7d")
+    })
+}
+
 /// Where time comes from: the system in the host, a test's own hand elsewhere.
 pub trait Clock: Send + Sync + 'static {
     /// The time now.

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::PluginName,
+    input_schema::{InputSchema, Misfit},
     manifest::{self, Compensation, OnUndoFailure},
+    payload::Payload,
     retry::RetryPolicy,
 };
 
@@ -20,7 +22,13 @@ pub struct Definition {
     /// In order; never empty.
     pub steps: Vec<Step>,
     /// What started sagas have to fit.
-    pub input_schema: Option<Arc<serde_json::Value>>,
+    pub input_schema: Option<Arc<InputSchema>>,
+    /// The plugin that defines it.
+    pub plugin: PluginName,
+    /// Where its sagas' lives are published.
+    pub lifecycle_topic: Option<Arc<str>>,
+    /// From the start; then the saga turns back.
+    pub deadline: Option<Duration>,
 }
 
 /// A step of a definition.
@@ -30,6 +38,10 @@ pub struct Step {
     pub name: Arc<str>,
     /// The plugin that runs it.
     pub worker: PluginName,
+    /// The places of the steps that have to pass first.
+    pub after: Vec<u16>,
+    /// Past it the saga only goes forward.
+    pub pivot: bool,
     /// Ask `guard` first.
     pub guarded: bool,
     /// The bound of an attempt.
@@ -104,9 +116,13 @@ impl Definition {
         if saga.steps.is_empty() || saga.steps.len() > 1000 {
             return Err(bad(format!("{} steps: must have 1 to 1000", saga.steps.len())));
         }
+        if saga.deadline_ms == Some(0) {
+            return Err(bad("deadline_ms must be at least 1".into()));
+        }
         let overrides = overrides.get(&saga.name).map(|changes| &changes.steps);
         let mut names = HashSet::new();
-        let steps = saga.steps.iter().map(|step| {
+        let after = predecessors(&saga.steps).map_err(bad)?;
+        let steps = saga.steps.iter().zip(after).map(|(step, after)| {
             if step.name.is_empty() || step.name.len() > 100 || !names.insert(&step.name) {
                 return Err(bad(format!(
                     "step {:?}: its name must have 1 to 100 characters and be unique",
@@ -114,7 +130,7 @@ impl Definition {
                 )));
             }
             let changes = overrides.and_then(|steps| steps.get(&step.name));
-            let step = Step::new(step, plugin, changes);
+            let step = Step::new(step, after, plugin, changes);
             step.fault().map_or(Ok(step.clone()), |fault| {
                 Err(bad(format!("step {:?}: {fault}", step.name)))
             })
@@ -123,8 +139,38 @@ impl Definition {
             name: saga.name.as_str().into(),
             version: saga.version,
             steps: steps.collect::<Result<_, _>>()?,
-            input_schema: saga.input_schema.clone().map(Arc::new),
+            input_schema: saga.input_schema.clone().map(InputSchema::new).map(Arc::new),
+            plugin: plugin.clone(),
+            lifecycle_topic: saga.lifecycle_topic.as_deref().map(Arc::from),
+            deadline: saga.deadline_ms.map(Duration::from_millis),
         })
+    }
+
+    /// Where `input` does not fit; at most 50 places. An error where the schema itself is none.
+    pub fn misfits(&self, input: &serde_json::Value) -> Result<Vec<Misfit>, String> {
+        let schema = self.input_schema.as_ref();
+        let misfits = schema.map_or(Ok(Vec::new()), |schema| schema.misfits(input));
+        misfits.map_err(|error| {
+            format!("input_schema of {} version {}: {error}", self.name, self.version)
+        })
+    }
+
+    /// Why a start with this input is refused, in one sentence; nothing where it fits.
+    pub fn refusal(&self, input: &Payload) -> Option<String> {
+        self.input_schema.as_ref()?;
+        let input = match serde_json::from_slice(&input.data) {
+            Ok(input) => input,
+            Err(error) => return Some(format!("the input is not JSON: {error}")),
+        };
+        match self.misfits(&input) {
+            Err(error) => Some(error),
+            Ok(misfits) if misfits.is_empty() => None,
+            Ok(misfits) => {
+                let place = |misfit: &Misfit| format!("{:?}: {}", misfit.pointer, misfit.detail);
+                let places: Vec<_> = misfits.iter().take(5).map(place).collect();
+                Some(format!("the input does not fit the schema: {}", places.join("; ")))
+            }
+        }
     }
 
     /// The place of the step of this name.
@@ -134,7 +180,12 @@ impl Definition {
 }
 
 impl Step {
-    fn new(step: &manifest::Step, plugin: &PluginName, changes: Option<&StepOverride>) -> Self {
+    fn new(
+        step: &manifest::Step,
+        after: Vec<u16>,
+        plugin: &PluginName,
+        changes: Option<&StepOverride>,
+    ) -> Self {
         let none = StepOverride::default();
         let changes = changes.unwrap_or(&none);
         let undo = match &step.compensation {
@@ -148,6 +199,8 @@ impl Step {
         Self {
             name: step.name.as_str().into(),
             worker: step.worker.as_ref().unwrap_or(plugin).clone(),
+            after,
+            pivot: step.pivot,
             guarded: step.guarded,
             timeout: Duration::from_millis(changes.timeout_ms.unwrap_or(step.timeout_ms)),
             retry: changes.retry.as_ref().unwrap_or(&step.retry).clone(),
@@ -162,5 +215,58 @@ impl Step {
         let undo = self.undo.as_ref().and_then(|undo| undo.retry.fault());
         let forward = self.retry.fault().map(|fault| format!("retry: {fault}"));
         forward.or_else(|| undo.map(|fault| format!("undo retry: {fault}")))
+    }
+}
+
+/// For each step the places of those it comes after: what `after` names, or the step before it in the list. Refused
+/// where a name is unknown, or where steps wait for each other.
+fn predecessors(steps: &[manifest::Step]) -> Result<Vec<Vec<u16>>, String> {
+    let place = |name: &String| steps.iter().position(|step| step.name == *name);
+    let mut all = Vec::with_capacity(steps.len());
+    for (number, step) in steps.iter().enumerate() {
+        let after = match &step.after {
+            None => number.checked_sub(1).map(|before| before as u16).into_iter().collect(),
+            Some(names) => {
+                let known = |name: &String| {
+                    let place = place(name).ok_or_else(|| {
+                        format!(
+                            "step {:?}: after names {name:?}, which is no step of it",
+                            step.name
+                        )
+                    })?;
+                    Ok::<_, String>(place as u16)
+                };
+                names.iter().map(known).collect::<Result<_, _>>()?
+            }
+        };
+        all.push(after);
+    }
+    match circle(&all) {
+        None => Ok(all),
+        Some(circle) => {
+            let names: Vec<_> = circle.iter().map(|&step| steps[step].name.as_str()).collect();
+            Err(format!(
+                "steps {} wait for each other: break the circle in `after`",
+                names.join(", ")
+            ))
+        }
+    }
+}
+
+/// Steps that wait for each other, or for such, if there are any: what is left when all that can pass have passed.
+fn circle(after: &[Vec<u16>]) -> Option<Vec<usize>> {
+    let mut passed = vec![false; after.len()];
+    loop {
+        let is_next = |step: &usize| {
+            !passed[*step] && after[*step].iter().all(|&before| passed[usize::from(before)])
+        };
+        let next: Vec<_> = (0..after.len()).filter(is_next).collect();
+        if next.is_empty() {
+            let left: Vec<_> = (0..after.len()).filter(|&step| !passed[step]).collect();
+            return (!left.is_empty()).then_some(left);
+        }
+        for step in next {
+            passed[step] = true;
+        }
     }
 }

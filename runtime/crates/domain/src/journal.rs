@@ -25,6 +25,16 @@ pub enum EntryKind {
     Cancelled,
     /// Somebody asked to go on.
     Resumed,
+    /// Somebody asked to stop calling steps.
+    Paused,
+    /// Somebody passed over a step (or its undo) that had given up.
+    PassedOver,
+    /// Somebody said what a step's undo needs to know.
+    UndoSupplied,
+    /// Somebody settled by hand what was left.
+    Resolved,
+    /// What somebody asked for was not possible.
+    Declined,
     /// The saga started to be undone.
     Undoing,
     /// The saga stopped and asks for an operator.
@@ -39,7 +49,7 @@ pub enum EntryKind {
 
 impl EntryKind {
     /// Every kind.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 19] = [
         Self::Succeeded,
         Self::Skipped,
         Self::Waiting,
@@ -49,6 +59,11 @@ impl EntryKind {
         Self::LateMessage,
         Self::Cancelled,
         Self::Resumed,
+        Self::Paused,
+        Self::PassedOver,
+        Self::UndoSupplied,
+        Self::Resolved,
+        Self::Declined,
         Self::Undoing,
         Self::NeedsAttention,
         Self::Completed,
@@ -68,6 +83,11 @@ impl EntryKind {
             Self::LateMessage => "late_message",
             Self::Cancelled => "cancelled",
             Self::Resumed => "resumed",
+            Self::Paused => "paused",
+            Self::PassedOver => "passed_over",
+            Self::UndoSupplied => "undo_supplied",
+            Self::Resolved => "resolved",
+            Self::Declined => "declined",
             Self::Undoing => "undoing",
             Self::NeedsAttention => "needs_attention",
             Self::Completed => "completed",
@@ -103,6 +123,8 @@ pub struct Entry {
     pub error: Option<ErrorDetail>,
     /// The code that ran.
     pub digest: Option<Digest>,
+    /// Who asked for it, where somebody did.
+    pub by: Option<String>,
     /// When the attempt (for the saga's own entries: the change) began.
     pub started_at: UnixMillis,
     /// When it was decided.
@@ -122,6 +144,7 @@ impl Entry {
             memo: None,
             error: None,
             digest: None,
+            by: None,
             started_at: at,
             at,
         }

@@ -38,6 +38,7 @@ impl Ledger {
                 }
                 self.replace_undo(step, entry.undo.clone());
             }
+            (EntryKind::UndoSupplied, _) => self.replace_undo(step, entry.undo.clone()),
             (EntryKind::Waiting, direction) => {
                 if direction == Direction::Forward {
                     self.replace_undo(step, entry.undo.clone());

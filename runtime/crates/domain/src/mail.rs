@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::message::Message;
+use crate::{message::Message, outcome::ChildEnd, payload::Payload};
 
 /// A piece of mail, numbered from 1 within its saga.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,9 +13,8 @@ pub struct Mail {
     pub content: MailContent,
 }
 
-/// What a piece of mail says; the table keeps it as JSON.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "kind")]
+/// What a piece of mail says.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MailContent {
     /// A message that a step waits for, or waited for.
     Reply {
@@ -26,14 +25,83 @@ pub enum MailContent {
         /// The message.
         message: Message,
     },
-    /// Somebody asks to undo the saga.
-    Cancel {
-        /// Why, for the history.
-        reason: String,
+    /// A signal.
+    Signal {
+        /// Its name.
+        name: String,
+        /// What it carries.
+        payload: Payload,
     },
-    /// Somebody asks to go on now.
-    Resume {
-        /// Why, for the history.
-        reason: String,
+    /// A child has ended.
+    Child(ChildEnd),
+    /// What an operator asks for.
+    Verb {
+        /// Which thing.
+        verb: Verb,
+        /// Who, and why: for the history.
+        by: Audit,
     },
+}
+
+/// What an operator may ask of a saga; the table keeps it as JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verb {
+    /// Undo the saga.
+    Cancel,
+    /// Stop calling steps until it is resumed.
+    Pause,
+    /// Go on now: whatever waits for time is due, what gave up is tried again.
+    Resume,
+    /// Try a step (or its undo) again that gave up.
+    Retry {
+        /// The step's name.
+        step: String,
+    },
+    /// Pass over a step (or its undo) that gave up.
+    Skip {
+        /// The step's name.
+        step: String,
+    },
+    /// Replace what a step's undo is told, and try it again.
+    SupplyUndo {
+        /// The step's name.
+        step: String,
+        /// What its undo is told from now on.
+        undo: Payload,
+    },
+    /// End the saga that asks for an operator: whatever is left was settled by hand.
+    Resolve,
+}
+
+/// Who asked for something, and why.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Audit {
+    /// Whoever the caller says it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// A sentence for the history.
+    pub reason: String,
+}
+
+impl Audit {
+    /// Asked for by nobody in particular.
+    pub fn because(reason: impl Into<String>) -> Self {
+        Self { by: None, reason: reason.into() }
+    }
+}
+
+impl Verb {
+    /// As the API and the history have it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Cancel => "cancel",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Retry { .. } => "retry",
+            Self::Skip { .. } => "skip",
+            Self::SupplyUndo { .. } => "supply-undo",
+            Self::Resolve => "resolve",
+        }
+    }
 }

@@ -3,9 +3,13 @@
 //! To add a field: here as an `Option` or with a default, in the schema, in the SDKs' builders, and in
 //! [`Manifest::unsupported`] until something reads it.
 
+mod schedule;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{ids::PluginName, retry::RetryPolicy};
+
+pub use schedule::{Misfire, ScheduleTrigger};
 
 /// A plugin's description of itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -135,8 +139,8 @@ pub enum Trigger {
         /// Where the business key is.
         business_key: Locator,
     },
-    /// A cron expression, UTC.
-    Schedule(String),
+    /// Times.
+    Schedule(ScheduleTrigger),
     /// A POST to a path.
     Http(HttpTrigger),
 }
@@ -195,7 +199,7 @@ pub struct Migration {
 pub struct Capabilities {
     /// SQL in its own schema, in the transaction that commits the step or task.
     pub sql: bool,
-    /// Event-sourced aggregates.
+    /// Event-sourced aggregates, in the transaction that commits the step or task.
     pub event_store: bool,
     /// Hosts it may call; `*.example.com` covers subdomains.
     pub http_hosts: Vec<String>,
@@ -208,9 +212,6 @@ pub struct Capabilities {
 impl Manifest {
     /// What it asks for that this host does not build, by the manifest's own words.
     pub fn unsupported(&self) -> Option<String> {
-        if self.capabilities.event_store {
-            return Some("capabilities.event_store".into());
-        }
         if !self.capabilities.http_hosts.is_empty() {
             return Some("capabilities.http_hosts".into());
         }
@@ -225,26 +226,6 @@ impl Manifest {
 
 impl Saga {
     fn unsupported(&self) -> Option<String> {
-        let trigger = self.triggers.iter().find_map(|trigger| match trigger {
-            Trigger::Topic { .. } => Some("triggers.topic"),
-            Trigger::Schedule(_) => Some("triggers.schedule"),
-            Trigger::Http(_) => None,
-        });
-        let of_saga = trigger
-            .or(self.deadline_ms.is_some().then_some("deadline_ms"))
-            .or(self.lifecycle_topic.is_some().then_some("lifecycle_topic"))
-            .or(self.pin_workers.then_some("pin_workers"));
-        of_saga.map(str::to_owned).or_else(|| {
-            self.steps.iter().find_map(|step| {
-                let what = if step.after.is_some() {
-                    "after"
-                } else if step.pivot {
-                    "pivot"
-                } else {
-                    return None;
-                };
-                Some(format!("steps.{}.{what}", step.name))
-            })
-        })
+        self.pin_workers.then(|| "pin_workers".into())
     }
 }

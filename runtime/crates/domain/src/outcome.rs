@@ -4,7 +4,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{message::Message, message::Outgoing, payload::Payload};
+use crate::{
+    ids::SagaId,
+    message::{Message, Outgoing},
+    payload::Payload,
+    start::NewSaga,
+    state::Status,
+};
 
 /// What went wrong, for the machine (`code`) and for the operator (`message`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,10 +62,39 @@ impl Failure {
 }
 
 /// A durable side effect, committed with the result that returned it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// A message for the outbox.
     Send(Outgoing),
+    /// A saga to start, now or before.
+    Start(Box<SagaStart>),
+    /// A signal to a saga. One that has ended, or never was, does not hear it.
+    Signal {
+        /// Which saga.
+        saga: SagaId,
+        /// The signal's name.
+        name: String,
+        /// What it carries.
+        payload: Payload,
+    },
+    /// A saga to turn back. One that has ended, never was or is past its pivot does not.
+    Cancel(SagaId),
+}
+
+impl Effect {
+    /// Whether it goes to the outbox; others reach sagas.
+    pub fn is_message(&self) -> bool {
+        matches!(self, Self::Send(_))
+    }
+}
+
+/// A saga that a worker starts; under a key that was used before, it is that one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SagaStart {
+    /// The saga.
+    pub saga: NewSaga,
+    /// Its name among its parent's children; absent: it is nobody's child.
+    pub child: Option<String>,
 }
 
 /// What a step may wait for.
@@ -73,6 +108,10 @@ pub enum WaitSource {
         /// What the subscription's locator finds in the message.
         correlation: String,
     },
+    /// The next signal of this name.
+    Signal(String),
+    /// The end of the child of this name.
+    Child(String),
 }
 
 /// What ended a wait.
@@ -86,12 +125,41 @@ pub enum Arrival {
         /// The message itself.
         message: Message,
     },
+    /// A signal.
+    Signal {
+        /// Its name.
+        name: String,
+        /// What it carries.
+        payload: Payload,
+    },
+    /// A child has ended.
+    Child {
+        /// Its name.
+        name: String,
+        /// How.
+        end: Box<ChildEnd>,
+    },
     /// Nothing came in time.
     TimedOut,
 }
 
+/// How a child saga ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChildEnd {
+    /// Which saga.
+    pub saga: SagaId,
+    /// Its final status.
+    pub status: Status,
+    /// What its last step returned, if it completed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Payload>,
+    /// Why it was undone, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorDetail>,
+}
+
 /// A step that is done.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Done {
     /// What later steps and the saga's reader see.
     pub output: Payload,
@@ -102,7 +170,7 @@ pub struct Done {
 }
 
 /// A step that waits.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Wait {
     /// The first of these ends the wait; none: only time does.
     pub sources: Vec<WaitSource>,
@@ -117,7 +185,7 @@ pub struct Wait {
 }
 
 /// How a step's attempt ended, when it did not fail.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum StepOutcome {
     /// Done.
     Done(Done),

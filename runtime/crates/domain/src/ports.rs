@@ -9,7 +9,8 @@ use crate::{
     catalog::Catalog,
     clock::UnixMillis,
     definition::Definition,
-    ids::{Digest, PluginName, TaskId},
+    events::{Event, EventError, Snapshot, Stream},
+    ids::{Digest, PluginName, SagaId, TaskId},
     ledger::Ledger,
     manifest::{Manifest, Migration},
     message::Message,
@@ -83,6 +84,13 @@ pub enum CallKind {
     },
 }
 
+impl CallKind {
+    /// Whether it is `execute`.
+    pub fn is_execute(&self) -> bool {
+        matches!(self, Self::Execute { .. })
+    }
+}
+
 /// How a step's attempt went.
 pub struct StepReport {
     /// Its end.
@@ -139,7 +147,7 @@ pub trait GuestDatabase: Send + Sync + 'static {
 
 /// A guest's open transaction. Dropping it rolls it back.
 #[async_trait]
-pub trait GuestTransaction: Send {
+pub trait GuestTransaction: GuestEvents + Send {
     /// Runs a statement that returns rows.
     async fn query(
         &mut self,
@@ -152,6 +160,25 @@ pub trait GuestTransaction: Send {
 
     /// The transaction itself, for the store that opened it and alone can commit it.
     fn into_any(self: Box<Self>) -> Box<dyn Any + Send>;
+}
+
+/// A guest's event streams, in its transaction.
+#[async_trait]
+pub trait GuestEvents {
+    /// The stream's snapshot and the events after it; one that nobody has appended to is empty.
+    async fn load(&mut self, stream: &str) -> Result<Stream, EventError>;
+
+    /// Appends to a stream that is at version `expected`, and answers with its new one.
+    async fn append(
+        &mut self,
+        stream: &str,
+        expected: u64,
+        events: &[Event],
+        saga: Option<SagaId>,
+    ) -> Result<u64, EventError>;
+
+    /// Keeps a snapshot, unless a later one is kept already.
+    async fn save_snapshot(&mut self, stream: &str, snapshot: &Snapshot) -> Result<(), EventError>;
 }
 
 /// Says which plugins run here now.
@@ -194,8 +221,10 @@ pub struct NewModule {
     pub bytes: Vec<u8>,
     /// What it says of itself.
     pub manifest: Manifest,
-    /// Whether the operator grants it `sql`: only then does it get a role and a schema.
+    /// Whether the operator grants it `sql`: with this or the next it gets a role and a schema.
     pub sql: bool,
+    /// Whether the operator grants it the event store.
+    pub event_store: bool,
 }
 
 impl NewModule {

@@ -67,6 +67,34 @@ impl RetryPolicy {
         Some(Duration::from_millis(delay.max(hint.min(longest))))
     }
 
+    /// The same for a saga that can't turn back: it goes on past the last attempt, at the policy's longest pace.
+    pub fn delay_without_end(
+        &self,
+        failures: u32,
+        hint: Option<Duration>,
+        chance: f64,
+    ) -> Duration {
+        let endless = match self.clone() {
+            Self::Never {} => Self::Fixed { delay_ms: LONGEST_PAUSE_MS, max_attempts: None },
+            Self::Fixed { delay_ms, .. } => {
+                // A policy of few quick attempts is not one of many.
+                let past = self.max_attempts().is_some_and(|max| failures >= max);
+                let delay_ms = if past { delay_ms.max(LONGEST_PAUSE_MS) } else { delay_ms };
+                Self::Fixed { delay_ms, max_attempts: None }
+            }
+            Self::Exponential { initial_ms, multiplier, max_delay_ms, jitter, .. } => {
+                Self::Exponential {
+                    initial_ms,
+                    multiplier,
+                    max_delay_ms,
+                    max_attempts: None,
+                    jitter,
+                }
+            }
+        };
+        endless.delay(failures, hint, chance).unwrap_or(Duration::from_millis(LONGEST_PAUSE_MS))
+    }
+
     /// What is wrong with it, if anything is.
     pub fn fault(&self) -> Option<&'static str> {
         match self {
@@ -86,6 +114,9 @@ impl RetryPolicy {
         }
     }
 }
+
+/// Between attempts that a policy no longer paces.
+const LONGEST_PAUSE_MS: u64 = 10_000;
 
 /// A worker's wish for a delay is held to this under a fixed policy, which names no longest delay.
 const HINT_CAP_MS: u64 = 3_600_000;

@@ -5,7 +5,10 @@ use serde::{Deserialize, Serialize};
 use crate::{
     attempt::Direction,
     clock::UnixMillis,
-    outcome::{Arrival, ErrorDetail, WaitSource},
+    definition::Definition,
+    ids::SagaId,
+    outcome::{Arrival, ChildEnd, ErrorDetail, WaitSource},
+    payload::Payload,
 };
 
 /// What the saga's reader sees.
@@ -80,12 +83,18 @@ pub struct State {
     /// Steps that are being worked on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub open: Vec<OpenStep>,
-    /// Steps whose effect happened or may have happened, in the order of completion; undone ones leave it.
+    /// Steps whose effect happened or may have happened, in the order of completion.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub done: Vec<u16>,
-    /// The first step that was never opened.
-    #[serde(default)]
-    pub next: u16,
+    /// Places in `done` whose step others overtook, each with how many were done when the first of them was.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overtaken: Vec<(u16, u16)>,
+    /// Steps that were passed and had no effect.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<u16>,
+    /// Steps of `done` that need no undo any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undone: Vec<u16>,
     /// Whether any undo has run.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub undid: bool,
@@ -95,15 +104,53 @@ pub struct State {
     /// Why an operator has to look.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attention: Option<ErrorDetail>,
+    /// An operator stopped it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
+    /// It only goes forward: a pivot has passed, or may have.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pivoted: bool,
+    /// When it turns back, if it has not ended nor passed its pivot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<UnixMillis>,
+    /// Signals that nobody waited for, in the order in which they came.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signals: Vec<Signal>,
+    /// Sagas that it started as its children.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub children: Vec<Child>,
     /// The number of the last piece of mail that was taken in.
     #[serde(default)]
     pub mail_seen: i64,
+}
+
+/// A saga that another one started, and that is cancelled with it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Child {
+    /// Its name among its parent's children.
+    pub name: String,
+    /// The saga.
+    pub saga: SagaId,
+    /// How it ended, as long as nobody waited for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<ChildEnd>,
+}
+
+/// A signal that came before its wait.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Signal {
+    /// Its name.
+    pub name: String,
+    /// What it carries.
+    pub payload: Payload,
 }
 
 /// Where a saga goes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Course {
+    /// Nowhere yet: it was accepted by SQL, which knows nothing of its definition's steps.
+    Unopened,
     /// To its end.
     Forward,
     /// To its end, unless the running attempt's outcome is known: then back, because of this.
@@ -131,6 +178,9 @@ pub struct OpenStep {
     /// Whether the effect may have happened in an earlier attempt.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub uncertain: bool,
+    /// How many steps were done when the first was that overtook it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overtaken: Option<u16>,
     /// When the first attempt began.
     pub since: UnixMillis,
     /// What it does.
@@ -147,6 +197,14 @@ pub enum Activity {
     Resume(Arrival),
     /// The next attempt begins then.
     BackOff(UnixMillis),
+    /// Nobody could be called: the attempt is put off.
+    PutOff {
+        /// Until then.
+        until: UnixMillis,
+        /// What it goes on with, where it is a wait's end.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        arrival: Option<Arrival>,
+    },
     /// The attempt waits.
     Wait {
         /// For the first of these.
@@ -158,7 +216,7 @@ pub enum Activity {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         sent: bool,
     },
-    /// The undo gave up; an operator decides.
+    /// It gave up, and there is no way back; an operator decides.
     Stuck,
 }
 
@@ -167,18 +225,48 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 }
 
 impl State {
-    /// A saga that has just been accepted: its first step is about to run.
-    pub fn initial(now: UnixMillis) -> Self {
-        Self {
+    /// A saga that has just been accepted: the steps that wait for no other are about to run.
+    pub fn initial(definition: &Definition, now: UnixMillis) -> Self {
+        let mut state = Self {
             course: Course::Forward,
-            open: vec![OpenStep::first(0, now)],
+            open: Vec::new(),
             done: Vec::new(),
-            next: 1,
+            overtaken: Vec::new(),
+            skipped: Vec::new(),
+            undone: Vec::new(),
             undid: false,
             leftovers: Vec::new(),
             attention: None,
+            paused: false,
+            pivoted: false,
+            deadline: definition.deadline.map(|deadline| now.after(deadline)),
+            signals: Vec::new(),
+            children: Vec::new(),
             mail_seen: 0,
+        };
+        state.open_next(definition, now);
+        state
+    }
+
+    /// Opens the steps whose predecessors have all passed.
+    pub fn open_next(&mut self, definition: &Definition, now: UnixMillis) {
+        let mut passed = vec![false; definition.steps.len()];
+        for &step in self.done.iter().chain(&self.skipped) {
+            passed[usize::from(step)] = true;
         }
+        for (place, step) in definition.steps.iter().enumerate() {
+            let opened =
+                passed[place] || self.open.iter().any(|open| usize::from(open.step) == place);
+            if !opened && step.after.iter().all(|&before| passed[usize::from(before)]) {
+                self.open.push(OpenStep::first(place as u16, now));
+            }
+        }
+    }
+
+    /// How many steps were done when the one at this place of `done` began to run beside them.
+    pub fn began_after(&self, place: u16) -> u16 {
+        let overtaken = self.overtaken.iter().find(|(overtaken, _)| *overtaken == place);
+        overtaken.map_or(place, |(_, began)| *began)
     }
 
     /// What the saga's reader sees; `untouched`: no attempt has ended yet.
@@ -187,11 +275,15 @@ impl State {
             return Status::NeedsAttention;
         }
         let waits = |open: &OpenStep| matches!(open.activity, Activity::Wait { .. });
+        if self.paused && !self.is_over() {
+            return Status::Paused;
+        }
         match self.course {
             Course::Completed => Status::Completed,
             Course::Compensated(_) => Status::Compensated,
             Course::Failed(_) => Status::Failed,
             Course::Undo(_) => Status::Compensating,
+            Course::Unopened => Status::Pending,
             Course::Forward | Course::Stopping(_) if untouched => Status::Pending,
             Course::Forward if !self.open.is_empty() && self.open.iter().all(waits) => {
                 Status::Waiting
@@ -203,7 +295,9 @@ impl State {
     /// Whether open steps go forward or back.
     pub fn direction(&self) -> Direction {
         match self.course {
-            Course::Forward | Course::Stopping(_) | Course::Completed => Direction::Forward,
+            Course::Unopened | Course::Forward | Course::Stopping(_) | Course::Completed => {
+                Direction::Forward
+            }
             Course::Undo(_) | Course::Compensated(_) | Course::Failed(_) => Direction::Undo,
         }
     }
@@ -215,28 +309,39 @@ impl State {
             | Course::Undo(cause)
             | Course::Compensated(cause)
             | Course::Failed(cause) => Some(cause),
-            Course::Forward | Course::Completed => None,
+            Course::Unopened | Course::Forward | Course::Completed => None,
         }
     }
 
-    /// The earliest time at which an open step wants to go on by itself.
+    /// Whether nothing follows.
+    pub fn is_over(&self) -> bool {
+        matches!(self.course, Course::Completed | Course::Compensated(_) | Course::Failed(_))
+    }
+
+    /// Whether an operator has to say how it goes on.
+    pub fn is_held(&self) -> bool {
+        self.paused || self.attention.is_some()
+    }
+
+    /// The earliest time at which the saga wants to go on by itself.
     pub fn due(&self) -> Option<UnixMillis> {
-        if self.attention.is_some() {
+        if self.is_held() {
             return None;
         }
         let due = |open: &OpenStep| match open.activity {
-            Activity::BackOff(at) | Activity::Wait { until: at, .. } => Some(at),
+            Activity::BackOff(at)
+            | Activity::PutOff { until: at, .. }
+            | Activity::Wait { until: at, .. } => Some(at),
             Activity::Run | Activity::Resume(_) | Activity::Stuck => None,
         };
-        self.open.iter().filter_map(due).min()
+        let deadline = self.deadline.filter(|_| self.course == Course::Forward && !self.pivoted);
+        self.open.iter().filter_map(due).chain(deadline).min()
     }
 
-    /// The open steps a guest is to be called for.
+    /// The open steps a guest is to be called for, or is being called for.
     pub fn runnable(&self) -> impl Iterator<Item = &OpenStep> {
-        let held = self.attention.is_some();
-        self.open.iter().filter(move |open| {
-            !held && matches!(open.activity, Activity::Run | Activity::Resume(_))
-        })
+        let held = self.is_held() || matches!(self.course, Course::Stopping(_));
+        self.open.iter().filter(move |open| !held && open.runs())
     }
 }
 
@@ -248,8 +353,31 @@ impl OpenStep {
             attempt: 1,
             failures: 0,
             uncertain: false,
+            overtaken: None,
             since: now,
             activity: Activity::Run,
         }
+    }
+
+    /// Runs again what was put off until `now` or before.
+    pub fn put_off_no_longer(&mut self, now: UnixMillis) {
+        if let Activity::PutOff { until, arrival } = &mut self.activity
+            && *until <= now
+        {
+            self.activity = arrival.take().map_or(Activity::Run, Activity::Resume);
+        }
+    }
+
+    /// Whether a guest is to be called for it, or is being called.
+    pub fn runs(&self) -> bool {
+        matches!(self.activity, Activity::Run | Activity::Resume(_))
+    }
+
+    /// Whether its attempt waits, or has not said yet what it makes of its wait's end.
+    pub fn is_unsettled(&self) -> bool {
+        matches!(
+            self.activity,
+            Activity::Wait { .. } | Activity::Resume(_) | Activity::PutOff { arrival: Some(_), .. }
+        )
     }
 }

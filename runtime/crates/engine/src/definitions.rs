@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use tokio::sync::RwLock;
 use wasaga_domain::{
     definition::{Definition, Overrides},
+    ids::PluginName,
     ports::CatalogSource,
 };
 use wasaga_store::Store;
@@ -15,6 +16,11 @@ use wasaga_store::Store;
 pub trait DefinitionSource: Send + Sync + 'static {
     /// The definition, or a sentence that says why there is none.
     async fn definition(&self, name: &str, version: u32) -> Result<Arc<Definition>, String>;
+
+    /// Whether the plugin hears of its sagas' lives, as of now.
+    fn hears(&self, _plugin: &PluginName) -> bool {
+        false
+    }
 }
 
 /// Definitions of the catalog and, for old versions, of the database.
@@ -52,5 +58,9 @@ impl DefinitionSource for StoredDefinitions {
         let definition = Arc::new(definition.map_err(|bad| bad.to_string())?);
         self.old.write().await.insert(key, Arc::clone(&definition));
         Ok(definition)
+    }
+
+    fn hears(&self, plugin: &PluginName) -> bool {
+        self.catalog.catalog().plugins.get(plugin).is_some_and(|plugin| plugin.lifecycle)
     }
 }

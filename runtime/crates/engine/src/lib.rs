@@ -6,3 +6,4 @@ pub mod definitions;
 pub mod driver;
 pub mod inbox;
 pub mod lease;
+pub mod schedules;

@@ -33,7 +33,8 @@ impl CatalogSource for Topics {
         let manifest: wasaga_domain::manifest::Manifest =
             serde_json::from_value(manifest).expect("a manifest");
         let name = manifest.name.clone();
-        let plugin = Plugin { digest: Digest::of(b""), manifest: Arc::new(manifest) };
+        let plugin =
+            Plugin { digest: Digest::of(b""), manifest: Arc::new(manifest), lifecycle: false };
         Arc::new(Catalog { plugins: [(name, plugin)].into(), ..Catalog::default() })
     }
 }

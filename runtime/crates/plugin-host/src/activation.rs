@@ -11,6 +11,7 @@ use wasaga_domain::{
 
 use crate::{
     checks,
+    grants::Access,
     host::{PluginHost, locked},
     loading::Loaded,
 };
@@ -35,8 +36,9 @@ impl PluginHost {
         let manifest = plugin.manifest.as_ref().clone();
         let (name, digest) = (manifest.name.clone(), plugin.digest);
         locked(&self.checked).insert(digest, plugin.clone());
+        let Access { sql, event_store, .. } = *plugin.access;
         let activated =
-            modules.activate(NewModule { digest, bytes, manifest, sql: plugin.access.sql }).await;
+            modules.activate(NewModule { digest, bytes, manifest, sql, event_store }).await;
         let followed = match activated {
             Ok(_) => self.sync().await,
             Err(error) => Err(error),

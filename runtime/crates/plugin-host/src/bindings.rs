@@ -26,10 +26,12 @@ wasmtime::component::bindgen!({
             export wasaga:plugin/plugin@0.1.0;
             export wasaga:plugin/steps@0.1.0;
             export wasaga:plugin/tasks@0.1.0;
+            export wasaga:plugin/lifecycle@0.1.0;
         }
     ",
     imports: {
         "wasaga:plugin/sql": async,
+        "wasaga:plugin/event-store": async,
         "wasaga:plugin/ambient.random-bytes": trappable,
     },
     ownership: Borrowing { duplicate_if_necessary: true },

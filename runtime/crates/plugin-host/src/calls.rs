@@ -9,6 +9,8 @@ use arc_swap::ArcSwap;
 use wasaga_domain::{
     attempt::Attempt,
     clock::{Clock, UnixMillis},
+    lifecycle::{HOOKS, Told},
+    message::Message,
     outcome::{self, Effect, Failure, StepOutcome},
     payload::Payload,
     ports::{CallContext, CallKind, GuestDatabase, StepCall, TaskCall},
@@ -28,12 +30,21 @@ use crate::{
     registry::Active,
     report::Ended,
     results::{self, Judge},
-    sql::Session,
+    session::Session,
     state::{CallState, LogBudget, MemoryBudget, Subject},
 };
 
 /// Longer calls are not timed: no clock that adds them up overflows.
 const LONGEST: Duration = Duration::from_hours(366 * 24);
+
+/// The event that a task of the host's own carries.
+fn told(message: &Message) -> Result<Told, Failure> {
+    let value = message.value.as_deref().unwrap_or_default();
+    serde_json::from_slice(value).map_err(|error| {
+        let what = format!("the event is not as this host writes it: {error}");
+        Failure::Permanent(outcome::ErrorDetail::new("unreadable", what))
+    })
+}
 
 /// What an export of the contract returns.
 type Returned<T> = (Result<T, types::Failure>,);
@@ -103,11 +114,12 @@ impl Calls {
                 guest.call(&steps.execute, (task,)).await
             }
             CallKind::Resume { memo, undo, arrival } => {
+                let mut child = [0; 36];
                 let headers = match arrival {
                     outcome::Arrival::Message { message, .. } => convert::headers(message),
-                    outcome::Arrival::TimedOut => Vec::new(),
+                    _ => Vec::new(),
                 };
-                let arrival: Arrival<'_> = convert::arrival(arrival, &headers);
+                let arrival: Arrival<'_> = convert::arrival(arrival, &headers, &mut child);
                 let params = (task, optional(memo.as_ref()), optional(undo.as_ref()), arrival);
                 guest.call(&steps.resume, params).await
             }
@@ -119,18 +131,30 @@ impl Calls {
         let (returned,) = called.map_err(found)?;
         let outcome = returned.map_err(|failed| self.failure(failed))?;
         let active = self.active.load();
-        let judge = Judge::new(&self.limits, &plugin.access, &active.catalog);
+        let now = self.clock.now();
+        let judge = Judge::new(&self.limits, &plugin.access, &active.catalog, now);
         judge.outcome(outcome).map_err(found)
     }
 
-    /// Runs an attempt of an in task.
+    /// Runs an attempt of an in task, or hands over an event of a saga's life.
     pub(crate) async fn task(
         &self,
         plugin: &Loaded,
         call: TaskCall,
         lane: Lane,
     ) -> Ended<Vec<Effect>> {
-        let Some(tasks) = &plugin.exports.tasks else {
+        let is_hook = call.message.topic.starts_with(HOOKS);
+        let exports = &plugin.exports;
+        let export = if is_hook {
+            exports.lifecycle.as_ref().map(|lifecycle| &lifecycle.on_event)
+        } else {
+            exports.tasks.as_ref().map(|tasks| &tasks.handle_in)
+        };
+        let Some(export) = export else {
+            // A plugin that was swapped for one that does not listen any more has heard of it.
+            if is_hook {
+                return Ended { outcome: Ok(Vec::new()), transaction: None };
+            }
             let message = format!("plugin {} does not export tasks", plugin.manifest.name);
             return Ended::failed(unavailable("tasks-missing", message));
         };
@@ -141,13 +165,19 @@ impl Calls {
         };
         let id = call.id.to_string();
         let headers = convert::headers(&call.message);
-        let params = (convert::task(&call, &id, &headers),);
         let outcome = async {
-            let (returned,): Returned<Vec<types::Effect>> =
-                guest.call(&tasks.handle_in, params).await?;
+            let (returned,): Returned<Vec<types::Effect>> = if is_hook {
+                let told = told(&call.message)?;
+                let saga = told.saga_id.to_string();
+                let event = convert::event(&told.event);
+                guest.call(export, (&*saga, &*told.saga, &*told.event_id, event)).await?
+            } else {
+                guest.call(export, (convert::task(&call, &id, &headers),)).await?
+            };
             let effects = returned.map_err(|failed| self.failure(failed))?;
             let active = self.active.load();
-            Judge::new(&self.limits, &plugin.access, &active.catalog).effects(effects)
+            Judge::new(&self.limits, &plugin.access, &active.catalog, self.clock.now())
+                .effects(effects)
         };
         let outcome = outcome.await;
         end(guest, outcome, true, false)
@@ -177,7 +207,7 @@ impl Calls {
             log: LogBudget::default(),
             memory: MemoryBudget::new(self.limits.memory_bytes, self.limits.table_elements),
             wasi: plugin.wasi.then(Box::default),
-            sql: self.database.as_ref().filter(|_| plugin.access.sql).map(session),
+            session: self.database.as_ref().filter(|_| plugin.access.database()).map(session),
         };
         Guest::start(&plugin.pre, state, until, lane).await
     }
@@ -202,9 +232,9 @@ pub(crate) fn overloaded(plugin: &Loaded) -> Failure {
     unavailable("overloaded", message)
 }
 
-/// Hands the guest's SQL on with a good end, and drops it, which rolls it back, with any other.
+/// Hands the guest's transaction on with a good end, and drops it, which rolls it back, with any other.
 fn end<T>(guest: Guest, outcome: Result<T, Failure>, kept: bool, resumed: bool) -> Ended<T> {
-    let session = guest.into_state().sql;
+    let session = guest.into_state().session;
     match (outcome, session) {
         (Ok(outcome), Some(session)) if kept => match session.finish() {
             Ok(transaction) => Ended { outcome: Ok(outcome), transaction },

@@ -7,6 +7,7 @@ use wasaga_domain::{
     catalog::{Active, Catalog, Recipient},
     definition::{Definition, Overrides},
     manifest::{HttpTrigger, Locator, Manifest, Saga, Subscription, Trigger},
+    schedule::Schedule,
 };
 
 use crate::results::legal_topic;
@@ -84,9 +85,44 @@ fn of_saga(manifest: &Manifest, saga: &Saga) -> Result<(), String> {
             format!("input_schema is no JSON Schema: {error} (at {})", error.instance_path())
         })?;
     }
+    let topics = topics(saga);
+    unique(topics.iter().map(|(topic, _)| topic), "topic triggers")?;
+    for (topic, _) in &topics {
+        legal_topic(topic).map_err(|fault| format!("a trigger names {fault}"))?;
+        if manifest.subscriptions.iter().any(|subscription| subscription.topic == *topic) {
+            return Err(format!(
+                "topic {topic} is both a trigger and a subscription: its records go to one of them"
+            ));
+        }
+    }
     let triggers: Vec<_> = http(saga).collect();
     unique(triggers.iter().map(|trigger| &trigger.path), "http triggers")?;
     triggers.into_iter().try_for_each(of_trigger)
+}
+
+/// The topics whose records start a saga.
+fn topics(saga: &Saga) -> Vec<(String, Locator)> {
+    let topic = |trigger: &Trigger| match trigger {
+        Trigger::Topic { topic, business_key } => Some((topic.clone(), business_key.clone())),
+        _ => None,
+    };
+    saga.triggers.iter().filter_map(topic).collect()
+}
+
+/// When the saga starts by itself.
+fn schedule(saga: &Saga) -> Result<Option<Schedule>, String> {
+    let mut schedules = saga.triggers.iter().filter_map(|trigger| match trigger {
+        Trigger::Schedule(schedule) => Some(schedule),
+        Trigger::Topic { .. } | Trigger::Http(_) => None,
+    });
+    match (schedules.next(), schedules.next()) {
+        (Some(_), Some(second)) => Err(format!(
+            "schedule {:?} is its second one: a saga has one, so join them as \"0 3,15 * * *\", or define another \
+             saga",
+            second.cron
+        )),
+        (schedule, _) => schedule.map(Schedule::new).transpose(),
+    }
 }
 
 fn of_trigger(trigger: &HttpTrigger) -> Result<(), String> {
@@ -129,7 +165,7 @@ fn of_subscription(subscription: &Subscription, tasks: bool) -> Result<(), Strin
     }
 }
 
-/// The definitions as the engine runs them, with their routes.
+/// The definitions as the engine runs them, with what starts them.
 pub(crate) fn definitions(
     manifest: &Manifest,
     overrides: &Overrides,
@@ -137,7 +173,14 @@ pub(crate) fn definitions(
     let active = |saga: &Saga| {
         let definition = Definition::new(saga, &manifest.name, overrides)
             .map_err(|bad| format!("plugin {}: {bad}", manifest.name))?;
-        Ok(Active { definition: Arc::new(definition), http: http(saga).cloned().collect() })
+        let schedule = schedule(saga)
+            .map_err(|fault| format!("plugin {}: saga {:?}: {fault}", manifest.name, saga.name))?;
+        Ok(Active {
+            definition: Arc::new(definition),
+            http: http(saga).cloned().collect(),
+            topics: topics(saga),
+            schedule: schedule.map(Arc::new),
+        })
     };
     manifest.sagas.iter().map(active).collect()
 }

@@ -3,17 +3,22 @@
 use bytes::Bytes;
 use wasaga_domain::{
     attempt::{self, Direction},
+    lifecycle::LifecycleEvent,
     message::{Header, Message},
     outcome::{self, ErrorDetail},
-    payload::Payload,
+    payload::{JSON, Payload},
     ports::TaskCall,
 };
 
 use crate::bindings::{
-    exports::wasaga::plugin::{steps::Arrival, tasks},
+    exports::wasaga::plugin::{
+        lifecycle,
+        steps::{Arrival, ChildEnd},
+        tasks,
+    },
     wasaga::plugin::types::{
-        Attempt, Direction as WitDirection, ErrorDetailResult, HeaderParam, MessageParam,
-        MessageResult, PayloadParam, PayloadResult,
+        Attempt, Direction as WitDirection, ErrorDetailParam, ErrorDetailResult, HeaderParam,
+        MessageParam, MessageResult, PayloadParam, PayloadResult,
     },
 };
 
@@ -97,16 +102,57 @@ pub(crate) fn message<'a>(
     }
 }
 
-/// What ended a wait, to hand over.
+/// What ended a wait, to hand over; `id` is where a child's id is written out.
 pub(crate) fn arrival<'a>(
     arrival: &'a outcome::Arrival,
     headers: &'a [HeaderParam<'a>],
+    id: &'a mut [u8; 36],
 ) -> Arrival<'a> {
     match arrival {
         outcome::Arrival::Message { correlation, message: arrived } => {
             Arrival::Message((correlation, message(arrived, headers)))
         }
+        outcome::Arrival::Signal { name, payload: carried } => {
+            Arrival::Signal((name, payload(carried)))
+        }
+        outcome::Arrival::Child { name, end } => Arrival::Child((name, child_end(end, id))),
         outcome::Arrival::TimedOut => Arrival::TimedOut,
+    }
+}
+
+/// An event in a saga's life, to hand over.
+pub(crate) fn event(event: &LifecycleEvent) -> lifecycle::Event<'_> {
+    match event {
+        LifecycleEvent::Started => lifecycle::Event::Started,
+        LifecycleEvent::StepSucceeded { step } => lifecycle::Event::StepSucceeded(step),
+        LifecycleEvent::StepFailed { step, error } => {
+            lifecycle::Event::StepFailed((step, detail(error)))
+        }
+        LifecycleEvent::StepCompensated { step } => lifecycle::Event::StepCompensated(step),
+        LifecycleEvent::Completed { output } => lifecycle::Event::Completed(
+            output.as_ref().map_or(PayloadParam { content_type: JSON, data: b"null" }, payload),
+        ),
+        LifecycleEvent::Failed { error } => lifecycle::Event::Failed(detail(error)),
+        LifecycleEvent::Compensated { error } => lifecycle::Event::Compensated(detail(error)),
+        LifecycleEvent::NeedsAttention { error } => lifecycle::Event::NeedsAttention(detail(error)),
+    }
+}
+
+fn child_end<'a>(end: &'a outcome::ChildEnd, id: &'a mut [u8; 36]) -> ChildEnd<'a> {
+    ChildEnd {
+        saga_id: end.saga.0.as_hyphenated().encode_lower(id),
+        status: end.status.as_str(),
+        output: end.output.as_ref().map(payload),
+        error: end.error.as_ref().map(detail),
+    }
+}
+
+/// An error to hand over.
+fn detail(detail: &ErrorDetail) -> ErrorDetailParam<'_> {
+    ErrorDetailParam {
+        code: &detail.code,
+        message: &detail.message,
+        data: detail.data.as_ref().map(payload),
     }
 }
 

@@ -10,6 +10,7 @@ pub(crate) struct Exports {
     pub describe: Export,
     pub steps: Option<Steps>,
     pub tasks: Option<Tasks>,
+    pub lifecycle: Option<Lifecycle>,
 }
 
 /// The interface `steps`.
@@ -23,6 +24,11 @@ pub(crate) struct Steps {
 /// The interface `tasks`; its other functions belong to flows that this host does not run yet.
 pub(crate) struct Tasks {
     pub handle_in: Export,
+}
+
+/// The interface `lifecycle`.
+pub(crate) struct Lifecycle {
+    pub on_event: Export,
 }
 
 /// One function.
@@ -39,8 +45,8 @@ impl Exports {
         let engine = component.engine();
         for (name, _) in component.component_type().exports(engine) {
             match name.strip_prefix("wasaga:plugin/") {
-                None | Some("plugin@0.1.0" | "steps@0.1.0" | "tasks@0.1.0") => {}
-                Some("lifecycle@0.1.0") => return Err("not supported yet: lifecycle".into()),
+                None | Some("plugin@0.1.0" | "steps@0.1.0" | "tasks@0.1.0" | "lifecycle@0.1.0") => {
+                }
                 Some(_) => {
                     return Err(format!(
                         "component exports {name}, which wasaga does not know: {FITTING}"
@@ -62,10 +68,14 @@ impl Exports {
         };
         let tasks =
             |tasks: Interface| Ok::<_, String>(Tasks { handle_in: tasks.function("handle-in")? });
+        let lifecycle = |lifecycle: Interface| {
+            Ok::<_, String>(Lifecycle { on_event: lifecycle.function("on-event")? })
+        };
         Ok(Self {
             describe: plugin.function("describe")?,
             steps: of("wasaga:plugin/steps@0.1.0").map(steps).transpose()?,
             tasks: of("wasaga:plugin/tasks@0.1.0").map(tasks).transpose()?,
+            lifecycle: of("wasaga:plugin/lifecycle@0.1.0").map(lifecycle).transpose()?,
         })
     }
 
@@ -75,7 +85,8 @@ impl Exports {
             [&mut steps.guard, &mut steps.execute, &mut steps.resume, &mut steps.compensate]
         });
         let of_tasks = self.tasks.iter_mut().map(|tasks| &mut tasks.handle_in);
-        for export in of_steps.chain(of_tasks) {
+        let of_lifecycle = self.lifecycle.iter_mut().map(|lifecycle| &mut lifecycle.on_event);
+        for export in of_steps.chain(of_tasks).chain(of_lifecycle) {
             export.seconds = metrics::histogram!(
                 "wasaga_guest_call_seconds", "plugin" => plugin.to_owned(), "export" => export.name
             );

@@ -24,6 +24,8 @@ pub struct Grants {
 pub struct Grant {
     /// SQL in its own schema.
     pub sql: bool,
+    /// Event streams of its own.
+    pub event_store: bool,
     /// Topics it may send to; `orders.*` covers a prefix.
     pub topics: Vec<String>,
     /// The configuration it may read.
@@ -37,11 +39,27 @@ pub(crate) struct Access {
     pub plugin: Option<PluginName>,
     /// SQL in its own schema.
     pub sql: bool,
+    /// Event streams of its own.
+    pub event_store: bool,
     topics: Vec<String>,
     config: BTreeMap<String, String>,
 }
 
 impl Access {
+    /// Whether its calls may wait for the database.
+    pub(crate) fn database(&self) -> bool {
+        self.sql || self.event_store
+    }
+
+    /// What a plugin is told that uses what it has not asked for.
+    pub(crate) fn denial(&self, what: &str, key: &str) -> String {
+        let name = self.name();
+        format!(
+            "plugin {name} is not granted {what}: ask for it in the manifest (capabilities.{key}) and add \
+             [plugins.{name}] grant.{key} = true"
+        )
+    }
+
     /// Whether it may send to this topic.
     pub(crate) fn may_send(&self, topic: &str) -> bool {
         self.topics.iter().any(|pattern| covers(pattern, topic))
@@ -71,6 +89,7 @@ impl Grants {
         Ok(Access {
             plugin: Some(name.clone()),
             sql: capabilities.sql,
+            event_store: capabilities.event_store,
             topics: capabilities.topics.clone(),
             config: grant
                 .config
@@ -91,6 +110,9 @@ impl Grant {
         };
         if asked.sql && !self.sql {
             return refuse("sql", "sql = true".into());
+        }
+        if asked.event_store && !self.event_store {
+            return refuse("the event store", "event_store = true".into());
         }
         let granted = |topic: &String| self.topics.iter().any(|pattern| covers(pattern, topic));
         if let Some(topic) = asked.topics.iter().find(|topic| !granted(topic)) {

@@ -49,7 +49,7 @@ pub struct Options {
     pub cache_dir: Option<PathBuf>,
     /// Guests that run at once on threads of their own; by default as many as there are cores.
     pub threads: usize,
-    /// Guests granted `sql` that run at once; each may hold a connection to the database.
+    /// Guests granted `sql` or the event store that run at once; each may hold a connection to the database.
     pub sql_calls: usize,
 }
 

@@ -1,10 +1,10 @@
-//! What a guest may ask the host for, `sql` apart. Nothing here waits, so that a call's deadline holds.
+//! What a guest may ask the host for, the database apart. Nothing here waits, so that a call's deadline holds.
 
 use rand::Rng as _;
 
 use crate::{
     bindings::wasaga::plugin::{
-        ambient, config, context, event_store, http,
+        ambient, config, context, http,
         logging::{self, Level},
         types::{self, ErrorDetailResult, PayloadResult},
     },
@@ -105,35 +105,6 @@ impl ambient::Host for CallState {
         let mut bytes = vec![0; length as usize];
         rand::rng().fill_bytes(&mut bytes);
         Ok(bytes)
-    }
-}
-
-const NO_EVENT_STORE: &str = "not supported yet: event-store";
-
-impl event_store::Host for CallState {
-    fn load(
-        &mut self,
-        _: String,
-    ) -> Result<(Option<event_store::Snapshot>, Vec<event_store::StoredEvent>), event_store::Error>
-    {
-        Err(event_store::Error::Other(NO_EVENT_STORE.into()))
-    }
-
-    fn append(
-        &mut self,
-        _: String,
-        _: u64,
-        _: Vec<event_store::Event>,
-    ) -> Result<u64, event_store::Error> {
-        Err(event_store::Error::Other(NO_EVENT_STORE.into()))
-    }
-
-    fn save_snapshot(
-        &mut self,
-        _: String,
-        _: event_store::Snapshot,
-    ) -> Result<(), event_store::Error> {
-        Err(event_store::Error::Other(NO_EVENT_STORE.into()))
     }
 }
 

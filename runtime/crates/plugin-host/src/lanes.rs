@@ -1,5 +1,5 @@
-//! Which way a call takes: an OS thread of the pool, or tokio where the plugin is granted `sql` and so may wait for the
-//! database. Both ways have a bound of their own, so that neither kind of plugin takes the other's share.
+//! Which way a call takes: an OS thread of the pool, or tokio where the plugin is granted `sql` or the event store and
+//! so may wait for the database. Both ways have a bound of their own, so that neither kind of plugin takes the other's share.
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ impl Lanes {
 
     /// Sends a call on its way.
     pub(crate) fn run(&self, errand: Errand) {
-        if errand.plugin.access.sql {
+        if errand.plugin.access.database() {
             self.runtime.spawn(errand.wait(self.waiting.clone()));
         } else {
             self.pool.run(errand);

@@ -5,8 +5,8 @@
 //!   asks it to `describe` itself and has `checks` judge what it says; `grants` are the operator's.
 //! - **Registry**: `host` holds the active plugins behind one atomic pointer; `activation` swaps them; modules and their
 //!   activation live in the database, which `watcher` feeds from a directory.
-//! - **Calls**: `lanes` runs a call on an OS thread of `pool` or, where the plugin is granted `sql`, on tokio; `calls`
-//!   knows an attempt's course, `guest` one instance, `imports` and `sql` what it may ask for, `results` what it may
+//! - **Calls**: `lanes` runs a call on an OS thread of `pool` or, where the plugin is granted `sql` or the event store, on tokio; `calls`
+//!   knows an attempt's course, `guest` one instance, `imports`, `sql` and `event_store` what it may ask for, `results` what it may
 //!   return, `failure` what becomes of a trap.
 //!
 //! To offer one more import: its functions in `imports`, its linking in `linking`, its grant in `grants`.
@@ -18,6 +18,7 @@ mod calls;
 mod checks;
 mod convert;
 mod engine;
+mod event_store;
 mod exports;
 mod failure;
 mod grants;
@@ -32,6 +33,7 @@ mod pool;
 mod registry;
 mod report;
 mod results;
+mod session;
 mod sql;
 mod state;
 mod watcher;

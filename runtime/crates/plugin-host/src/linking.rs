@@ -1,7 +1,7 @@
 //! What components import, linked: everything the contract has is always there, and what is not granted denies.
 //!
-//! There are two linkers. Guests that are granted `sql` wait for the database and so run asynchronously; all others run
-//! synchronously, which is cheaper, and theirs answers `sql` with a denial.
+//! There are two linkers. Guests that are granted `sql` or the event store wait for the database and so run
+//! asynchronously; all others run synchronously, which is cheaper, and theirs answers both with a denial.
 
 use wasmtime::{
     Engine, StoreContextMut,
@@ -9,7 +9,13 @@ use wasmtime::{
 };
 
 use crate::{
-    bindings::wasaga::plugin::{ambient, config, context, event_store, http, logging, sql, types},
+    bindings::wasaga::plugin::{
+        ambient, config, context,
+        event_store::{self, Event, Snapshot, StoredEvent},
+        http, logging, sql, types,
+    },
+    event_store::denial as no_event_store,
+    sql::denial as no_sql,
     state::CallState,
 };
 
@@ -19,33 +25,31 @@ pub(crate) const FITTING: &str =
 
 /// The linkers of a host.
 pub(crate) struct Linkers {
-    without_sql: Linker<CallState>,
-    with_sql: Linker<CallState>,
+    without_database: Linker<CallState>,
+    with_database: Linker<CallState>,
 }
 
 impl Linkers {
     /// Both linkers.
     pub(crate) fn new(engine: &Engine) -> wasmtime::Result<Self> {
-        let mut without_sql = common(engine)?;
-        wasmtime_wasi::p2::add_to_linker_sync(&mut without_sql)?;
-        refuse_to_sleep(&mut without_sql)?;
-        let mut denied = without_sql.instance("wasaga:plugin/sql@0.1.0")?;
-        denied
-            .func_wrap("query", |store, _: Statement| Ok((Err::<sql::Rows, _>(denial(&store)),)))?;
-        denied.func_wrap("execute", |store, _: Statement| Ok((Err::<u64, _>(denial(&store)),)))?;
+        let mut without_database = common(engine)?;
+        wasmtime_wasi::p2::add_to_linker_sync(&mut without_database)?;
+        refuse_to_sleep(&mut without_database)?;
+        deny_database(&mut without_database)?;
 
-        let mut with_sql = common(engine)?;
-        wasmtime_wasi::p2::add_to_linker_async(&mut with_sql)?;
-        refuse_to_sleep(&mut with_sql)?;
-        sql::add_to_linker::<_, HasSelf<_>>(&mut with_sql, |state| state)?;
-        Ok(Self { without_sql, with_sql })
+        let mut with_database = common(engine)?;
+        wasmtime_wasi::p2::add_to_linker_async(&mut with_database)?;
+        refuse_to_sleep(&mut with_database)?;
+        sql::add_to_linker::<_, HasSelf<_>>(&mut with_database, |state| state)?;
+        event_store::add_to_linker::<_, HasSelf<_>>(&mut with_database, |state| state)?;
+        Ok(Self { without_database, with_database })
     }
 
     /// The component with its imports, or what about them does not fit.
     pub(crate) fn link(
         &self,
         component: &Component,
-        sql: bool,
+        database: bool,
     ) -> Result<InstancePre<CallState>, String> {
         let offered = |name: &str| name.starts_with("wasaga:plugin/") || name.starts_with("wasi:");
         for (name, _) in component.component_type().imports(component.engine()) {
@@ -53,7 +57,7 @@ impl Linkers {
                 return Err(not_offered(name));
             }
         }
-        let linker = if sql { &self.with_sql } else { &self.without_sql };
+        let linker = if database { &self.with_database } else { &self.without_database };
         linker.instantiate_pre(component).map_err(|error| {
             let error = format!("{error:#}");
             // wasmtime names the import it did not find between backquotes.
@@ -76,7 +80,6 @@ fn common(engine: &Engine) -> wasmtime::Result<Linker<CallState>> {
     logging::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     config::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     ambient::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
-    event_store::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     http::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     Ok(linker)
 }
@@ -95,14 +98,21 @@ fn refuse_to_sleep(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
 }
 
 type Statement = (String, Vec<sql::Value>);
+type Loaded = (Option<Snapshot>, Vec<StoredEvent>);
+type State<'a> = StoreContextMut<'a, CallState>;
 
-fn denial(store: &StoreContextMut<'_, CallState>) -> sql::Error {
-    let name = store.data().access.name();
-    sql::Error {
-        code: "42501".into(),
-        message: format!(
-            "plugin {name} is not granted sql: ask for it in the manifest (capabilities.sql) and add \
-             [plugins.{name}] grant.sql = true"
-        ),
-    }
+fn deny_database(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
+    let mut denied = linker.instance("wasaga:plugin/sql@0.1.0")?;
+    let no = |store: State<'_>| no_sql(&store.data().access);
+    denied.func_wrap("query", move |s, _: Statement| Ok((Err::<sql::Rows, _>(no(s)),)))?;
+    denied.func_wrap("execute", move |s, _: Statement| Ok((Err::<u64, _>(no(s)),)))?;
+
+    let mut denied = linker.instance("wasaga:plugin/event-store@0.1.0")?;
+    let no = |store: State<'_>| no_event_store(&store.data().access);
+    denied.func_wrap("load", move |s, _: (String,)| Ok((Err::<Loaded, _>(no(s)),)))?;
+    denied
+        .func_wrap("append", move |s, _: (String, u64, Vec<Event>)| Ok((Err::<u64, _>(no(s)),)))?;
+    denied
+        .func_wrap("save-snapshot", move |s, _: (String, Snapshot)| Ok((Err::<(), _>(no(s)),)))?;
+    Ok(())
 }

@@ -110,15 +110,15 @@ impl Loader {
         let manifest = checks::parse(&manifest)?;
         checks::manifest(&manifest, exports.steps.is_some(), exports.tasks.is_some())?;
         let access = self.grants.access(&manifest)?;
-        if access.sql && !self.database {
+        if access.database() && !self.database {
             return Err(format!(
-                "plugin {} asks for sql, and this host has no database for guests: run it in a \
+                "plugin {} asks for sql or the event store, and this host has no database for guests: run it in a \
                  host that has one",
                 manifest.name
             ));
         }
         let definitions = checks::definitions(&manifest, &self.overrides)?;
-        let pre = if access.sql { self.linkers.link(component, true)? } else { pre };
+        let pre = if access.database() { self.linkers.link(component, true)? } else { pre };
         exports.measure(manifest.name.as_str());
         let (manifest, access) = (Arc::new(manifest), Arc::new(access));
         Ok(Loaded { digest, manifest, definitions, access, exports, pre, wasi })
@@ -143,7 +143,7 @@ impl Loader {
                 self.limits.table_elements,
             ),
             wasi: wasi.then(Box::default),
-            sql: None,
+            session: None,
         };
         let until = Instant::now() + DESCRIBE_TIME;
         let described = async {

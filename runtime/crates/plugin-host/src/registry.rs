@@ -38,7 +38,11 @@ impl Active {
         plugins.insert(plugin.manifest.name.clone(), plugin);
         let mut catalog = Catalog { plugins: BTreeMap::new(), definitions: BTreeMap::new() };
         for (name, plugin) in &plugins {
-            let described = Plugin { digest: plugin.digest, manifest: plugin.manifest.clone() };
+            let described = Plugin {
+                digest: plugin.digest,
+                manifest: plugin.manifest.clone(),
+                lifecycle: plugin.exports.lifecycle.is_some(),
+            };
             catalog.plugins.insert(name.clone(), described);
             for active in &plugin.definitions {
                 catalog.definitions.insert(active.definition.name.clone(), active.clone());

@@ -5,11 +5,15 @@
 
 use std::time::Duration;
 
+use uuid::Uuid;
 use wasaga_domain::{
     catalog::{Catalog, Recipient},
+    clock::UnixMillis,
+    ids::SagaId,
     message::{Message, Outgoing},
-    outcome::{Done, Effect, ErrorDetail, Failure, StepOutcome, Wait, WaitSource},
+    outcome::{Done, Effect, ErrorDetail, Failure, SagaStart, StepOutcome, Wait, WaitSource},
     payload::Payload,
+    start::NewSaga,
 };
 
 use crate::{
@@ -29,13 +33,19 @@ pub(crate) struct Judge<'a> {
     limits: &'a Limits,
     access: &'a Access,
     catalog: &'a Catalog,
+    now: UnixMillis,
     bytes: usize,
 }
 
 impl<'a> Judge<'a> {
     /// A judge of what a plugin of this access returned.
-    pub(crate) fn new(limits: &'a Limits, access: &'a Access, catalog: &'a Catalog) -> Self {
-        Self { limits, access, catalog, bytes: 0 }
+    pub(crate) fn new(
+        limits: &'a Limits,
+        access: &'a Access,
+        catalog: &'a Catalog,
+        now: UnixMillis,
+    ) -> Self {
+        Self { limits, access, catalog, now, bytes: 0 }
     }
 
     /// What `execute`, `resume` or `compensate` returned.
@@ -75,10 +85,31 @@ impl<'a> Judge<'a> {
                 message: self.message(outgoing.message)?,
                 rollback: outgoing.rollback.map(|message| self.message(message)).transpose()?,
             })),
-            types::Effect::Start(_) => Err(unsupported("start effect")),
-            types::Effect::Signal(_) => Err(unsupported("signal effect")),
-            types::Effect::Cancel(_) => Err(unsupported("cancel effect")),
+            types::Effect::Start(start) => self.start(start),
+            types::Effect::Signal(signal) => Ok(Effect::Signal {
+                saga: target(signal.target)?,
+                name: named("a signal's name", signal.name)?,
+                payload: self.payload("a signal's payload", signal.payload)?,
+            }),
+            types::Effect::Cancel(saga) => Ok(Effect::Cancel(target(saga)?)),
         }
+    }
+
+    /// The start of a saga that is active here now.
+    fn start(&mut self, start: types::SagaStart) -> Result<Effect, Failure> {
+        let types::SagaStart { saga, business_key, input, child } = start;
+        let active = self.catalog.definitions.get(saga.as_str()).ok_or_else(|| {
+            let message = format!("it starts saga {saga:?}, and no plugin here defines that");
+            retryable("unknown-saga", message)
+        })?;
+        let input = self.payload("a saga's input", input)?;
+        if let Some(why) = active.definition.refusal(&input) {
+            return Err(permanent("bad-input", format!("it starts saga {saga:?}: {why}")));
+        }
+        let business_key = business_key.map(|key| named("a business key", key)).transpose()?;
+        let child = child.map(|child| named("a child's name", child)).transpose()?;
+        let saga = NewSaga::of(&active.definition, business_key, input, Uuid::now_v7(), self.now);
+        Ok(Effect::Start(Box::new(SagaStart { saga, child })))
     }
 
     fn message(&mut self, message: types::MessageResult) -> Result<Message, Failure> {
@@ -108,14 +139,18 @@ impl<'a> Judge<'a> {
     fn source(&self, source: steps::WaitSource) -> Result<WaitSource, Failure> {
         let steps::AwaitedMessage { topic, correlation } = match source {
             steps::WaitSource::Message(awaited) => awaited,
-            steps::WaitSource::Signal(_) => return Err(unsupported("wait for a signal")),
-            steps::WaitSource::Child(_) => return Err(unsupported("wait for a child")),
+            steps::WaitSource::Signal(name) => {
+                return named("a signal's name", name).map(WaitSource::Signal);
+            }
+            steps::WaitSource::Child(name) => {
+                return named("a child's name", name).map(WaitSource::Child);
+            }
         };
         storable("a correlation key", &correlation)?;
         legal_topic(&topic).map_err(|fault| bad_output(format!("it waits for {fault}")))?;
         match self.catalog.recipient(&topic) {
             Some(Recipient::Waits(_)) => Ok(WaitSource::Message { topic, correlation }),
-            Some(Recipient::Plugin(_)) | None => Err(permanent(
+            Some(Recipient::Plugin(_) | Recipient::Start(..)) | None => Err(permanent(
                 "not-subscribed",
                 format!(
                     "plugin {} waits for topic {topic}, to which no plugin subscribes with a \
@@ -204,12 +239,30 @@ fn storable(what: &str, text: &str) -> Result<(), Failure> {
     if text.contains('\0') { Err(bad_output(format!("{what} holds NUL"))) } else { Ok(()) }
 }
 
-fn bad_output(message: String) -> Failure {
-    permanent("bad-output", message)
+/// Something to be found by again: 1 to 500 characters, as business keys have.
+fn named(what: &str, name: String) -> Result<String, Failure> {
+    storable(what, &name)?;
+    match name.chars().count() {
+        1..=500 => Ok(name),
+        length => {
+            Err(bad_output(format!("{what} has {length} characters, and must have 1 to 500")))
+        }
+    }
 }
 
-fn unsupported(what: &str) -> Failure {
-    permanent("unsupported", format!("not supported yet: {what}"))
+/// The saga that is meant.
+fn target(target: types::SagaTarget) -> Result<SagaId, Failure> {
+    match target {
+        types::SagaTarget::Id(id) => id
+            .parse()
+            .map(SagaId)
+            .map_err(|_| bad_output(format!("{id:?} is no saga's id, which is a UUID"))),
+        types::SagaTarget::BusinessKey((saga, key)) => Ok(SagaId::derived(&saga, &key)),
+    }
+}
+
+fn bad_output(message: String) -> Failure {
+    permanent("bad-output", message)
 }
 
 fn permanent(code: &str, message: String) -> Failure {

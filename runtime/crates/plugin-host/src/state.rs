@@ -10,7 +10,7 @@ use wasaga_domain::{
 use wasmtime::{ResourceLimiter, component::ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-use crate::{grants::Access, limits::Limits, sql::Session};
+use crate::{grants::Access, limits::Limits, session::Session};
 
 /// The data of a call's store.
 pub(crate) struct CallState {
@@ -23,8 +23,8 @@ pub(crate) struct CallState {
     pub memory: MemoryBudget,
     /// Only where the component imports WASI: it costs microseconds.
     pub wasi: Option<Box<Wasi>>,
-    /// Only where `sql` is granted.
-    pub sql: Option<Session>,
+    /// Only where something is granted that needs the database.
+    pub session: Option<Session>,
 }
 
 /// What a call is about, for the log.

@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
-use serde_json::{Value, value::RawValue};
+use serde_json::{Value, json, value::RawValue};
 use sqlx::{
     FromRow, Postgres,
     postgres::{PgArguments, PgExecutor},
@@ -13,10 +14,12 @@ use sqlx::{
 };
 use uuid::Uuid;
 use wasaga_domain::{
-    ids::{HostId, SagaId},
+    ids::{HostId, PluginName, SagaId},
     journal::Entry,
-    message::Message,
-    outcome::{Effect, ErrorDetail},
+    lifecycle::Told,
+    mail::{Audit, Verb},
+    message::{Message, Outgoing},
+    outcome::{Effect, ErrorDetail, SagaStart},
     payload::Payload,
     state::Status,
 };
@@ -48,8 +51,12 @@ pub struct Transition {
     pub entries: Vec<JournalEntry>,
     /// New waits.
     pub waits: Vec<RegisteredWait>,
-    /// New messages for the outbox.
-    pub messages: Vec<OutboxMessage>,
+    /// What else is to be done with it.
+    pub effects: Vec<KeyedEffect>,
+    /// Sagas that turn back with this one.
+    pub cancels: Vec<SagaId>,
+    /// What its plugin hears of its life.
+    pub hooks: Vec<Hook>,
 }
 
 /// An entry with its step's name.
@@ -72,13 +79,24 @@ pub struct RegisteredWait {
     pub step: u16,
 }
 
-/// A message for the outbox, and the key that all attempts to have it done share.
+/// An effect, and the key that all attempts to have it done share.
 #[derive(Clone, Debug)]
-pub struct OutboxMessage {
-    /// What to send.
+pub struct KeyedEffect {
+    /// What to do.
     pub effect: Effect,
     /// The attempt's idempotency key.
     pub idempotency_key: String,
+}
+
+/// An event in a saga's life, for its plugin.
+#[derive(Clone, Debug)]
+pub struct Hook {
+    /// Who hears of it.
+    pub plugin: PluginName,
+    /// Its journal entry's number; 0: the start.
+    pub number: i32,
+    /// What is told.
+    pub told: Told,
 }
 
 /// What became of a transition.
@@ -129,7 +147,8 @@ pub(crate) struct Columns<'a> {
     wait_topics: Vec<&'a str>,
     wait_correlations: Vec<&'a str>,
     wait_steps: Vec<i16>,
-    messages: MessageColumns<'a>,
+    effects: EffectColumns<'a>,
+    hooks: Vec<Value>,
 }
 
 #[derive(Default)]
@@ -147,6 +166,7 @@ struct JournalColumns<'a> {
     memos: PayloadColumns<'a>,
     errors: Vec<Option<Json<&'a ErrorDetail>>>,
     digests: Vec<Option<&'a [u8]>>,
+    by: Vec<Option<&'a str>>,
 }
 
 #[derive(Default)]
@@ -162,9 +182,10 @@ impl<'a> PayloadColumns<'a> {
     }
 }
 
-/// Messages for the outbox, column by column, each with the place (from 1) of what returned it.
+/// What attempts want to have done, each with the place (from 1) of what returned it: messages column by column, and
+/// what is rare as JSON.
 #[derive(Default)]
-pub(crate) struct MessageColumns<'a> {
+pub(crate) struct EffectColumns<'a> {
     owners: Vec<i32>,
     idempotency_keys: Vec<&'a str>,
     topics: Vec<&'a str>,
@@ -172,13 +193,32 @@ pub(crate) struct MessageColumns<'a> {
     headers: Vec<Json<Value>>,
     values: Vec<Option<&'a [u8]>>,
     rollbacks: Vec<Option<Json<Value>>>,
+    starts: Vec<Value>,
+    posts: Vec<Value>,
 }
 
-impl<'a> MessageColumns<'a> {
-    pub(crate) fn push(&mut self, owner: i32, message: &'a OutboxMessage) {
-        let Effect::Send(outgoing) = &message.effect;
+impl<'a> EffectColumns<'a> {
+    pub(crate) fn push(&mut self, owner: i32, effect: &'a KeyedEffect) {
+        match &effect.effect {
+            Effect::Send(outgoing) => self.send(owner, &effect.idempotency_key, outgoing),
+            Effect::Start(start) => self.starts.push(started(owner, start)),
+            Effect::Signal { saga, name, payload } => self.posts.push(json!({
+                "t": owner, "saga": saga, "kind": "signal", "name": name, "content": payload,
+            })),
+            Effect::Cancel(saga) => self.cancel(owner, *saga, "asked for by a worker"),
+        }
+    }
+
+    fn cancel(&mut self, owner: i32, saga: SagaId, why: &str) {
+        self.posts.push(json!({
+            "t": owner, "saga": saga, "kind": "verb", "turns_back": true,
+            "content": { "verb": Verb::Cancel, "by": Audit::because(why) },
+        }));
+    }
+
+    fn send(&mut self, owner: i32, idempotency_key: &'a str, outgoing: &'a Outgoing) {
         self.owners.push(owner);
-        self.idempotency_keys.push(&message.idempotency_key);
+        self.idempotency_keys.push(idempotency_key);
         self.topics.push(&outgoing.message.topic);
         self.keys.push(outgoing.message.key.as_deref());
         self.headers.push(Json(headers::to_json(&outgoing.message.headers)));
@@ -186,7 +226,7 @@ impl<'a> MessageColumns<'a> {
         self.rollbacks.push(outgoing.rollback.as_ref().map(headers::message_to_json).map(Json));
     }
 
-    /// Binds the seven arguments `o_…` of the commit functions.
+    /// Binds the seven arguments `o_…` of the commit functions, `p_starts` and `p_posts`.
     pub(crate) fn bind<O>(
         self,
         query: QueryAs<'a, Postgres, O, PgArguments>,
@@ -199,7 +239,23 @@ impl<'a> MessageColumns<'a> {
             .bind(self.headers)
             .bind(self.values)
             .bind(self.rollbacks)
+            .bind(some(self.starts))
+            .bind(some(self.posts))
     }
+}
+
+fn some(values: Vec<Value>) -> Option<Json<Vec<Value>>> {
+    (!values.is_empty()).then_some(Json(values))
+}
+
+/// As `wasaga.starts_add` reads it.
+fn started(owner: i32, SagaStart { saga, child }: &SagaStart) -> Value {
+    json!({
+        "t": owner, "id": saga.id, "definition": saga.definition, "version": saga.version,
+        "business_key": saga.business_key, "nonce": saga.nonce, "traceparent": saga.traceparent,
+        "input_type": saga.input.content_type, "input": BASE64_STANDARD.encode(&saga.input.data),
+        "state": saga.state, "child": child,
+    })
 }
 
 impl<'a> Columns<'a> {
@@ -231,8 +287,16 @@ impl<'a> Columns<'a> {
             self.wait_correlations.push(&wait.correlation);
             self.wait_steps.push(wait.step as i16);
         }
-        for message in &transition.messages {
-            self.messages.push(place, message);
+        for effect in &transition.effects {
+            self.effects.push(place, effect);
+        }
+        for Hook { plugin, number, told } in &transition.hooks {
+            self.hooks.push(json!({
+                "t": place, "plugin": plugin, "number": number, "value": told,
+            }));
+        }
+        for saga in &transition.cancels {
+            self.effects.cancel(place, *saga, "its parent turns back");
         }
     }
 
@@ -259,7 +323,7 @@ impl<'a> Columns<'a> {
             .bind(self.wait_topics)
             .bind(self.wait_correlations)
             .bind(self.wait_steps);
-        self.messages.bind(query)
+        self.effects.bind(query).bind(some(self.hooks))
     }
 }
 
@@ -279,6 +343,7 @@ impl<'a> JournalColumns<'a> {
         self.memos.push(entry.memo.as_ref());
         self.errors.push(entry.error.as_ref().map(Json));
         self.digests.push(entry.digest.as_ref().map(|digest| &digest.0[..]));
+        self.by.push(entry.by.as_deref());
     }
 
     fn bind<O>(
@@ -302,6 +367,7 @@ impl<'a> JournalColumns<'a> {
             .bind(self.memos.data)
             .bind(self.errors)
             .bind(self.digests)
+            .bind(self.by)
     }
 }
 
@@ -317,13 +383,18 @@ impl Transition {
         let entry = |JournalEntry { entry, .. }: &JournalEntry| {
             payload(&entry.output) + payload(&entry.undo) + payload(&entry.memo)
         };
-        let message = |OutboxMessage { effect: Effect::Send(outgoing), .. }: &OutboxMessage| {
-            let value = |message: &Message| message.value.as_ref().map_or(0, Bytes::len);
-            value(&outgoing.message) + outgoing.rollback.as_ref().map_or(0, value)
+        let value = |message: &Message| message.value.as_ref().map_or(0, Bytes::len);
+        let effect = |KeyedEffect { effect, .. }: &KeyedEffect| match effect {
+            Effect::Send(outgoing) => {
+                value(&outgoing.message) + outgoing.rollback.as_ref().map_or(0, value)
+            }
+            Effect::Start(start) => start.saga.input.data.len(),
+            Effect::Signal { payload, .. } => payload.data.len(),
+            Effect::Cancel(_) => 0,
         };
         self.state.get().len()
             + self.entries.iter().map(entry).sum::<usize>()
-            + self.messages.iter().map(message).sum::<usize>()
+            + self.effects.iter().map(effect).sum::<usize>()
     }
 }
 
@@ -336,7 +407,7 @@ pub(crate) struct Answer {
 
 const COMMIT: &str = "select t, result, mail from wasaga.sagas_commit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
     $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33,
-    $34, $35, $36, $37, $38)";
+    $34, $35, $36, $37, $38, $39, $40, $41, $42)";
 impl Store {
     /// Commits transitions of different sagas in one transaction: an answer each, in the order given. On an error none
     /// is committed, save after [`StoreError::Connection`], when all may be: [`Store::sagas_position`] tells.

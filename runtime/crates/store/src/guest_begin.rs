@@ -104,7 +104,7 @@ impl Store {
         let role =
             self.guest_role_get(plugin).await.map_err(sqlx::Error::decode)?.ok_or_else(|| {
                 let what = format!(
-                    "plugin {plugin} has no database role: no module of it was activated with sql"
+                    "plugin {plugin} has no database role: no module of it was activated with sql or the event store"
                 );
                 sqlx::Error::Configuration(what.into())
             })?;

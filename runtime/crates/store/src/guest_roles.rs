@@ -1,7 +1,8 @@
-//! `wasaga.plugin_roles`: the login role and the schema of a plugin that may use SQL.
+//! `wasaga.plugin_roles`: the login role and the schema of a plugin that may use SQL or the event store.
 //!
 //! The role is the containment. It is no member of anything, so `set role` and `reset role` lead nowhere; it owns
-//! its own schema, may use `wasaga_guest` (whose functions want the host's token), and has no right on `wasaga`.
+//! its own schema, may use `wasaga_guest` (whose functions want the host's token, or keep to the caller's own event
+//! streams), and has no right on `wasaga`.
 //! Its statements come over a connection that is logged in as it, never over the host's own.
 //!
 //! What remains is what Postgres gives to everybody and what could be taken away only from everybody: to read the
@@ -69,13 +70,15 @@ impl Store {
         .map_err(unavailable)?;
         self.guest_role_make(plugin, &situation).await.map_err(|error| {
             if let sqlx::Error::Configuration(what) = &error {
-                return ModuleError::Rejected(format!("plugin {plugin} uses sql, but {what}"));
+                return ModuleError::Rejected(format!(
+                    "plugin {plugin} needs a database role, but {what}"
+                ));
             }
             let code = error.as_database_error().and_then(DatabaseError::code);
             if code.as_deref() == Some("42501") {
                 let Situation { database, user, .. } = &situation;
                 return ModuleError::Rejected(format!(
-                    "plugin {plugin} uses sql, but the database user {user:?} may not make its login role ({error}): \
+                    "plugin {plugin} needs a database role, but the database user {user:?} may not make its login role ({error}): \
                      let a superuser run `alter role {user} createrole; grant create on database {database} to {user};`"
                 ));
             }

@@ -12,7 +12,10 @@ use sqlx::{
     error::DatabaseError,
     postgres::{PgDatabaseError, PgSeverity},
 };
-use tokio::{runtime::Handle, time::timeout};
+use tokio::{
+    runtime::Handle,
+    time::{error::Elapsed, timeout},
+};
 use wasaga_domain::{
     clock::{Clock, SystemClock, UnixMillis},
     ids::PluginName,
@@ -83,15 +86,26 @@ impl GuestSqlTransaction {
         parameters: &[SqlValue],
         wants_rows: bool,
     ) -> Result<(SqlRows, u64), SqlError> {
+        if let Some(refusal) = guest_filter::refusal(statement) {
+            return Err(refusal);
+        }
+        let (guests, plugin) = (Arc::clone(&self.store.guests), self.plugin.clone());
+        let (time, connection) = self.begin_statement()?;
+        let run = perform(&guests, &plugin, connection, statement, parameters, wants_rows);
+        let done = timeout(time, run).await;
+        if let Ok(Err(Fault::Postgres(_))) = done {
+            guests.forget_shape(&plugin, statement);
+        }
+        self.end_statement(done)
+    }
+
+    /// The connection for one more statement, and how long that may take.
+    pub(crate) fn begin_statement(&mut self) -> Result<(Duration, &mut PgConnection), SqlError> {
         if let Some(first) = &self.failed {
             let message = format!("the transaction ended with a statement that failed ({first})");
             return Err(SqlError::new("25P02", message));
         }
-        if let Some(refusal) = guest_filter::refusal(statement) {
-            return Err(refusal);
-        }
         let remaining = self.deadline.since(SystemClock.now());
-        let late = || SqlError::new("57014", "the attempt's deadline has passed");
         if remaining.is_zero() {
             return Err(late());
         }
@@ -99,9 +113,14 @@ impl GuestSqlTransaction {
             return Err(SqlError::new("08003", "the connection is lost"));
         };
         self.busy = true;
-        let (guests, connection) = (&self.store.guests, &mut lease.connection);
-        let run = perform(guests, &self.plugin, connection, statement, parameters, wants_rows);
-        let done = timeout(remaining + GRACE, run).await;
+        Ok((remaining + GRACE, &mut lease.connection))
+    }
+
+    /// How it ended; the transaction ends with one that failed.
+    pub(crate) fn end_statement<T>(
+        &mut self,
+        done: Result<Result<T, Fault>, Elapsed>,
+    ) -> Result<T, SqlError> {
         let error = match done {
             Ok(Ok(done)) => {
                 self.busy = false;
@@ -113,7 +132,6 @@ impl GuestSqlTransaction {
             }
             Ok(Err(Fault::Postgres(error))) => {
                 self.busy = ends_connection(&error);
-                self.store.guests.forget_shape(&self.plugin, statement);
                 sql_error(error)
             }
             Ok(Err(Fault::Broken(error))) => error,
@@ -233,6 +251,10 @@ pub(crate) fn sql_error(error: sqlx::Error) -> SqlError {
         (_, sqlx::Error::Configuration(what)) => SqlError::new("42501", what.to_string()),
         _ => SqlError::new("08006", format!("the connection to Postgres failed: {error}")),
     }
+}
+
+fn late() -> SqlError {
+    SqlError::new("57014", "the attempt's deadline has passed")
 }
 
 /// For a setting: at least 1, since 0 would mean no limit.

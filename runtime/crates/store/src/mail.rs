@@ -1,13 +1,15 @@
 //! `wasaga.mail`: what arrives for a saga from outside its lease. Whoever sends a piece counts it on the saga's row
 //! in the same transaction, or finds the saga final.
 
-use serde_json::Value;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Value, json};
 use sqlx::{Row, postgres::PgRow, types::Json};
 use uuid::Uuid;
 use wasaga_domain::{
     ids::SagaId,
-    mail::{Mail, MailContent},
+    mail::{Audit, Mail, MailContent, Verb},
     message::Message,
+    payload::Payload,
     state::Status,
 };
 
@@ -18,6 +20,8 @@ use crate::{Store, StoreError, headers};
 pub enum Posted {
     /// It will be seen; the status is that of before.
     Accepted(Status),
+    /// The saga is past its pivot, and can't be cancelled.
+    PastPivot(Status),
     /// Nothing can reach the saga any more.
     Final(Status),
     /// There is no such saga.
@@ -25,38 +29,61 @@ pub enum Posted {
 }
 
 impl Store {
-    /// Asks a saga to turn back.
-    pub async fn saga_cancel(&self, saga: SagaId, reason: &str) -> Result<Posted, StoreError> {
-        self.saga_request(saga, "cancel", reason).await
+    /// Asks something of a saga.
+    pub async fn saga_ask(
+        &self,
+        saga: SagaId,
+        verb: &Verb,
+        by: &Audit,
+    ) -> Result<Posted, StoreError> {
+        let content = Json(json!({ "verb": verb, "by": by }));
+        self.saga_post(saga, "verb", None, content, *verb == Verb::Cancel).await
     }
 
-    /// Asks a saga to go on now.
-    pub async fn saga_resume(&self, saga: SagaId, reason: &str) -> Result<Posted, StoreError> {
-        self.saga_request(saga, "resume", reason).await
+    /// Asks the same of many sagas, in one transaction; answers with those that will see it.
+    pub async fn sagas_ask(
+        &self,
+        sagas: &[SagaId],
+        verb: &Verb,
+        by: &Audit,
+    ) -> Result<Vec<SagaId>, StoreError> {
+        let ids: Vec<Uuid> = sagas.iter().map(|id| id.0).collect();
+        let asked: Vec<Uuid> =
+            sqlx::query_scalar("select * from wasaga.post_all($1, 'verb', $2, $3)")
+                .bind(&ids)
+                .bind(Json(json!({ "verb": verb, "by": by })))
+                .bind(*verb == Verb::Cancel)
+                .fetch_all(&self.pool)
+                .await?;
+        Ok(asked.into_iter().map(SagaId).collect())
     }
 
-    async fn saga_request(
+    /// Sends a saga a signal.
+    pub async fn saga_signal(
+        &self,
+        saga: SagaId,
+        name: &str,
+        payload: &Payload,
+    ) -> Result<Posted, StoreError> {
+        self.saga_post(saga, "signal", Some(name), Json(json!(payload)), false).await
+    }
+
+    async fn saga_post(
         &self,
         saga: SagaId,
         kind: &str,
-        reason: &str,
+        name: Option<&str>,
+        content: Json<Value>,
+        turns_back: bool,
     ) -> Result<Posted, StoreError> {
-        let posted: Option<String> = sqlx::query_scalar(
-            "with saga as (
-                 update wasaga.sagas set mail = mail + 1,
-                     ready_at = case when host_id is null then coalesce(ready_at, now()) end
-                 where id = $1 and status not in ('completed', 'compensated', 'failed')
-                 returning id, mail, status
-             ), posted as (
-                 insert into wasaga.mail (saga_id, number, kind, reason) select id, mail, $2, $3 from saga
-             )
-             select status from saga",
-        )
-        .bind(saga.0)
-        .bind(kind)
-        .bind(reason)
-        .fetch_optional(&self.pool)
-        .await?;
+        let posted: Option<String> = sqlx::query_scalar("select wasaga.post($1, $2, $3, $4, $5)")
+            .bind(saga.0)
+            .bind(kind)
+            .bind(name)
+            .bind(content)
+            .bind(turns_back)
+            .fetch_one(&self.pool)
+            .await?;
         if let Some(status) = posted {
             return Ok(Posted::Accepted(status_of(saga, &status)?));
         }
@@ -65,7 +92,9 @@ impl Store {
                 .bind(saga.0)
                 .fetch_optional(&self.pool)
                 .await?;
-        status.map_or(Ok(Posted::NotFound), |status| Ok(Posted::Final(status_of(saga, &status)?)))
+        let Some(status) = status else { return Ok(Posted::NotFound) };
+        let status = status_of(saga, &status)?;
+        Ok(if status.is_final() { Posted::Final(status) } else { Posted::PastPivot(status) })
     }
 }
 
@@ -78,14 +107,19 @@ fn status_of(saga: SagaId, status: &str) -> Result<Status, StoreError> {
 pub(crate) fn mail_of(row: &PgRow) -> Result<(SagaId, Mail), StoreError> {
     let saga = SagaId(row.try_get::<Uuid, _>("saga_id")?);
     let number: i64 = row.try_get("number")?;
-    let reason: Option<String> = row.try_get("reason")?;
     let kind: String = row.try_get("kind")?;
     let bad = |column: &'static str, reason: String| {
         StoreError::stored("wasaga.mail", column, format!("{saga} {number}"), reason)
     };
     let content = match kind.as_str() {
-        "cancel" => MailContent::Cancel { reason: reason.unwrap_or_default() },
-        "resume" => MailContent::Resume { reason: reason.unwrap_or_default() },
+        "verb" => {
+            let Asked { verb, by } = content(row, &bad)?;
+            MailContent::Verb { verb, by }
+        }
+        "child" => MailContent::Child(content(row, &bad)?),
+        "signal" => {
+            MailContent::Signal { name: row.try_get("correlation")?, payload: content(row, &bad)? }
+        }
         "reply" => MailContent::Reply {
             step: row
                 .try_get::<i16, _>("step")?
@@ -103,4 +137,19 @@ pub(crate) fn mail_of(row: &PgRow) -> Result<(SagaId, Mail), StoreError> {
         other => return Err(bad("kind", format!("{other:?}"))),
     };
     Ok((saga, Mail { number, content }))
+}
+
+/// What an operator asked for, as the table keeps it.
+#[derive(Deserialize)]
+struct Asked {
+    verb: Verb,
+    by: Audit,
+}
+
+fn content<T: DeserializeOwned>(
+    row: &PgRow,
+    bad: &impl Fn(&'static str, String) -> StoreError,
+) -> Result<T, StoreError> {
+    let content: Json<Value> = row.try_get("content")?;
+    serde_json::from_value(content.0).map_err(|error| bad("content", error.to_string()))
 }

@@ -20,11 +20,15 @@ macro_rules! scripts {
 }
 
 /// Version, name, up, down.
-const SCRIPTS: [(i64, &str, &str, &str); 4] = scripts! {
+const SCRIPTS: &[(i64, &str, &str, &str)] = &scripts! {
     1 "0001_sagas";
     2 "0002_tasks";
     3 "0003_plugins";
     4 "0004_commit";
+    5 "0005_search";
+    6 "0006_schedules";
+    7 "0007_events";
+    8 "0008_start";
 };
 
 /// A migration, as `wasaga migrate status` prints it.
@@ -42,7 +46,7 @@ fn migrator() -> Migrator {
     let migration = |version, name: &'static str, kind, sql: &'static str| {
         Migration::new(version, Cow::Borrowed(name), kind, SqlStr::from_static(sql), false)
     };
-    let migrations = SCRIPTS.into_iter().flat_map(|(version, name, up, down)| {
+    let migrations = SCRIPTS.iter().flat_map(|&(version, name, up, down)| {
         [
             migration(version, name, MigrationType::ReversibleUp, up),
             migration(version, name, MigrationType::ReversibleDown, down),
@@ -81,11 +85,11 @@ impl Store {
                     .await?
             }
         };
-        let status = |(version, name, _, _)| MigrationStatus {
+        let status = |&(version, name, _, _): &(i64, &'static str, &str, &str)| MigrationStatus {
             version,
             name,
             applied: applied.contains(&version),
         };
-        Ok(SCRIPTS.into_iter().map(status).collect())
+        Ok(SCRIPTS.iter().map(status).collect())
     }
 }

@@ -9,7 +9,10 @@ use wasaga_domain::{
     ports::{Activation, ModuleError, ModuleStore, NewModule},
 };
 
-use crate::{Store, StoreError, definitions::definition_add, guest_migrations::check_versions};
+use crate::{
+    Store, StoreError, definitions::definition_add, guest_migrations::check_versions,
+    schedules::schedules_set,
+};
 
 #[async_trait]
 impl ModuleStore for Store {
@@ -52,7 +55,11 @@ impl ModuleStore for Store {
             )));
         }
         // Committed by itself: the role can log in only then.
-        let role = if module.sql { Some(self.guest_role_ensure(plugin).await?) } else { None };
+        let role = if module.sql || module.event_store {
+            Some(self.guest_role_ensure(plugin).await?)
+        } else {
+            None
+        };
 
         let mut tx = self.pool.begin().await.map_err(unavailable)?;
         sqlx::query(
@@ -76,6 +83,8 @@ impl ModuleStore for Store {
             self.guest_migrate(&mut tx, plugin, &role, module.migrations()).await?;
             self.guests.set_role(plugin, role);
         }
+        event_store_set(&mut tx, plugin, module.event_store).await.map_err(unavailable)?;
+        schedules_set(&mut tx, plugin, &module.manifest.sagas).await.map_err(unavailable)?;
         let generation =
             activation_set(&mut tx, plugin, module.digest).await.map_err(unavailable)?;
         tx.commit().await.map_err(unavailable)?;
@@ -95,6 +104,20 @@ async fn module_add(connection: &mut PgConnection, module: &NewModule) -> Result
     .bind(&module.bytes)
     .execute(connection)
     .await?;
+    Ok(())
+}
+
+/// What `wasaga_guest`'s functions go by.
+async fn event_store_set(
+    connection: &mut PgConnection,
+    plugin: &PluginName,
+    granted: bool,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("update wasaga.plugin_roles set event_store = $2 where plugin = $1")
+        .bind(plugin.as_str())
+        .bind(granted)
+        .execute(connection)
+        .await?;
     Ok(())
 }
 

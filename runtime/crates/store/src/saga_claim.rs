@@ -31,6 +31,8 @@ pub struct Claimed {
     pub traceparent: Option<String>,
     /// Its input.
     pub input: Payload,
+    /// Whether another saga started it as its child.
+    pub child: bool,
     /// The lease's epoch.
     pub epoch: i64,
     /// Journal entries so far.
@@ -74,6 +76,7 @@ struct Row {
     traceparent: Option<String>,
     input_type: String,
     input: Vec<u8>,
+    child: bool,
     epoch: i64,
     sequence: i32,
     interruptions: i16,
@@ -89,8 +92,8 @@ macro_rules! claim {
              update wasaga.sagas saga set host_id = $1, epoch = saga.epoch + 1, ready_at = null", $set, "
              from due where saga.id = due.id
                and exists (select from wasaga.hosts where id = $1 and lease_until > now())
-             returning saga.id, definition, version, business_key, nonce, traceparent, input_type, input, epoch,
-                 sequence, interruptions, mail, state"
+             returning saga.id, definition, version, business_key, nonce, traceparent, input_type, input,
+                 parent_id is not null as child, epoch, sequence, interruptions, mail, state"
         )
     };
 }
@@ -213,6 +216,17 @@ impl Store {
         Ok(rows.into_iter().map(|(id, epoch)| (SagaId(id), epoch)).collect())
     }
 
+    /// The number of each saga's last piece of mail.
+    pub async fn sagas_mail(&self, sagas: &[SagaId]) -> Result<Vec<(SagaId, i64)>, StoreError> {
+        let ids: Vec<Uuid> = sagas.iter().map(|id| id.0).collect();
+        let rows: Vec<(Uuid, i64)> =
+            sqlx::query_as("select id, mail from wasaga.sagas where id = any ($1)")
+                .bind(&ids)
+                .fetch_all(&self.pool)
+                .await?;
+        Ok(rows.into_iter().map(|(id, mail)| (SagaId(id), mail)).collect())
+    }
+
     /// What the steps of these sagas have left, in the journal's order.
     pub async fn ledger_load(&self, sagas: &[SagaId]) -> Result<Vec<LedgerRow>, StoreError> {
         type Columns = (
@@ -233,7 +247,7 @@ impl Store {
             "select saga_id, kind, step, direction = 'forward', output_type, output, undo_type, undo, memo_type, memo,
                  digest
              from wasaga.journal
-             where saga_id = any ($1) and kind in ('succeeded', 'waiting') and step is not null
+             where saga_id = any ($1) and kind in ('succeeded', 'waiting', 'undo_supplied') and step is not null
              order by saga_id, number",
         )
         .bind(&ids)
@@ -277,7 +291,7 @@ impl Store {
             sagas.iter().map(|(id, seen)| (id.0, *seen)).unzip();
         let rows = sqlx::query(
             "select mail.saga_id, mail.number, mail.kind, mail.step, mail.correlation, mail.topic, mail.key,
-                 mail.headers, mail.value, mail.reason
+                 mail.headers, mail.value, mail.content
              from unnest($1::uuid[], $2::bigint[]) as seen (id, number)
              join wasaga.mail on mail.saga_id = seen.id and mail.number > seen.number
              order by mail.saga_id, mail.number",
@@ -307,6 +321,7 @@ fn claimed(row: Row) -> Result<Claimed, StoreError> {
         business_key: row.business_key,
         traceparent: row.traceparent,
         input: Payload::new(row.input_type, row.input),
+        child: row.child,
         epoch: row.epoch,
         sequence: row.sequence,
         mail: row.mail,

@@ -64,6 +64,8 @@ pub struct JournalRow {
     pub error: Option<ErrorDetail>,
     /// The code that ran.
     pub digest: Option<Digest>,
+    /// Who asked for it, where somebody did.
+    pub by: Option<String>,
 }
 
 /// How much there is to do, each counted by an index of its own size: no look at what is done.
@@ -113,6 +115,7 @@ struct Entry {
     output: Option<Vec<u8>>,
     error: Option<Json<ErrorDetail>>,
     digest: Option<Vec<u8>>,
+    by: Option<String>,
 }
 
 impl Store {
@@ -137,7 +140,7 @@ impl Store {
         let entries: Vec<Entry> = sqlx::query_as(
             "select number, kind, step, direction = 'forward' as forward, attempt,
                  wasaga.millis(started_at) as started_ms, wasaga.millis(at) as at_ms, output_type, output, error,
-                 digest
+                 digest, by
              from wasaga.journal where saga_id = $1 order by number",
         )
         .bind(id.0)
@@ -160,12 +163,9 @@ impl Store {
         Ok(depths.fetch_one(&self.pool).await?)
     }
 
-    /// How many sagas ask for an operator. It reads the whole table (an index on the status would make each step
-    /// of each saga dearer): to be asked now and then.
+    /// How many sagas ask for an operator.
     pub async fn sagas_needing_attention(&self) -> Result<i64, StoreError> {
-        let count = sqlx::query_scalar(
-            "select count(*) from wasaga.sagas where status = 'needs_attention'",
-        );
+        let count = sqlx::query_scalar("select count(*) from wasaga.sagas where needs_attention");
         Ok(count.fetch_one(&self.pool).await?)
     }
 }
@@ -210,6 +210,7 @@ impl Entry {
             output: self.output_type.zip(self.output).map(|(kind, data)| Payload::new(kind, data)),
             error: self.error.map(|error| error.0),
             digest: digest.map_err(|_| unfit("digest", &"not 32 bytes"))?.map(Digest),
+            by: self.by,
         })
     }
 }

@@ -3,34 +3,9 @@
 use bytes::Bytes;
 use sqlx::types::Json;
 use uuid::Uuid;
-use wasaga_domain::{
-    ids::{HostId, SagaId},
-    payload::Payload,
-    state::{State, Status},
-};
+use wasaga_domain::{ids::HostId, start::NewSaga, state::Status};
 
 use crate::{Store, StoreError};
-
-/// A saga to start.
-#[derive(Clone, Debug)]
-pub struct NewSaga {
-    /// Derived from definition and business key, or random.
-    pub id: SagaId,
-    /// The definition's name.
-    pub definition: String,
-    /// The definition's version.
-    pub version: u32,
-    /// What it runs for.
-    pub business_key: Option<String>,
-    /// Keeps its idempotency keys apart from those of another run under the same business key.
-    pub nonce: u32,
-    /// W3C trace context.
-    pub traceparent: Option<String>,
-    /// Its input.
-    pub input: Payload,
-    /// Where it begins.
-    pub state: State,
-}
 
 /// What became of a start.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -20,7 +20,7 @@ use wasaga_domain::{
 
 use crate::{
     Store, StoreError,
-    commit::{MessageColumns, OutboxMessage},
+    commit::{EffectColumns, KeyedEffect},
     guest_sql::GuestSqlTransaction,
     headers,
     lanes::Lane,
@@ -81,7 +81,7 @@ pub struct TaskEnd {
 #[derive(Clone, Debug)]
 pub enum TaskResult {
     /// It is done; its effects go to the outbox.
-    Ready(Vec<OutboxMessage>),
+    Ready(Vec<KeyedEffect>),
     /// It is tried again after the delay.
     Wait(Duration, ErrorDetail),
     /// It goes to the dead letters.
@@ -151,10 +151,10 @@ struct RecordRow {
 
 const FINISH: &str =
     "select * from wasaga.task_in_finish($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,
-    $14, $15, $16)";
+    $14, $15, $16, $17, $18)";
 const GUEST_FINISH: &str =
     "select * from wasaga_guest.task_in_finish($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
-    $12, $13, $14, $15, $16, $17)";
+    $12, $13, $14, $15, $16, $17, $18, $19)";
 
 impl Store {
     /// Waiting tasks of these lanes with ids past `after`, at most `limit`, in the order of their ids.
@@ -358,7 +358,7 @@ struct EndColumns<'a> {
     due_ms: Vec<Option<i64>>,
     errors: Vec<Option<Json<&'a ErrorDetail>>>,
     digests: Vec<Option<&'a [u8]>>,
-    messages: MessageColumns<'a>,
+    effects: EffectColumns<'a>,
 }
 
 impl<'a> EndColumns<'a> {
@@ -372,9 +372,9 @@ impl<'a> EndColumns<'a> {
 
     fn push(&mut self, place: i32, end: &'a TaskEnd) {
         let (result, due, error) = match &end.result {
-            TaskResult::Ready(messages) => {
-                for message in messages {
-                    self.messages.push(place, message);
+            TaskResult::Ready(effects) => {
+                for effect in effects {
+                    self.effects.push(place, effect);
                 }
                 ("ready", None, None)
             }
@@ -405,7 +405,7 @@ impl<'a> EndColumns<'a> {
             .bind(self.due_ms)
             .bind(self.errors)
             .bind(self.digests);
-        self.messages.bind(query)
+        self.effects.bind(query)
     }
 }
 

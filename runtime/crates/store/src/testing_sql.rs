@@ -16,6 +16,12 @@ impl Session {
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut self.0).await.expect(sql);
     }
 
+    /// Runs a statement that must fail; what Postgres says.
+    pub async fn fails(&mut self, sql: &str) -> String {
+        let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut self.0).await;
+        done.expect_err(sql).to_string()
+    }
+
     /// The first column of every row; it must be text.
     pub async fn texts(&mut self, sql: &str) -> Vec<Option<String>> {
         sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&mut self.0).await.expect(sql)

@@ -24,6 +24,7 @@ fn module(bytes: &str, manifest: &str, migrations: &[&str]) -> NewModule {
         digest: Digest::of(bytes.as_bytes()),
         bytes: bytes.as_bytes().to_vec(),
         sql: !migrations.is_empty(),
+        event_store: false,
         manifest,
     }
 }

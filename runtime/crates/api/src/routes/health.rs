@@ -17,7 +17,7 @@ pub(crate) async fn healthz() -> Response {
 
 /// GET /readyz: 200 when everything the host needs is there, else 503; with each thing's state and reason.
 pub(crate) async fn readyz(State(shared): AppState) -> Response {
-    let checks = shared.api.probe.check().await;
+    let checks = shared.probe.check().await;
     let ready = checks.iter().all(|check| check.ready);
     let checks: Map<_, _> = checks
         .into_iter()
@@ -41,5 +41,5 @@ pub(crate) async fn readyz(State(shared): AppState) -> Response {
 /// GET /metrics, in Prometheus's text format.
 pub(crate) async fn metrics(State(shared): AppState) -> Response {
     let text = (header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8");
-    ([text], shared.api.metrics.render()).into_response()
+    ([text], shared.metrics.render()).into_response()
 }

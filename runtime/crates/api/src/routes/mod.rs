@@ -1,8 +1,11 @@
 //! The handlers, a file a subject.
 
+pub(crate) mod bulk;
 pub(crate) mod health;
 pub(crate) mod plugins;
 pub(crate) mod saga;
+pub(crate) mod schedules;
+pub(crate) mod search;
 pub(crate) mod start;
 pub(crate) mod verbs;
 

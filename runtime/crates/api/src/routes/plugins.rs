@@ -34,7 +34,7 @@ struct RejectionView {
 
 /// GET /api/v1/plugins
 pub(crate) async fn plugins(State(shared): AppState) -> Json<PluginsView> {
-    let catalog = shared.api.plugins.catalog();
+    let catalog = shared.plugins.catalog();
     let plugins = catalog.plugins.iter().map(|(name, plugin)| PluginView {
         name: name.to_string(),
         version: plugin.manifest.version.clone(),
@@ -43,7 +43,7 @@ pub(crate) async fn plugins(State(shared): AppState) -> Json<PluginsView> {
             .map(|saga| SagaName { name: saga.name.clone(), version: saga.version })
             .collect(),
     });
-    let rejections = shared.api.plugins.rejections().into_iter();
+    let rejections = shared.plugins.rejections().into_iter();
     let rejections = rejections.map(|Rejected { source, reason }| RejectionView { source, reason });
     Json(PluginsView { plugins: plugins.collect(), rejections: rejections.collect() })
 }

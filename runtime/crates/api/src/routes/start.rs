@@ -1,6 +1,6 @@
-//! Starting sagas: by the path of a definition's HTTP trigger, or by its name.
+//! Starting sagas: by the path of a definition's HTTP trigger, or by its name; and waiting for their ends.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -10,14 +10,16 @@ use axum::{
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json, value::RawValue};
-use wasaga_domain::{definition::Definition, payload::Payload};
+use wasaga_domain::{definition::Definition, payload::Payload, state::Status};
 
 use crate::{
-    AppState, Shared,
+    ApiState, AppState,
     body::JsonBody,
     error::ApiError,
-    input::{check_key, keyed},
+    input::{check_input, check_key, keyed},
     ports::{StartSaga, Started},
+    query::wait,
+    routes::saga::{SagaView, read},
 };
 
 /// The answer's message where the trigger names none.
@@ -29,14 +31,14 @@ pub(crate) async fn trigger(
     request: Request,
 ) -> Result<Response, ApiError> {
     let path = request.uri().path().to_owned();
-    let catalog = shared.api.plugins.catalog();
+    let catalog = shared.plugins.catalog();
     let (active, http) =
         catalog.http_trigger(&path).ok_or_else(|| ApiError::UnknownRoute(path.clone()))?;
     if request.method() != Method::POST {
         return Err(ApiError::WrongMethod(Some("POST")));
     }
-    let traceparent = traceparent(request.headers());
-    let body = JsonBody::required(request, shared.api.body_limit).await?;
+    let (wait, traceparent) = (wait(request.uri())?, traceparent(request.headers()));
+    let body = JsonBody::required(request, shared.body_limit).await?;
     let (key, input, payload) = keyed(body, &http.key_name)?;
     let run = Run {
         definition: &active.definition,
@@ -46,13 +48,8 @@ pub(crate) async fn trigger(
         traceparent,
     };
     let started = run.start(&shared, payload).await?;
-    let mut answer = Map::new();
-    answer.insert(http.key_name.clone(), json!(key));
-    answer.insert("saga_id".into(), json!(started.saga_id));
-    answer.insert("status".into(), json!(started.status));
     let message = http.message.as_deref().unwrap_or(MESSAGE);
-    answer.insert("message".into(), json!(message));
-    Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
+    Ok(answer(&shared, started, wait, (&http.key_name, json!(key)), Some(message)).await)
 }
 
 /// The body of [`start`].
@@ -68,15 +65,15 @@ struct Start<'a> {
 
 /// POST /api/v1/sagas
 pub(crate) async fn start(State(shared): AppState, request: Request) -> Result<Response, ApiError> {
-    let traceparent = traceparent(request.headers());
-    let body = JsonBody::required(request, shared.api.body_limit).await?;
+    let (wait, traceparent) = (wait(request.uri())?, traceparent(request.headers()));
+    let body = JsonBody::required(request, shared.body_limit).await?;
     let Start { definition: name, version, business_key, input: raw } =
         serde_json::from_slice(&body.bytes).map_err(|error| {
             ApiError::Malformed(format!(
                 "the body must be {{definition, version?, business_key?, input}}: {error}"
             ))
         })?;
-    let catalog = shared.api.plugins.catalog();
+    let catalog = shared.plugins.catalog();
     let Some(active) = catalog.definitions.get(name.as_str()) else {
         let known = catalog.definitions.keys().map(ToString::to_string).collect();
         return Err(ApiError::UnknownDefinition(name, known));
@@ -96,10 +93,38 @@ pub(crate) async fn start(State(shared): AppState, request: Request) -> Result<R
         traceparent,
     };
     let started = run.start(&shared, Payload::json(raw.get().to_owned())).await?;
-    let answer = json!({
-        "saga_id": started.saga_id, "status": started.status, "business_key": business_key,
-    });
-    Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
+    Ok(answer(&shared, started, wait, ("business_key", json!(business_key)), None).await)
+}
+
+/// The saga's end, where the caller waits and it comes in time; else that it was started.
+async fn answer(
+    shared: &ApiState,
+    started: Started,
+    wait: Option<Duration>,
+    (key_name, key): (&str, Value),
+    message: Option<&str>,
+) -> Response {
+    let Started { saga_id, mut status, .. } = started;
+    if let Some(within) = wait {
+        if !status.is_final() {
+            shared.ends.wait(saga_id, within).await;
+        }
+        // It was started, whether it can be read or not.
+        if let Ok((saga, journal)) = read(shared, saga_id).await {
+            status = saga.status;
+            if status.is_final() || status == Status::NeedsAttention {
+                return Json(SagaView::of(saga, &journal).known_as(key_name, &key)).into_response();
+            }
+        }
+    }
+    let mut answer = Map::new();
+    answer.insert(key_name.to_owned(), key);
+    answer.insert("saga_id".into(), json!(saga_id));
+    answer.insert("status".into(), json!(status));
+    if let Some(message) = message {
+        answer.insert("message".into(), json!(message));
+    }
+    (StatusCode::ACCEPTED, Json(answer)).into_response()
 }
 
 /// A run of a definition that was asked for.
@@ -114,19 +139,19 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    async fn start(self, shared: &Shared, payload: Payload) -> Result<Started, ApiError> {
-        shared.schemas.check(self.definition, self.input, self.pointer)?;
-        let sagas = &shared.api.sagas;
+    async fn start(self, shared: &ApiState, payload: Payload) -> Result<Started, ApiError> {
+        check_input(self.definition, self.input, self.pointer)?;
+        let sagas = &shared.sagas;
         let saga = StartSaga {
             definition: self.definition.clone(),
             business_key: self.key.map(|(_, key)| key.to_owned()),
             input: payload,
             traceparent: self.traceparent,
         };
-        let started = sagas.start(saga).await.map_err(ApiError::of_start)?;
+        let started = sagas.start(saga).await.map_err(ApiError::of_many)?;
         // The first order of this key stands; a second one gets it as its answer only if it asked for the same.
         if let (false, Some((key_name, key))) = (started.created, self.key) {
-            let first = sagas.saga(started.saga_id).await.map_err(ApiError::of_start)?.input;
+            let first = sagas.saga(started.saga_id).await.map_err(ApiError::of_many)?.input;
             let first = serde_json::from_slice::<Value>(&first.data);
             if !first.is_ok_and(|first| first == *self.input) {
                 let (key_name, key) = (key_name.to_owned(), key.to_owned());

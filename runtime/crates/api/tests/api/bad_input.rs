@@ -79,7 +79,7 @@ async fn what_does_not_exist_is_said() {
     let delete = Request::delete("/api/v1/sagas").body(Body::empty()).unwrap();
     let wrong = host.call(delete).await;
     wrong.problem(405);
-    assert_eq!(wrong.allow.as_deref(), Some("POST"));
+    assert_eq!(wrong.allow.as_deref(), Some("GET,HEAD,POST"));
 
     let start = json!({ "definition": "orders", "input": {} });
     let problem = host.post("/api/v1/sagas", &start).await.problem(422);

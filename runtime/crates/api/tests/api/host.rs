@@ -1,7 +1,7 @@
 //! A host without an engine: a real store, one definition, and a client that calls the routes without a port.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -13,10 +13,11 @@ use axum::{
 };
 use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use uuid::Uuid;
 use wasaga_api::{
-    ApiState, app,
+    ApiState, Ends, app,
     ports::{Check, Plugins, Probe, Rejected, Sagas, SagasError, StartSaga, Started},
 };
 use wasaga_domain::{
@@ -24,15 +25,21 @@ use wasaga_domain::{
     clock::{Clock, SystemClock},
     definition::{Definition, Overrides},
     ids::{Digest, HostId, SagaId},
+    mail::{Audit, Verb},
     manifest::{Manifest, Trigger},
+    payload::Payload,
     ports::CatalogSource,
-    state::{State, Status},
+    search::SagaFilter,
+    start::NewSaga,
+    state::Status,
 };
 use wasaga_store::{
     Store, StoreError,
     mail::Posted,
     saga_read::{JournalRow, SagaRow},
-    saga_start::{self, NewSaga},
+    saga_search::{Cursor, Page},
+    saga_start,
+    schedules::ScheduleRow,
     testing::{self, TestDatabase},
 };
 
@@ -44,7 +51,9 @@ pub struct Host {
     pub app: Router,
     pub store: Store,
     pub broken: Arc<NullEngine>,
-    _database: TestDatabase,
+    pub ends: Arc<Ends>,
+    pub stop: CancellationToken,
+    pub database: TestDatabase,
 }
 
 /// An answer, taken apart.
@@ -74,28 +83,28 @@ impl Host {
     pub async fn start() -> Self {
         let database = testing::database().await;
         let store = database.store.clone();
-        let engine = Arc::new(NullEngine { store: store.clone(), down: AtomicBool::new(false) });
+        let engine = Arc::new(NullEngine {
+            store: store.clone(),
+            down: AtomicBool::new(false),
+            asked_for: Mutex::default(),
+        });
+        let stop = CancellationToken::new();
+        let ends = Ends::new(engine.clone(), stop.clone());
         let app = app(ApiState {
             sagas: engine.clone(),
+            ends: ends.clone(),
             plugins: Arc::new(OnePlugin(catalog())),
             probe: engine.clone(),
             metrics: PrometheusBuilder::new().build_recorder().handle(),
             body_limit: BODY_LIMIT,
         });
-        Self { app, store, broken: engine, _database: database }
+        Self { app, store, broken: engine, ends, stop, database }
     }
 
-    pub async fn call(&self, request: Request<Body>) -> Answer {
-        let response: Response<Body> =
-            self.app.clone().oneshot(request).await.expect("routes do not fail");
-        let header = |name: &str| {
-            response.headers().get(name).map(|value| value.to_str().expect("text").to_owned())
-        };
-        let (status, allow) = (response.status().as_u16(), header("allow"));
-        let content_type = header("content-type").unwrap_or_default();
-        let body = to_bytes(response.into_body(), 1 << 20).await.expect("a body");
-        let text = String::from_utf8(body.to_vec()).expect("text");
-        Answer { status, content_type, allow, text }
+    /// The answer to a request; it holds on to the routes alone.
+    pub fn call(&self, request: Request<Body>) -> impl Future<Output = Answer> + Send + use<> {
+        let app = self.app.clone();
+        async move { answer(app.oneshot(request).await.expect("routes do not fail")).await }
     }
 
     pub async fn get(&self, path: &str) -> Answer {
@@ -110,6 +119,17 @@ impl Host {
         let request = Request::post(path).header("content-type", kind);
         self.call(request.body(body.into()).expect("a path")).await
     }
+}
+
+async fn answer(response: Response<Body>) -> Answer {
+    let (parts, body) = response.into_parts();
+    let header =
+        |name: &str| parts.headers.get(name).map(|value| value.to_str().expect("text").to_owned());
+    let (status, allow) = (parts.status.as_u16(), header("allow"));
+    let content_type = header("content-type").unwrap_or_default();
+    let body = to_bytes(body, 1 << 20).await.expect("a body");
+    let text = String::from_utf8(body.to_vec()).expect("text");
+    Answer { status, content_type, allow, text }
 }
 
 struct OnePlugin(Arc<Catalog>);
@@ -151,9 +171,14 @@ fn catalog() -> Arc<Catalog> {
     let saga = &manifest.sagas[0];
     let definition = Definition::new(saga, &manifest.name, &Overrides::default()).expect("it fits");
     let Trigger::Http(http) = saga.triggers[0].clone() else { panic!("an http trigger") };
-    let active = Active { definition: Arc::new(definition), http: vec![http] };
+    let active = Active {
+        definition: Arc::new(definition),
+        http: vec![http],
+        topics: Vec::new(),
+        schedule: None,
+    };
     let (name, digest) = (manifest.name.clone(), Digest::of(b"order"));
-    let plugin = Plugin { digest, manifest: Arc::new(manifest) };
+    let plugin = Plugin { digest, manifest: Arc::new(manifest), lifecycle: false };
     Arc::new(Catalog {
         plugins: [(name, plugin)].into(),
         definitions: [("order".into(), active)].into(),
@@ -164,6 +189,8 @@ fn catalog() -> Arc<Catalog> {
 pub struct NullEngine {
     store: Store,
     pub down: AtomicBool,
+    /// The sagas of each question for ends.
+    pub asked_for: Mutex<Vec<Vec<SagaId>>>,
 }
 
 fn internal(error: StoreError) -> SagasError {
@@ -174,6 +201,7 @@ fn posted(posted: Posted) -> Result<Status, SagasError> {
     match posted {
         Posted::Accepted(status) => Ok(status),
         Posted::Final(status) => Err(SagasError::Final(status)),
+        Posted::PastPivot(status) => Err(SagasError::PastPivot(status)),
         Posted::NotFound => Err(SagasError::NotFound),
     }
 }
@@ -185,21 +213,9 @@ impl Sagas for NullEngine {
             return Err(SagasError::Unavailable("the database is away".into()));
         }
         let StartSaga { definition, business_key, input, traceparent } = saga;
-        let id = match &business_key {
-            Some(key) => SagaId::derived(&definition.name, key),
-            None => SagaId(Uuid::now_v7()),
-        };
-        let new = NewSaga {
-            id,
-            definition: definition.name.to_string(),
-            version: definition.version,
-            business_key,
-            // Another for each call, or a start would be taken for the repeat of one.
-            nonce: Uuid::new_v4().as_u128() as u32,
-            traceparent,
-            input,
-            state: State::initial(SystemClock.now()),
-        };
+        // Another UUID for each call, or a start would be taken for the repeat of one.
+        let new = NewSaga::of(&definition, business_key, input, Uuid::new_v4(), SystemClock.now());
+        let (id, new) = (new.id, NewSaga { traceparent, ..new });
         let started = self.store.sagas_start(HostId(1), &[new]).await.map_err(internal)?;
         let (created, status) = match started[0] {
             saga_start::Started::New => (true, Status::Pending),
@@ -208,12 +224,21 @@ impl Sagas for NullEngine {
         Ok(Started { saga_id: id, created, status })
     }
 
-    async fn cancel(&self, id: SagaId, reason: &str) -> Result<Status, SagasError> {
-        posted(self.store.saga_cancel(id, reason).await.map_err(internal)?)
+    async fn ask(&self, id: SagaId, verb: &Verb, by: &Audit) -> Result<Status, SagasError> {
+        posted(self.store.saga_ask(id, verb, by).await.map_err(internal)?)
     }
 
-    async fn resume(&self, id: SagaId, reason: &str) -> Result<Status, SagasError> {
-        posted(self.store.saga_resume(id, reason).await.map_err(internal)?)
+    async fn ask_all(&self, ids: &[SagaId], verb: &Verb, by: &Audit) -> Result<usize, SagasError> {
+        Ok(self.store.sagas_ask(ids, verb, by).await.map_err(internal)?.len())
+    }
+
+    async fn signal(
+        &self,
+        id: SagaId,
+        name: &str,
+        payload: &Payload,
+    ) -> Result<Status, SagasError> {
+        posted(self.store.saga_signal(id, name, payload).await.map_err(internal)?)
     }
 
     async fn saga(&self, id: SagaId) -> Result<SagaRow, SagasError> {
@@ -222,6 +247,27 @@ impl Sagas for NullEngine {
 
     async fn journal(&self, id: SagaId) -> Result<Vec<JournalRow>, SagasError> {
         self.store.journal_list(id).await.map_err(internal)
+    }
+
+    async fn search(
+        &self,
+        filter: &SagaFilter,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Page, SagasError> {
+        self.store.sagas_search(filter, after, limit).await.map_err(internal)
+    }
+
+    async fn schedules(&self) -> Result<Vec<ScheduleRow>, SagasError> {
+        self.store.schedules_list().await.map_err(internal)
+    }
+
+    async fn settled(&self, ids: &[SagaId]) -> Result<Vec<SagaId>, SagasError> {
+        if self.down.load(Ordering::Relaxed) {
+            return Err(SagasError::Unavailable("the database is away".into()));
+        }
+        self.asked_for.lock().unwrap().push(ids.to_vec());
+        self.store.sagas_settled(ids).await.map_err(internal)
     }
 }
 

@@ -1,7 +1,13 @@
 //! The routes on a real store, with a stand-in for the engine that only starts and posts mail. Needs
 //! `WASAGA_TEST_POSTGRES`: run by `cargo xtask test`.
 
+#![allow(clippy::unwrap_used, reason = "a test's helpers may panic")]
+
 mod bad_input;
 mod health;
 mod host;
 mod sagas;
+mod schedules;
+mod search;
+mod verbs;
+mod waits;

@@ -1,10 +1,6 @@
 //! A host took the lease.
 
-use wasaga_domain::{
-    journal::EntryKind,
-    outcome::ErrorDetail,
-    state::{Activity, Course},
-};
+use wasaga_domain::{journal::EntryKind, outcome::ErrorDetail, state::Course};
 
 use super::Turn;
 
@@ -21,11 +17,11 @@ impl Turn<'_> {
             self.turn_back();
             return;
         }
-        if interruptions == 0 || self.state().attention.is_some() {
+        if interruptions == 0 || self.decision.state.is_held() {
             return;
         }
         for open in &mut self.decision.state.open {
-            if matches!(open.activity, Activity::Run | Activity::Resume(_)) {
+            if open.runs() {
                 open.attempt += u32::from(interruptions);
             }
         }

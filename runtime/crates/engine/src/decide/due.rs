@@ -1,4 +1,4 @@
-//! Time is up: a back-off is over, or a wait is.
+//! Time is up: a back-off is over, or a wait is, or the saga's own time.
 
 use wasaga_domain::{outcome::Arrival, state::Activity};
 
@@ -7,10 +7,12 @@ use super::Turn;
 impl Turn<'_> {
     pub(super) fn due(&mut self) {
         let now = self.now.at;
-        if self.state().attention.is_some() {
+        if self.decision.state.is_held() {
             return;
         }
+        self.check_deadline();
         for open in &mut self.decision.state.open {
+            open.put_off_no_longer(now);
             match open.activity {
                 Activity::BackOff(at) if at <= now => {
                     open.activity = Activity::Run;
@@ -23,5 +25,6 @@ impl Turn<'_> {
                 _ => {}
             }
         }
+        self.turn_back();
     }
 }

@@ -1,16 +1,16 @@
 //! An attempt ended, forward or back.
 
-use std::time::Duration;
+use std::{mem, time::Duration};
 
 use wasaga_domain::{
     attempt::Direction,
     journal::{Entry, EntryKind},
     manifest::OnUndoFailure,
-    outcome::{Arrival, Effect, ErrorDetail, Failure, StepOutcome, Wait},
-    state::{Activity, OpenStep},
+    outcome::{Arrival, Effect, ErrorDetail, Failure, StepOutcome, Wait, WaitSource},
+    state::{Activity, OpenStep, Signal},
 };
 
-use super::{Attempted, Finished, IllegalTransition, Turn, entry_of, is_unsettled};
+use super::{Attempted, Finished, IllegalTransition, Turn, entry_of};
 
 /// How long a step whose plugin is not here is put off; that counts as no attempt.
 const UNAVAILABLE_MS: u64 = 2_000;
@@ -18,21 +18,20 @@ const UNAVAILABLE_MS: u64 = 2_000;
 impl Turn<'_> {
     pub(super) fn finished(&mut self, finished: Finished) -> Result<(), IllegalTransition> {
         let Finished { step, outcome, digest, started_at, wrote } = finished;
-        let running =
-            |open: &&OpenStep| matches!(open.activity, Activity::Run | Activity::Resume(_));
         let state = &self.decision.state;
-        let open = state.open.iter().find(|open| open.step == step).filter(running).cloned();
+        let open = state.open.iter().find(|open| open.step == step && open.runs()).cloned();
         let open = open.ok_or_else(|| IllegalTransition::new("the end of an attempt", state))?;
         let ended = Attempted { digest, started_at, at: self.now.at };
-        match (outcome, self.decision.state.direction()) {
-            (Err(Failure::Unavailable(_)), _) => self.put_off(),
+        match (self.fitting(outcome), self.decision.state.direction()) {
+            (Err(Failure::Unavailable(_)), _) => self.put_off(step),
             (Ok(StepOutcome::Wait(wait)), direction) => {
                 self.wait(&open, wait, wrote, direction, &ended);
             }
             (outcome, Direction::Forward) => self.forward(&open, outcome, &ended),
             (outcome, Direction::Undo) => self.undo(&open, outcome, &ended),
         }
-        // A saga that was asked to stop while the guest was called stops now.
+        self.check_deadline();
+        // A saga that was to stop when its guests have returned stops now.
         self.turn_back();
         Ok(())
     }
@@ -50,17 +49,11 @@ impl Turn<'_> {
                 let (output, undo) = (Some(done.output), done.undo);
                 self.decision.entries.push(Entry { output, undo, ..entry(EntryKind::Succeeded) });
                 self.send(step, done.effects);
-                self.close(step);
-                self.state().done.push(step);
-                self.advance();
+                self.pass(step, true);
             }
             Ok(StepOutcome::Skipped) => {
                 self.decision.entries.push(entry(EntryKind::Skipped));
-                self.close(step);
-                if open.uncertain {
-                    self.state().done.push(step);
-                }
-                self.advance();
+                self.pass(step, open.uncertain);
             }
             Ok(StepOutcome::Rejected(why)) => {
                 self.decision.entries.push(entry(EntryKind::Failed).with_error(why.clone()));
@@ -87,26 +80,18 @@ impl Turn<'_> {
                 let entry = entry_of(EntryKind::Succeeded, Direction::Undo, open, ended);
                 self.decision.entries.push(Entry { output: Some(done.output), ..entry });
                 self.send(step, done.effects);
+                self.state().undid = true;
                 self.undone(step);
             }
             Ok(StepOutcome::Rejected(why)) | Err(Failure::Permanent(why)) => {
                 self.undo_failed(open, why, ended);
             }
-            Ok(StepOutcome::Skipped | StepOutcome::Wait(_)) | Err(Failure::Unavailable(_)) => {
-                self.undone(step);
-            }
+            Ok(StepOutcome::Skipped | StepOutcome::Wait(_)) | Err(Failure::Unavailable(_)) => {}
             Err(Failure::Retryable { detail, after }) => {
                 self.retry(open, detail, after, true, ended);
             }
             Err(Failure::Unknown(why)) => self.retry(open, why, None, true, ended),
         }
-    }
-
-    fn undone(&mut self, step: u16) {
-        self.close(step);
-        self.state().undid = true;
-        self.state().done.retain(|&done| done != step);
-        self.undo_next();
     }
 
     fn undo_failed(&mut self, open: &OpenStep, why: ErrorDetail, ended: &Attempted) {
@@ -115,6 +100,7 @@ impl Turn<'_> {
         self.decision.entries.push(entry.with_error(why.clone()));
         match self.step(step).undo.as_ref().map(|undo| undo.on_failure) {
             Some(OnUndoFailure::GoOn) => {
+                self.state().undid = true;
                 self.state().leftovers.push(step);
                 self.undone(step);
             }
@@ -143,23 +129,28 @@ impl Turn<'_> {
             _ => &step.retry,
         };
         let failures = open.failures + 1;
+        if let Some(open) = self.open(open.step) {
+            open.uncertain = uncertain && direction == Direction::Forward;
+            open.activity = Activity::Run;
+        }
         let entry = |kind| entry_of(kind, direction, open, ended).with_error(why.clone());
-        let Some(delay) = policy.delay(failures, hint, self.now.chance) else {
-            match direction {
-                Direction::Undo => self.undo_failed(open, why, ended),
-                Direction::Forward => {
-                    self.decision.entries.push(entry(EntryKind::Failed));
-                    self.step_failed(open.step, why, uncertain);
-                }
+        let delay = match policy.delay(failures, hint, self.now.chance) {
+            Some(delay) => delay,
+            None if direction == Direction::Undo => return self.undo_failed(open, why, ended),
+            None if self.is_past_pivot() => {
+                self.decision.insists.push(open.step);
+                policy.delay_without_end(failures, hint, self.now.chance)
             }
-            return;
+            None => {
+                self.decision.entries.push(entry(EntryKind::Failed));
+                return self.step_failed(open.step, why, uncertain);
+            }
         };
         self.decision.entries.push(entry(EntryKind::Retrying));
         let until = self.now.at.after(delay);
         if let Some(open) = self.open(open.step) {
             open.attempt += 1;
             open.failures = failures;
-            open.uncertain = uncertain && direction == Direction::Forward;
             open.activity = if delay.is_zero() { Activity::Run } else { Activity::BackOff(until) };
         }
     }
@@ -182,19 +173,41 @@ impl Turn<'_> {
         };
         let until = self.now.at.after(timeout.unwrap_or(bound));
         // What an earlier wait of the same attempt sent is still unsettled.
-        let sent = wrote || !effects.is_empty() || is_unsettled(&open.activity);
+        let sent = wrote || !effects.is_empty() || open.is_unsettled();
         self.send(open.step, effects);
+        let early = self.early_signal(&sources).or_else(|| self.early_end(&sources));
+        let activity = match early {
+            Some(arrival) => Activity::Resume(arrival),
+            None => Activity::Wait { sources, until, sent },
+        };
         if let Some(open) = self.open(open.step) {
-            open.activity = Activity::Wait { sources, until, sent };
+            open.activity = activity;
         }
     }
 
-    /// The state stays as it is: an arrival that was to be handed over still is.
-    fn put_off(&mut self) {
-        self.decision.put_off = Some(self.now.at.after(Duration::from_millis(UNAVAILABLE_MS)));
+    /// A signal that came before its wait.
+    fn early_signal(&mut self, sources: &[WaitSource]) -> Option<Arrival> {
+        let signals = &mut self.decision.state.signals;
+        let awaited =
+            |name: &str| sources.iter().any(|s| matches!(s, WaitSource::Signal(n) if n == name));
+        let place = signals.iter().position(|signal| awaited(&signal.name))?;
+        let Signal { name, payload } = signals.remove(place);
+        Some(Arrival::Signal { name, payload })
+    }
+
+    /// That counts as no attempt, and an arrival that was to be handed over still is.
+    fn put_off(&mut self, step: u16) {
+        let until = self.now.at.after(Duration::from_millis(UNAVAILABLE_MS));
+        if let Some(open) = self.open(step) {
+            open.activity = match mem::replace(&mut open.activity, Activity::Run) {
+                Activity::Resume(arrival) => Activity::PutOff { until, arrival: Some(arrival) },
+                _ => Activity::PutOff { until, arrival: None },
+            };
+        }
     }
 
     fn send(&mut self, step: u16, effects: Vec<Effect>) {
+        self.adopt(&effects);
         self.decision.effects.extend(effects.into_iter().map(|effect| (step, effect)));
     }
 }

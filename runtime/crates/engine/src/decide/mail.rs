@@ -1,21 +1,23 @@
-//! Mail: replies, and what operators ask for.
+//! Mail: replies and signals; what operators ask for is in `verbs`.
 
 use wasaga_domain::{
     journal::{Entry, EntryKind},
     mail::{Mail, MailContent},
     message::Message,
     outcome::{Arrival, ErrorDetail, WaitSource},
-    state::{Activity, Course},
+    payload::Payload,
+    state::{Activity, OpenStep, Signal},
 };
 
 use super::Turn;
 
+/// So many signals may wait for their step.
+const EARLY_SIGNALS: usize = 64;
+
 impl Turn<'_> {
-    pub(super) fn mail(&mut self, mail: Vec<Mail>, calling: bool) {
-        if !calling {
-            // The call that a stopping saga was to wait for is lost.
-            self.turn_back();
-        }
+    pub(super) fn mail(&mut self, mail: Vec<Mail>) {
+        // The call that a stopping saga was to wait for may be lost.
+        self.turn_back();
         for Mail { number, content } in mail {
             if number <= self.decision.state.mail_seen {
                 continue;
@@ -25,8 +27,9 @@ impl Turn<'_> {
                 MailContent::Reply { step, correlation, message } => {
                     self.reply(step, correlation, message);
                 }
-                MailContent::Cancel { reason } => self.cancel(reason, calling),
-                MailContent::Resume { reason } => self.resume(reason),
+                MailContent::Signal { name, payload } => self.signal(name, payload),
+                MailContent::Child(end) => self.child_ended(end),
+                MailContent::Verb { verb, by } => self.verb(verb, by),
             }
         }
     }
@@ -35,10 +38,7 @@ impl Turn<'_> {
     fn reply(&mut self, step: u16, correlation: String, message: Message) {
         let expected =
             WaitSource::Message { topic: message.topic.clone(), correlation: correlation.clone() };
-        let waiting = self.open(step).filter(|open| {
-            matches!(&open.activity, Activity::Wait { sources, .. } if sources.contains(&expected))
-        });
-        if let Some(open) = waiting {
+        if let Some(open) = self.open(step).filter(|open| waits_for(open, &expected)) {
             open.activity = Activity::Resume(Arrival::Message { correlation, message });
             return;
         }
@@ -46,50 +46,38 @@ impl Turn<'_> {
             "a message of {} came for {correlation}: nobody waits for it any more",
             message.topic
         );
+        self.late(Some(step), "late-message", late);
+    }
+
+    /// A signal goes to the first step that waits for it, or is kept for one that will.
+    fn signal(&mut self, name: String, payload: Payload) {
+        let expected = WaitSource::Signal(name.clone());
+        if let Some(open) = self.state().open.iter_mut().find(|open| waits_for(open, &expected)) {
+            open.activity = Activity::Resume(Arrival::Signal { name, payload });
+        } else if self.decision.state.is_over() {
+            self.late(
+                None,
+                "late-signal",
+                format!("the signal {name} came when the saga had ended"),
+            );
+        } else if self.decision.state.signals.len() < EARLY_SIGNALS {
+            self.state().signals.push(Signal { name, payload });
+        } else {
+            let full = format!(
+                "the signal {name} was dropped: {EARLY_SIGNALS} wait for their steps already"
+            );
+            self.late(None, "too-many-signals", full);
+        }
+    }
+
+    fn late(&mut self, step: Option<u16>, code: &str, what: String) {
         let direction = self.decision.state.direction();
         let entry = Entry::of_saga(EntryKind::LateMessage, direction, self.now.at);
-        let error = Some(ErrorDetail::new("late-message", late));
-        self.decision.entries.push(Entry { step: Some(step), error, ..entry });
+        let error = Some(ErrorDetail::new(code, what));
+        self.decision.entries.push(Entry { step, error, ..entry });
     }
+}
 
-    /// A saga that goes forward turns back: at once, or when the guest that is being called has returned.
-    fn cancel(&mut self, reason: String, calling: bool) {
-        let cause = ErrorDetail::new("cancelled", reason);
-        self.note(EntryKind::Cancelled, Some(cause.clone()));
-        if self.decision.state.course != Course::Forward {
-            return;
-        }
-        self.state().attention = None;
-        self.state().course = Course::Stopping(cause);
-        if !calling {
-            self.turn_back();
-        }
-    }
-
-    /// Whatever waits for time goes on now; a failed undo is tried again from its first attempt.
-    fn resume(&mut self, reason: String) {
-        self.note(EntryKind::Resumed, Some(ErrorDetail::new("resumed", reason)));
-        let held = self.state().attention.take().is_some();
-        for open in &mut self.decision.state.open {
-            match open.activity {
-                Activity::Stuck => {
-                    open.attempt += 1;
-                    open.failures = 0;
-                    open.activity = Activity::Run;
-                }
-                Activity::BackOff(_) => open.activity = Activity::Run,
-                Activity::Wait { sent, .. } if !held => {
-                    open.uncertain |= sent;
-                    open.activity = Activity::Resume(Arrival::TimedOut);
-                }
-                _ => {}
-            }
-        }
-        if held && self.decision.state.open.is_empty() {
-            // They were left last one first, as they were to be undone.
-            let leftovers = std::mem::take(&mut self.state().leftovers);
-            self.state().done = leftovers.into_iter().rev().collect();
-            self.undo_next();
-        }
-    }
+pub(super) fn waits_for(open: &OpenStep, source: &WaitSource) -> bool {
+    matches!(&open.activity, Activity::Wait { sources, .. } if sources.contains(source))
 }

@@ -1,29 +1,41 @@
 //! What follows an event: a pure function from a saga's state to its next one, with what has to be committed
 //! beside it. No I/O, no clock, no chance: they are passed in.
 //!
-//! A file a kind of event; `undo` is how a saga turns back, whatever the reason. To add an event: a variant here,
-//! a file of its name, and a case in the tests' model.
+//! A file a kind of event (`opened`, `claimed`, `due`, `mail`, `verbs`, `finished`), and a file a rule that several of them
+//! follow: `forward` is how steps open and pass, `children` what becomes of the sagas it starts, `undo` how a saga turns back, `pivot` when it can't, `deadline` when
+//! it has to. To add an event: a variant here, a file of its name, and a case in the tests' model.
 
+mod children;
 mod claimed;
+mod deadline;
 mod due;
 mod finished;
+mod forward;
 mod mail;
+mod opened;
+mod pivot;
 mod undo;
+mod verbs;
 
 use wasaga_domain::{
     attempt::Direction,
     clock::UnixMillis,
     definition::{Definition, Step},
-    ids::Digest,
+    ids::{Digest, SagaId},
     journal::{Entry, EntryKind},
     mail::Mail,
     outcome::{Effect, ErrorDetail, Failure, StepOutcome},
-    state::{Activity, Course, OpenStep, State},
+    state::{OpenStep, State},
 };
 
 /// What may happen to a saga.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
+    /// It was started by SQL, and is taken up for the first time.
+    Opened {
+        /// Why its input is refused, if it is.
+        refusal: Option<String>,
+    },
     /// Its lease was taken; so many leases before it ended without a release.
     Claimed {
         /// Leases in a row that were lost with their host.
@@ -32,12 +44,7 @@ pub enum Event {
     /// Something that it waits for is due.
     Due,
     /// Mail came, in the order of its numbers.
-    Mail {
-        /// What came.
-        mail: Vec<Mail>,
-        /// Whether a guest is being called for it right now.
-        calling: bool,
-    },
+    Mail(Vec<Mail>),
     /// An attempt ended.
     Finished(Finished),
 }
@@ -59,11 +66,14 @@ pub struct Finished {
 
 /// The world, as of the decision.
 #[derive(Clone, Copy, Debug)]
-pub struct Now {
+pub struct Now<'a> {
     /// The time.
     pub at: UnixMillis,
     /// In 0..1, for jitter.
     pub chance: f64,
+    /// Steps a guest is being called for, or whose attempts' ends are still to be decided; without the one that this
+    /// event ends.
+    pub calling: &'a [u16],
 }
 
 /// What was decided. With entries it has to be committed before anything else follows from it; without any, it
@@ -76,19 +86,16 @@ pub struct Decision {
     pub entries: Vec<Entry>,
     /// For the outbox, in order, each with the step that returned it.
     pub effects: Vec<(u16, Effect)>,
-    /// Nobody could be called: what the state says is to be run has to wait until then.
-    pub put_off: Option<UnixMillis>,
+    /// Sagas that turn back with this one.
+    pub cancels: Vec<SagaId>,
+    /// Steps that are tried past their policy's last attempt, since the saga can't turn back.
+    pub insists: Vec<u16>,
 }
 
 impl Decision {
     /// Whether there is nothing to call now: the saga parks, or ends.
     pub fn settles(&self) -> bool {
-        self.put_off.is_some() || self.state.runnable().next().is_none()
-    }
-
-    /// When the saga wants to go on by itself.
-    pub fn due(&self) -> Option<UnixMillis> {
-        self.put_off.or_else(|| self.state.due())
+        self.state.runnable().next().is_none()
     }
 }
 
@@ -105,32 +112,35 @@ pub fn decide(
     definition: &Definition,
     state: &State,
     event: Event,
-    now: Now,
+    now: Now<'_>,
 ) -> Result<Decision, IllegalTransition> {
     let mut turn = Turn::new(definition, state, now);
     match event {
+        Event::Opened { refusal } => turn.opened(refusal),
         Event::Claimed { interruptions } => turn.claimed(interruptions),
         Event::Due => turn.due(),
-        Event::Mail { mail, calling } => turn.mail(mail, calling),
+        Event::Mail(mail) => turn.mail(mail),
         Event::Finished(finished) => turn.finished(finished)?,
     }
+    turn.decision.state.pivoted = turn.is_past_pivot();
     Ok(turn.decision)
 }
 
 /// A decision in the making.
 struct Turn<'a> {
     definition: &'a Definition,
-    now: Now,
+    now: Now<'a>,
     decision: Decision,
 }
 
 impl<'a> Turn<'a> {
-    fn new(definition: &'a Definition, state: &State, now: Now) -> Self {
+    fn new(definition: &'a Definition, state: &State, now: Now<'a>) -> Self {
         let decision = Decision {
             state: state.clone(),
             entries: Vec::new(),
             effects: Vec::new(),
-            put_off: None,
+            cancels: Vec::new(),
+            insists: Vec::new(),
         };
         Self { definition, now, decision }
     }
@@ -147,10 +157,6 @@ impl<'a> Turn<'a> {
         self.decision.state.open.iter_mut().find(|open| open.step == step)
     }
 
-    fn close(&mut self, step: u16) {
-        self.decision.state.open.retain(|open| open.step != step);
-    }
-
     /// Journals a change of the saga itself.
     fn note(&mut self, kind: EntryKind, error: Option<ErrorDetail>) {
         let entry = Entry::of_saga(kind, self.decision.state.direction(), self.now.at);
@@ -161,25 +167,6 @@ impl<'a> Turn<'a> {
     fn needs_attention(&mut self, why: ErrorDetail) {
         self.decision.state.attention = Some(why.clone());
         self.note(EntryKind::NeedsAttention, Some(why));
-    }
-
-    /// Opens the step after the last one that was opened, or completes the saga. A saga that is stopping opens
-    /// nothing.
-    fn advance(&mut self) {
-        let now = self.now.at;
-        let steps = self.definition.steps.len();
-        let state = self.state();
-        if state.course != Course::Forward {
-            return;
-        }
-        if usize::from(state.next) < steps {
-            let step = state.next;
-            state.next += 1;
-            state.open.push(OpenStep::first(step, now));
-        } else if state.open.is_empty() {
-            state.course = Course::Completed;
-            self.note(EntryKind::Completed, None);
-        }
     }
 }
 
@@ -202,6 +189,7 @@ fn entry_of(kind: EntryKind, direction: Direction, open: &OpenStep, ended: &Atte
         memo: None,
         error: None,
         digest: ended.digest,
+        by: None,
         started_at: ended.started_at,
         at: ended.at,
     }
@@ -212,9 +200,4 @@ struct Attempted {
     digest: Option<Digest>,
     started_at: UnixMillis,
     at: UnixMillis,
-}
-
-/// Whether an attempt waits, or has not said yet what it makes of its wait's end.
-fn is_unsettled(activity: &Activity) -> bool {
-    matches!(activity, Activity::Wait { .. } | Activity::Resume(_))
 }

@@ -6,6 +6,7 @@ use std::{
     sync::Arc,
 };
 
+use tokio::time::Instant;
 use tracing::{error, info};
 use wasaga_domain::{
     attempt::Direction,
@@ -125,6 +126,8 @@ fn held(saga: Claimed, definition: Arc<Definition>, rows: Vec<LedgerRow>) -> Hel
     rows.into_iter().filter_map(|row| entry(&definition, row)).for_each(|e| ledger.record(&e));
     Held {
         life: 0,
+        since: Instant::now(),
+        wake: None,
         epoch: saga.epoch,
         sequence: saga.sequence,
         mail: saga.mail,
@@ -139,6 +142,7 @@ fn held(saga: Claimed, definition: Arc<Definition>, rows: Vec<LedgerRow>) -> Hel
             nonce: saga.nonce,
             traceparent: saga.traceparent.map(Arc::from),
             input: saga.input,
+            child: saga.child,
         },
         calling: HashSet::new(),
         busy: Busy::No,

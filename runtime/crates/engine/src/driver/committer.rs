@@ -204,7 +204,9 @@ mod tests {
             clears: false,
             entries: vec![JournalEntry { step: None, entry: Entry { output, ..entry } }],
             waits: Vec::new(),
-            messages: Vec::new(),
+            effects: Vec::new(),
+            cancels: Vec::new(),
+            hooks: Vec::new(),
         }
     }
 

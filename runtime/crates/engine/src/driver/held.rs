@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use tokio::time::Instant;
 use wasaga_domain::{
     attempt::{Attempt, Direction, idempotency_key},
     clock::UnixMillis,
@@ -16,8 +17,9 @@ use wasaga_domain::{
     ports::{CallContext, CallKind, GuestTransaction, StepCall},
     state::{Activity, OpenStep, State, Status},
 };
-use wasaga_store::commit::{JournalEntry, OutboxMessage, RegisteredWait, Transition};
+use wasaga_store::commit::{Hook, JournalEntry, KeyedEffect, RegisteredWait, Transition};
 
+use super::lifecycle;
 use crate::decide::{Decision, Finished};
 use wasaga_domain::outcome::WaitSource;
 
@@ -30,6 +32,8 @@ pub(super) struct Facts {
     pub nonce: u32,
     pub traceparent: Option<Arc<str>>,
     pub input: Payload,
+    /// Whether another saga waits for its end, or may.
+    pub child: bool,
 }
 
 /// A saga under this host's lease.
@@ -37,6 +41,10 @@ pub(super) struct Held {
     pub facts: Facts,
     /// Sets this lease apart from another one of the same saga: reports of an old one are dropped.
     pub life: u64,
+    /// When this host took it.
+    pub since: Instant,
+    /// When it is looked at again, held or not.
+    pub wake: Option<UnixMillis>,
     pub epoch: i64,
     pub sequence: i32,
     /// The number of the last piece of mail that is known of.
@@ -105,7 +113,7 @@ impl Held {
                 number: open.attempt,
                 idempotency_key: self.key(open.step, direction),
                 forward_key: self.key(open.step, Direction::Forward),
-                deadline: now.after(timeout),
+                deadline: self.bound(now.after(timeout)),
                 traceparent: self.facts.traceparent.clone(),
             },
             worker: step.worker.clone(),
@@ -119,8 +127,17 @@ impl Held {
         }
     }
 
+    /// No attempt of a saga that can turn back outlasts the saga's own deadline.
+    fn bound(&self, deadline: UnixMillis) -> UnixMillis {
+        let of_saga = self
+            .state
+            .deadline
+            .filter(|_| self.state.direction() == Direction::Forward && !self.state.pivoted);
+        of_saga.map_or(deadline, |of_saga| deadline.min(of_saga))
+    }
+
     /// What has to be committed for a decision.
-    pub fn transition(&self, decision: &Decision, now: UnixMillis) -> Transition {
+    pub fn transition(&self, decision: &Decision, now: UnixMillis, hears: bool) -> Transition {
         let name = |step: u16| self.step(step).name.as_ref().to_owned();
         // The effects are those of the state before: its direction, not that of the next one.
         let direction = self.state.direction();
@@ -129,15 +146,26 @@ impl Held {
             .iter()
             .map(|entry| JournalEntry { step: entry.step.map(name), entry: entry.clone() });
         // All of them: those that were registered before are cleared with the timers.
-        let waits =
-            waits(&decision.state).map(|(step, WaitSource::Message { topic, correlation })| {
-                RegisteredWait { topic: topic.clone(), correlation: correlation.clone(), step }
-            });
-        let messages = decision.effects.iter().map(|(step, effect): &(u16, Effect)| {
-            OutboxMessage { effect: effect.clone(), idempotency_key: self.key(*step, direction) }
+        let waits = waits(&decision.state);
+        let effects = decision.effects.iter().map(|(step, effect): &(u16, Effect)| KeyedEffect {
+            effect: self.traced(effect.clone()),
+            idempotency_key: self.key(*step, direction),
         });
-        let settles = decision.settles() && self.calling.is_empty();
-        let due = decision.due().filter(|_| settles).map(|due| due.since(now));
+        let topic = self.facts.definition.lifecycle_topic.as_deref();
+        let told = if topic.is_some() || hears {
+            lifecycle::told(&self.facts, self.sequence, decision)
+        } else {
+            Vec::new()
+        };
+        let published = topic
+            .into_iter()
+            .flat_map(|topic| told.iter().map(move |(_, told)| lifecycle::message(topic, told)));
+        let hooks = told.iter().filter(|_| hears).map(|(number, told)| {
+            let plugin = self.facts.definition.plugin.clone();
+            Hook { plugin, number: *number, told: told.clone() }
+        });
+        let settles = decision.settles() && !self.is_under_way();
+        let due = decision.state.due().filter(|_| settles).map(|due| due.since(now));
         Transition {
             saga: self.facts.id,
             epoch: self.epoch,
@@ -150,9 +178,19 @@ impl Held {
             due,
             clears: self.registered,
             entries: entries.collect(),
-            waits: waits.collect(),
-            messages: messages.collect(),
+            waits,
+            effects: effects.chain(published).collect(),
+            hooks: hooks.collect(),
+            cancels: decision.cancels.clone(),
         }
+    }
+
+    /// A saga that it starts goes on in its trace.
+    fn traced(&self, mut effect: Effect) -> Effect {
+        if let Effect::Start(start) = &mut effect {
+            start.saga.traceparent = self.facts.traceparent.as_deref().map(str::to_owned);
+        }
+        effect
     }
 
     fn status(&self, decision: &Decision) -> Status {
@@ -160,10 +198,27 @@ impl Held {
         decision.state.status(untouched)
     }
 
+    /// Steps a guest is being called for, or whose attempts' ends are still to be decided.
+    pub fn under_way(&self) -> Vec<u16> {
+        let ended = self.finished.iter().map(|(finished, _)| finished.step);
+        self.calling.iter().copied().chain(ended).collect()
+    }
+
+    /// Whether any attempt's end is still to come, or to be decided.
+    pub fn is_under_way(&self) -> bool {
+        !self.calling.is_empty() || !self.finished.is_empty()
+    }
+
+    /// Whether a step waits for something from outside.
+    pub fn waits(&self) -> bool {
+        self.state.open.iter().any(|open| matches!(open.activity, Activity::Wait { .. }))
+    }
+
     /// Takes up a decision that is committed.
     pub fn committed(&mut self, decision: Decision) {
         self.sequence += decision.entries.len() as i32;
-        self.registered = decision.due().is_some();
+        let timed = decision.settles() && decision.state.due().is_some();
+        self.registered = timed || !waits(&decision.state).is_empty();
         if decision.entries.iter().any(|entry| entry.step.is_some()) {
             let ledger = Arc::make_mut(&mut self.ledger);
             decision.entries.iter().for_each(|entry| ledger.record(entry));
@@ -172,13 +227,17 @@ impl Held {
     }
 }
 
-/// What the open steps wait for, each with its step.
-fn waits(state: &State) -> impl Iterator<Item = (u16, &WaitSource)> {
-    state.open.iter().flat_map(|open| {
-        let sources: &[WaitSource] = match &open.activity {
-            Activity::Wait { sources, .. } => sources,
-            _ => &[],
-        };
-        sources.iter().map(|source| (open.step, source))
-    })
+/// The messages that the open steps wait for.
+fn waits(state: &State) -> Vec<RegisteredWait> {
+    let mut waits = Vec::new();
+    for open in &state.open {
+        let Activity::Wait { sources, .. } = &open.activity else { continue };
+        for source in sources {
+            if let WaitSource::Message { topic, correlation } = source {
+                let (topic, correlation) = (topic.clone(), correlation.clone());
+                waits.push(RegisteredWait { topic, correlation, step: open.step });
+            }
+        }
+    }
+    waits
 }

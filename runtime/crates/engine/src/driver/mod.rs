@@ -8,6 +8,7 @@ mod actor;
 mod claims;
 mod committer;
 mod held;
+mod lifecycle;
 mod starts;
 
 use std::{sync::Arc, time::Duration};
@@ -20,6 +21,7 @@ use wasaga_domain::{
     clock::Clock,
     definition::Definition,
     ids::{HostId, SagaId},
+    mail::{Audit, Verb},
     payload::Payload,
     ports::StepExecutor,
     state::Status,
@@ -123,6 +125,9 @@ pub enum VerbError {
     /// It has ended.
     #[error("saga {0} is final: {status}", status = .1.as_str())]
     Final(SagaId, Status),
+    /// It only goes forward.
+    #[error("saga {0} is past its pivot, and can't be cancelled: {status}", status = .1.as_str())]
+    PastPivot(SagaId, Status),
     /// Try again.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
@@ -163,14 +168,19 @@ impl Engine {
         answered.await.map_err(|_| gone())?
     }
 
-    /// Asks a saga to turn back; the status is that of before.
-    pub async fn cancel(&self, saga: SagaId, reason: &str) -> Result<Status, VerbError> {
-        self.posted(saga, self.store.saga_cancel(saga, reason).await)
+    /// Asks something of a saga; the status is that of before.
+    pub async fn ask(&self, saga: SagaId, verb: &Verb, by: &Audit) -> Result<Status, VerbError> {
+        self.posted(saga, self.store.saga_ask(saga, verb, by).await)
     }
 
-    /// Asks a saga to go on now; the status is that of before.
-    pub async fn resume(&self, saga: SagaId, reason: &str) -> Result<Status, VerbError> {
-        self.posted(saga, self.store.saga_resume(saga, reason).await)
+    /// Sends a saga a signal; the status is that of before.
+    pub async fn signal(
+        &self,
+        saga: SagaId,
+        name: &str,
+        payload: &Payload,
+    ) -> Result<Status, VerbError> {
+        self.posted(saga, self.store.saga_signal(saga, name, payload).await)
     }
 
     fn posted(
@@ -181,6 +191,7 @@ impl Engine {
         match posted.map_err(|error| VerbError::Unavailable(error.to_string()))? {
             Posted::NotFound => Err(VerbError::NotFound(saga)),
             Posted::Final(status) => Err(VerbError::Final(saga, status)),
+            Posted::PastPivot(status) => Err(VerbError::PastPivot(saga, status)),
             Posted::Accepted(status) => {
                 self.sagas.notify_one();
                 // The saga may be held here already; then its mail is read at its next commit, or now.

@@ -2,7 +2,6 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use rand::random;
 use tokio::{sync::oneshot, time::Instant};
 use tracing::warn;
 use uuid::Uuid;
@@ -10,12 +9,9 @@ use wasaga_domain::{
     clock::UnixMillis,
     ids::{HostId, SagaId},
     ledger::Ledger,
-    state::State,
+    start::NewSaga,
 };
-use wasaga_store::{
-    Store, StoreError,
-    saga_start::{self, NewSaga},
-};
+use wasaga_store::{Store, StoreError, saga_start};
 
 use super::{
     StartError, StartRequest, Started,
@@ -68,20 +64,10 @@ fn answer(saga_id: SagaId, started: saga_start::Started) -> Result<Started, Star
 }
 
 fn new_saga(request: &StartRequest, now: UnixMillis) -> NewSaga {
-    let id = match &request.business_key {
-        Some(key) => SagaId::derived(&request.definition.name, key),
-        None => SagaId(Uuid::now_v7()),
-    };
-    NewSaga {
-        id,
-        definition: request.definition.name.as_ref().to_owned(),
-        version: request.definition.version,
-        business_key: request.business_key.clone(),
-        nonce: random(),
-        traceparent: request.traceparent.clone(),
-        input: request.input.clone(),
-        state: State::initial(now),
-    }
+    let StartRequest { definition, business_key, input, traceparent } = request;
+    let (key, input) = (business_key.clone(), input.clone());
+    let traceparent = traceparent.clone();
+    NewSaga { traceparent, ..NewSaga::of(definition, key, input, Uuid::now_v7(), now) }
 }
 
 fn new_held(request: StartRequest, saga: NewSaga) -> Held {
@@ -93,8 +79,11 @@ fn new_held(request: StartRequest, saga: NewSaga) -> Held {
             nonce: saga.nonce,
             traceparent: request.traceparent.map(Arc::from),
             input: request.input,
+            child: false,
         },
         life: 0,
+        since: Instant::now(),
+        wake: None,
         epoch: 1,
         sequence: 0,
         mail: 0,

@@ -6,7 +6,7 @@ use wasaga_domain::{
     outcome::{Effect, ErrorDetail, Failure},
     retry::RetryPolicy,
 };
-use wasaga_store::{commit::OutboxMessage, task_in::TaskResult};
+use wasaga_store::{commit::KeyedEffect, task_in::TaskResult};
 
 /// What follows an attempt.
 pub(super) enum Next {
@@ -32,7 +32,7 @@ pub(super) fn after(
         })
     };
     match outcome {
-        Ok(effects) => Next::End(TaskResult::Ready(messages(effects, idempotency_key))),
+        Ok(effects) => Next::End(TaskResult::Ready(keyed(effects, idempotency_key))),
         Err(Failure::Retryable { detail, after }) => again(detail, after),
         // Whatever it reached saw the task's idempotency key, and will see it again.
         Err(Failure::Unknown(detail)) => again(detail, None),
@@ -42,10 +42,9 @@ pub(super) fn after(
 }
 
 /// Each effect has a key of its own, the same for all attempts, or a receiver would take the second for the first.
-fn messages(effects: Vec<Effect>, key: &str) -> Vec<OutboxMessage> {
-    let message =
-        |(place, effect)| OutboxMessage { effect, idempotency_key: format!("{key}/{place}") };
-    effects.into_iter().enumerate().map(message).collect()
+fn keyed(effects: Vec<Effect>, key: &str) -> Vec<KeyedEffect> {
+    let keyed = |(place, effect)| KeyedEffect { effect, idempotency_key: format!("{key}/{place}") };
+    effects.into_iter().enumerate().map(keyed).collect()
 }
 
 /// jsonb takes no NUL, and a reason that can't be stored would keep its task from ever ending.

@@ -35,6 +35,18 @@ pub(super) fn correlation(locator: &Locator, message: &Message) -> Result<String
     }
 }
 
+/// What the locator finds: what a saga runs for; else why there is none.
+pub(super) fn business_key(locator: &Locator, message: &Message) -> Result<String, ErrorDetail> {
+    let fault = |what: String| ErrorDetail::new("no-business-key", what);
+    let key = correlation(locator, message).map_err(|error| fault(error.message))?;
+    match key.chars().count() {
+        1..=500 => Ok(key),
+        length => Err(fault(format!(
+            "the business key has {length} characters, and must have at most 500"
+        ))),
+    }
+}
+
 /// The key that all attempts of a task share: its sender's, else the message's own id, else its place in the log.
 pub(super) fn idempotency_key(record: &TaskRecord, message: &Message) -> String {
     header(message, "idempotency-key").or_else(|| header(message, "message-id")).unwrap_or_else(

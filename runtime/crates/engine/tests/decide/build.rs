@@ -7,7 +7,7 @@ use wasaga_domain::{
     clock::UnixMillis,
     definition::{Definition, Step, Undo},
     journal::Entry,
-    mail::{Mail, MailContent},
+    mail::{Audit, Mail, MailContent, Verb},
     manifest::OnUndoFailure,
     message::{Message, Outgoing},
     outcome::{Done, Effect, ErrorDetail, Failure, StepOutcome, Wait, WaitSource},
@@ -32,6 +32,8 @@ pub fn step(name: &str) -> Step {
     Step {
         name: name.into(),
         worker: "worker".parse().unwrap(),
+        after: Vec::new(),
+        pivot: false,
         guarded: false,
         timeout: STEP_TIMEOUT,
         retry: attempts(2),
@@ -43,8 +45,30 @@ pub fn undo(on_failure: OnUndoFailure) -> Undo {
     Undo { retry: attempts(2), timeout: STEP_TIMEOUT, on_failure }
 }
 
+/// Steps one after another.
 pub fn steps(names: &str) -> Vec<Step> {
-    names.split(' ').map(step).collect()
+    let mut steps: Vec<_> = names.split(' ').map(step).collect();
+    for (before, step) in (0..).zip(steps.iter_mut().skip(1)) {
+        step.after = vec![before];
+    }
+    steps
+}
+
+/// Steps of a graph: `a b<a c<a d<b,c`.
+pub fn graph(steps: &str) -> Vec<Step> {
+    let parts: Vec<(&str, &str)> =
+        steps.split(' ').map(|part| part.split_once('<').unwrap_or((part, ""))).collect();
+    let place = |name: &str| parts.iter().position(|(step, _)| *step == name).unwrap() as u16;
+    let after = |names: &str| names.split(',').filter(|name| !name.is_empty()).map(place).collect();
+    parts.iter().map(|(name, before)| Step { after: after(before), ..step(name) }).collect()
+}
+
+pub fn audit() -> Audit {
+    Audit { by: Some("an operator".into()), reason: "asked".into() }
+}
+
+pub fn verb(verb: Verb) -> MailContent {
+    MailContent::Verb { verb, by: audit() }
 }
 
 pub fn why(code: &str) -> ErrorDetail {
@@ -113,11 +137,23 @@ pub struct Run {
 
 impl Run {
     pub fn of(steps: Vec<Step>) -> Self {
-        let definition = Definition { name: "test".into(), version: 1, steps, input_schema: None };
+        Self::with_deadline(steps, None)
+    }
+
+    pub fn with_deadline(steps: Vec<Step>, deadline: Option<Duration>) -> Self {
+        let definition = Definition {
+            name: "test".into(),
+            version: 1,
+            steps,
+            input_schema: None,
+            plugin: "worker".parse().unwrap(),
+            lifecycle_topic: None,
+            deadline,
+        };
         let now = UnixMillis(1_000_000);
         Self {
+            state: State::initial(&definition, now),
             definition,
-            state: State::initial(now),
             now,
             journal: Vec::new(),
             entries: Vec::new(),
@@ -126,9 +162,13 @@ impl Run {
         }
     }
 
-    /// Decides with no jitter taken off, and takes the decision as committed.
+    /// Decides with no jitter taken off and no guest being called, and takes the decision as committed.
     pub fn happens(&mut self, event: Event) -> &mut Self {
-        let now = Now { at: self.now, chance: 0.0 };
+        self.happens_during(event, &[])
+    }
+
+    fn happens_during(&mut self, event: Event, calling: &[u16]) -> &mut Self {
+        let now = Now { at: self.now, chance: 0.0, calling };
         let decision = decide(&self.definition, &self.state, event, now).unwrap();
         self.state = decision.state.clone();
         for entry in &decision.entries {
@@ -137,6 +177,10 @@ impl Run {
         self.entries.extend(decision.entries.clone());
         self.last = Some(decision);
         self
+    }
+
+    fn running(&self) -> Vec<u16> {
+        self.state.open.iter().filter(|open| open.runs()).map(|open| open.step).collect()
     }
 
     fn line(&self, entry: &Entry) -> String {
@@ -154,32 +198,57 @@ impl Run {
 
     /// The running attempt ends; `wrote`: with SQL of its own.
     pub fn ends_with(&mut self, outcome: Outcome, wrote: bool) -> &mut Self {
-        let step = self.state.runnable().next().expect("a step runs").step;
-        let started_at = self.now;
-        self.happens(Event::Finished(Finished { step, outcome, digest: None, started_at, wrote }))
+        let step = self.running()[0];
+        self.step_ends_with(step, outcome, wrote)
     }
 
-    fn mail(&mut self, content: MailContent, calling: bool) -> &mut Self {
+    /// The attempt of this step ends, while those of the others go on.
+    pub fn step_ends(&mut self, name: &str, outcome: Outcome) -> &mut Self {
+        let step = self.definition.position(name).expect("a step") as u16;
+        self.step_ends_with(step, outcome, false)
+    }
+
+    fn step_ends_with(&mut self, step: u16, outcome: Outcome, wrote: bool) -> &mut Self {
+        let others: Vec<_> = self.running().into_iter().filter(|other| *other != step).collect();
+        let started_at = self.now;
+        let finished = Finished { step, outcome, digest: None, started_at, wrote };
+        self.happens_during(Event::Finished(finished), &others)
+    }
+
+    pub fn mail(&mut self, content: MailContent) -> &mut Self {
+        self.mail_during(content, &[])
+    }
+
+    fn mail_during(&mut self, content: MailContent, calling: &[u16]) -> &mut Self {
         self.mails += 1;
         let mail = vec![Mail { number: self.mails, content }];
-        self.happens(Event::Mail { mail, calling })
+        self.happens_during(Event::Mail(mail), calling)
     }
 
     pub fn reply(&mut self, step: u16, correlation: &str) -> &mut Self {
         let (correlation, message) = (correlation.into(), reply_message());
-        self.mail(MailContent::Reply { step, correlation, message }, false)
+        self.mail(MailContent::Reply { step, correlation, message })
+    }
+
+    pub fn signal(&mut self, name: &str) -> &mut Self {
+        self.mail(MailContent::Signal { name: name.into(), payload: Payload::json("1") })
+    }
+
+    pub fn asks(&mut self, what: Verb) -> &mut Self {
+        self.mail(verb(what))
     }
 
     pub fn cancel(&mut self) -> &mut Self {
-        self.mail(MailContent::Cancel { reason: "asked".into() }, false)
+        self.asks(Verb::Cancel)
     }
 
     pub fn cancel_during_call(&mut self) -> &mut Self {
-        self.mail(MailContent::Cancel { reason: "asked".into() }, true)
+        let calling = self.running();
+        self.mail_during(verb(Verb::Cancel), &calling)
     }
 
     pub fn resume(&mut self) -> &mut Self {
-        self.mail(MailContent::Resume { reason: "asked".into() }, false)
+        self.asks(Verb::Resume)
     }
 
     /// Time passes, and what is due goes on.
@@ -192,13 +261,16 @@ impl Run {
         self.happens(Event::Claimed { interruptions })
     }
 
-    /// What runs: `[undo ]step attempt`, or `resume …`; `-`: nothing.
+    /// What runs, by commas: `[undo ]step attempt`, or `resume …`; `-`: nothing.
     pub fn runs(&self) -> String {
-        let Some(open) = self.state.runnable().next() else { return "-".into() };
         let undo = if self.state.direction() == Direction::Undo { "undo " } else { "" };
-        let resume = if matches!(open.activity, Activity::Resume(_)) { "resume " } else { "" };
-        let name = &self.definition.steps[usize::from(open.step)].name;
-        format!("{resume}{undo}{name} {}", open.attempt)
+        let name = |step: u16| &self.definition.steps[usize::from(step)].name;
+        let runs = self.state.runnable().map(|open| {
+            let resume = if matches!(open.activity, Activity::Resume(_)) { "resume " } else { "" };
+            format!("{resume}{undo}{} {}", name(open.step), open.attempt)
+        });
+        let runs = runs.collect::<Vec<_>>().join(", ");
+        if runs.is_empty() { "-".into() } else { runs }
     }
 
     pub fn status(&self) -> &'static str {

@@ -56,8 +56,17 @@ fn definition() -> impl Strategy<Value = Definition> {
     prop::collection::vec(any_step(), 1..5).prop_map(|mut steps| {
         for (place, step) in steps.iter_mut().enumerate() {
             step.name = format!("step{place}").into();
+            step.after = place.checked_sub(1).map(|before| before as u16).into_iter().collect();
         }
-        Definition { name: "any".into(), version: 1, steps, input_schema: None }
+        Definition {
+            name: "any".into(),
+            version: 1,
+            steps,
+            input_schema: None,
+            plugin: "worker".parse().unwrap(),
+            lifecycle_topic: None,
+            deadline: None,
+        }
     })
 }
 

@@ -1,20 +1,20 @@
 //! Mail is taken in once, in the order of its numbers.
 
-use wasaga_domain::mail::{Mail, MailContent};
+use wasaga_domain::mail::{Mail, MailContent, Verb};
 use wasaga_engine::decide::Event;
 
-use crate::build::{Run, done, permanent, reply_message, steps, wait};
+use crate::build::{Run, done, permanent, reply_message, steps, verb, wait};
 
 fn mail(number: i64, content: MailContent) -> Mail {
     Mail { number, content }
 }
 
 fn resume() -> MailContent {
-    MailContent::Resume { reason: "asked".into() }
+    verb(Verb::Resume)
 }
 
 fn cancel() -> MailContent {
-    MailContent::Cancel { reason: "asked".into() }
+    verb(Verb::Cancel)
 }
 
 fn reply(correlation: &str) -> MailContent {
@@ -25,8 +25,8 @@ fn reply(correlation: &str) -> MailContent {
 fn a_piece_that_was_seen_is_not_taken_in_again() {
     let mut run = Run::of(steps("a"));
     let both = vec![mail(1, resume()), mail(2, reply("a"))];
-    run.happens(Event::Mail { mail: both.clone(), calling: true });
-    run.happens(Event::Mail { mail: both, calling: true });
+    run.happens(Event::Mail(both.clone()));
+    run.happens(Event::Mail(both));
     assert_eq!(run.journal, ["resumed", "late_message a"]);
     assert_eq!(run.state.mail_seen, 2);
 }
@@ -35,7 +35,7 @@ fn a_piece_that_was_seen_is_not_taken_in_again() {
 fn pieces_follow_each_other() {
     let mut run = Run::of(steps("a b"));
     run.ends(wait("a", true));
-    run.happens(Event::Mail { mail: vec![mail(1, reply("a")), mail(2, cancel())], calling: false });
+    run.happens(Event::Mail(vec![mail(1, reply("a")), mail(2, cancel())]));
     assert_eq!(run.journal[1..], ["cancelled", "undoing"]);
     assert_eq!(run.undone(), "a");
 }
@@ -44,7 +44,7 @@ fn pieces_follow_each_other() {
 fn a_reply_after_a_cancel_is_late() {
     let mut run = Run::of(steps("a"));
     run.ends(wait("a", true));
-    run.happens(Event::Mail { mail: vec![mail(1, cancel()), mail(2, reply("a"))], calling: false });
+    run.happens(Event::Mail(vec![mail(1, cancel()), mail(2, reply("a"))]));
     assert_eq!(run.journal[1..], ["cancelled", "undoing", "undo late_message a"]);
 }
 

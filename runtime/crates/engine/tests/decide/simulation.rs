@@ -8,7 +8,7 @@ use wasaga_domain::{
     clock::UnixMillis,
     definition::Definition,
     journal::{Entry, EntryKind},
-    mail::{Mail, MailContent},
+    mail::{Mail, MailContent, Verb},
     outcome::{Arrival, StepOutcome, Wait, WaitSource},
     state::{Activity, State},
 };
@@ -17,7 +17,7 @@ use wasaga_engine::decide::{Decision, Event, Finished, Now, decide};
 use crate::{
     build::{
         Outcome, command, done, permanent, rejected, reply_message, retryable, source, unavailable,
-        unknown,
+        unknown, verb,
     },
     world::{Called, World},
 };
@@ -72,6 +72,13 @@ struct Memory {
     ended: Option<Ended>,
 }
 
+impl Memory {
+    /// Whether an attempt's end is still to come, or to be decided.
+    fn is_under_way(&self) -> bool {
+        self.calling.is_some() || self.ended.is_some()
+    }
+}
+
 pub struct Simulation {
     definition: Definition,
     choices: Choices,
@@ -89,7 +96,7 @@ const TURNS: usize = 5_000;
 impl Simulation {
     pub fn new(definition: Definition, choices: Choices) -> Self {
         let now = UnixMillis(1_000_000);
-        let state = State::initial(now);
+        let state = State::initial(&definition, now);
         Self {
             world: World::new(&definition),
             definition,
@@ -140,8 +147,8 @@ impl Simulation {
                 let undo = self.choices.of(2) == 1;
                 self.deliver(correlation(step as u16, undo));
             }
-            14 => self.post(MailContent::Cancel { reason: "asked".into() }),
-            15 => self.post(MailContent::Resume { reason: "asked".into() }),
+            14 => self.post(verb(Verb::Cancel)),
+            15 => self.post(verb(Verb::Resume)),
             _ => {}
         }
     }
@@ -186,7 +193,7 @@ impl Simulation {
                     (_, None) => {
                         assert!(self.database.state.attention.is_some(), "asleep for ever");
                         self.saw("attention");
-                        self.post(MailContent::Resume { reason: "mended".into() });
+                        self.post(verb(Verb::Resume));
                     }
                 }
             }
@@ -199,7 +206,7 @@ impl Simulation {
         database.lease = Lease::Held;
         let (state, interruptions) = (database.state.clone(), database.interruptions);
         let mail = unseen(&database.mail, &state);
-        let event = if mail.is_empty() { Event::Due } else { Event::Mail { mail, calling: false } };
+        let event = if mail.is_empty() { Event::Due } else { Event::Mail(mail) };
         let decision = self.decide(&state, event);
         self.memory = Some(Memory { state, calling: None, ended: None });
         if decision.entries.is_empty() {
@@ -212,7 +219,12 @@ impl Simulation {
 
     fn decide(&mut self, state: &State, event: Event) -> Decision {
         let chance = self.choices.of(5) as f64 / 5.0;
-        decide(&self.definition, state, event, Now { at: self.now, chance }).unwrap()
+        let memory = self.memory.as_ref();
+        let calling = memory.and_then(|memory| memory.calling).map(|(step, _)| step);
+        let ended = memory.and_then(|memory| memory.ended.as_ref()).map(|(ended, _)| ended.step);
+        let calling: Vec<_> = calling.into_iter().chain(ended).collect();
+        let now = Now { at: self.now, chance, calling: &calling };
+        decide(&self.definition, state, event, now).unwrap()
     }
 
     fn memory(&mut self) -> &mut Memory {
@@ -322,15 +334,14 @@ impl Simulation {
         } else {
             unseen(&self.database.mail, &memory.state)
         };
-        let calling = memory.calling.is_some() || memory.ended.is_some();
-        self.apply(Event::Mail { mail, calling }, None);
+        self.apply(Event::Mail(mail), None);
     }
 
     fn apply(&mut self, event: Event, ended: Option<Ended>) {
         let state = self.memory().state.clone();
         let decision = self.decide(&state, event);
-        let calling = self.memory().calling.is_some();
-        if decision.entries.is_empty() && (!decision.settles() || calling) {
+        let under_way = self.memory().is_under_way();
+        if decision.entries.is_empty() && (!decision.settles() || under_way) {
             self.remember(decision.state);
         } else {
             self.commit(decision, ended);
@@ -343,7 +354,7 @@ impl Simulation {
         if self.choices.rarely(20) {
             return self.crash();
         }
-        let settles = decision.settles() && self.memory().calling.is_none();
+        let settles = decision.settles() && !self.memory().is_under_way();
         if settles && self.database.mail.len() as i64 > decision.state.mail_seen {
             self.saw("mail before the end");
             self.memory().ended = ended;
@@ -377,7 +388,7 @@ impl Simulation {
                 _ => {}
             }
         }
-        let settles = decision.settles() && self.memory().calling.is_none();
+        let settles = decision.settles() && !self.memory().is_under_way();
         let database = &mut self.database;
         let json = serde_json::to_string(&decision.state).unwrap();
         database.state = serde_json::from_str(&json).unwrap();
@@ -385,10 +396,12 @@ impl Simulation {
         database.journal.extend(decision.entries.iter().cloned());
         database.interruptions = 0;
         database.lease = if settles { Lease::Free { ready: false } } else { Lease::Held };
-        database.due = decision.due().filter(|_| settles);
+        database.due = decision.state.due().filter(|_| settles);
         database.waits.clear();
-        for (step, WaitSource::Message { correlation, .. }) in waits(&decision.state) {
-            database.waits.insert(correlation, step);
+        for (step, source) in waits(&decision.state) {
+            if let WaitSource::Message { correlation, .. } = source {
+                database.waits.insert(correlation, step);
+            }
         }
         let met = database.waits.iter().find(|(correlation, _)| {
             database.early.get(*correlation).is_some_and(|count| *count > 0)
@@ -411,8 +424,10 @@ impl Simulation {
             let taken = self.database.mail.iter().filter(|mail| mail.number <= seen);
             taken.filter(|mail| matches(&mail.content)).count()
         };
-        let cancels = pieces(|content| matches!(content, MailContent::Cancel { .. }));
-        let resumes = pieces(|content| matches!(content, MailContent::Resume { .. }));
+        let cancels =
+            pieces(|content| matches!(content, MailContent::Verb { verb: Verb::Cancel, .. }));
+        let resumes =
+            pieces(|content| matches!(content, MailContent::Verb { verb: Verb::Resume, .. }));
         let replies = pieces(|content| matches!(content, MailContent::Reply { .. }));
         assert_eq!(seen, self.database.mail.len() as i64, "mail that nobody read");
         assert_eq!(count(EntryKind::Cancelled), cancels);

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use wasaga_domain::attempt::Direction;
+use wasaga_domain::{
+    attempt::Direction,
+    mail::{Audit, Verb},
+};
 
 use crate::{
     script::{Answer, Scripted, done},
@@ -37,7 +40,7 @@ async fn mail_that_cannot_be_read_is_tried_again_with_a_growing_pause() {
         let saga = host.engine.start(stage.request("1")).await.unwrap().saga_id;
         until("it is called", async || host.script.running() == 1).await;
         stage.session().await.run(UNREADABLE).await;
-        host.engine.cancel(saga, "enough").await.unwrap();
+        host.engine.ask(saga, &Verb::Cancel, &Audit::because("enough")).await.unwrap();
         until("it is tried again", async || stage.count("public.reads").await >= READS as i64)
             .await;
         let pauses =
@@ -47,7 +50,7 @@ async fn mail_that_cannot_be_read_is_tried_again_with_a_growing_pause() {
         let pauses: Vec<u64> = pauses.map(|pause| pause.parse().unwrap()).collect();
         let grow = pauses.iter().zip(0..).all(|(pause, n)| *pause >= 10 << n);
         assert!(grow && pauses.len() >= READS - 1, "{pauses:?}");
-        stage.session().await.run("update wasaga.pieces set kind = 'cancel'").await;
+        stage.session().await.run("update wasaga.pieces set kind = 'verb'").await;
         until("it is read", async || {
             stage.count("wasaga.sagas where state ->> 'mail_seen' = '1'").await == 1
         })

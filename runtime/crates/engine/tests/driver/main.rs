@@ -5,7 +5,9 @@
 
 mod away;
 mod bad_data;
+mod children;
 mod cuts;
+mod flow;
 mod forward;
 mod guest_cuts;
 mod hosts;
@@ -14,6 +16,7 @@ mod mail;
 mod many;
 mod proxy;
 mod put_off;
+mod schedules;
 mod script;
 mod stage;
 mod starts;

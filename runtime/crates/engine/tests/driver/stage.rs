@@ -64,9 +64,11 @@ impl DefinitionSource for Known {
 pub fn definition(steps: &str, delay: Duration) -> Arc<Definition> {
     let retry = RetryPolicy::Fixed { delay_ms: delay.as_millis() as u64, max_attempts: Some(3) };
     let timeout = Duration::from_secs(20);
-    let step = |name: &str| Step {
+    let step = |(place, name): (u16, &str)| Step {
         name: name.into(),
         worker: "worker".parse().unwrap(),
+        after: place.checked_sub(1).into_iter().collect(),
+        pivot: false,
         guarded: false,
         timeout,
         retry: retry.clone(),
@@ -79,8 +81,11 @@ pub fn definition(steps: &str, delay: Duration) -> Arc<Definition> {
     Arc::new(Definition {
         name: "test".into(),
         version: 1,
-        steps: steps.split(' ').map(step).collect(),
+        steps: (0..).zip(steps.split(' ')).map(step).collect(),
         input_schema: None,
+        plugin: "worker".parse().unwrap(),
+        lifecycle_topic: None,
+        deadline: None,
     })
 }
 
@@ -132,8 +137,13 @@ impl Stage {
             migrations: vec![migration],
             capabilities: Capabilities::default(),
         };
-        let module =
-            NewModule { digest: Digest::of(b"x"), bytes: b"x".to_vec(), manifest, sql: true };
+        let module = NewModule {
+            digest: Digest::of(b"x"),
+            bytes: b"x".to_vec(),
+            manifest,
+            sql: true,
+            event_store: false,
+        };
         stage.db.store.activate(module).await.unwrap();
         stage
     }

@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use wasaga_domain::attempt::Direction;
+use wasaga_domain::{
+    attempt::Direction,
+    mail::{Audit, Verb},
+};
 use wasaga_engine::driver::VerbError;
 
 use crate::{
@@ -59,12 +62,12 @@ async fn cancel_while_waiting() {
         let mut host = stage.host(&lease, script);
         let saga = host.engine.start(stage.request("1")).await.unwrap().saga_id;
         stage.until_status(saga, "waiting").await;
-        host.engine.cancel(saga, "changed my mind").await.unwrap();
+        host.engine.ask(saga, &Verb::Cancel, &Audit::because("changed my mind")).await.unwrap();
         host.end().await;
         assert_eq!(host.script.called()[2..], ["undo b 1", "undo a 1"]);
         assert_eq!(stage.status(saga).await, "compensated");
         assert_eq!(stage.count("wasaga.waits").await + stage.count("wasaga.timers").await, 0);
-        let again = host.engine.cancel(saga, "again").await;
+        let again = host.engine.ask(saga, &Verb::Cancel, &Audit::because("again")).await;
         assert!(matches!(again, Err(VerbError::Final(..))), "{again:?}");
         host.handle.stop().await;
         lease.stop().await;
@@ -84,7 +87,7 @@ async fn cancel_while_a_call_runs() {
         let mut host = stage.host(&lease, script);
         let saga = host.engine.start(stage.request("1")).await.unwrap().saga_id;
         until("the call runs", async || host.script.running() == 1).await;
-        host.engine.cancel(saga, "changed my mind").await.unwrap();
+        host.engine.ask(saga, &Verb::Cancel, &Audit::because("changed my mind")).await.unwrap();
         until("it is journalled", async || stage.journal(saga).await == ["cancelled"]).await;
         assert_eq!(host.script.called(), ["a 1"], "the call is waited for");
         host.script.end(|_| done());
@@ -118,7 +121,7 @@ async fn resume_of_an_exhausted_undo() {
         stage.until_status(saga, "needs_attention").await;
         assert_eq!(host.script.called()[2..], ["undo a 1", "undo a 2", "undo a 3"]);
         mended.store(true, Ordering::Relaxed);
-        host.engine.resume(saga, "mended").await.unwrap();
+        host.engine.ask(saga, &Verb::Resume, &Audit::because("mended")).await.unwrap();
         host.end().await;
         assert_eq!(host.script.called().last().unwrap(), "undo a 4");
         assert_eq!(stage.status(saga).await, "compensated");

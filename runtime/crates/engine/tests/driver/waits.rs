@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use wasaga_domain::attempt::Direction;
+use wasaga_domain::{
+    attempt::Direction,
+    mail::{Audit, Verb},
+};
 
 use crate::{
     script::{Answer, Scripted, ask, asks, correlation, done, permanent},
@@ -25,7 +28,7 @@ async fn a_wait_of_an_undo_outlives_a_cancel() {
         let saga = host.engine.start(stage.request("1")).await.unwrap().saga_id;
         let waiting = "wasaga.waits where saga_id is not null";
         until("the undo waits", async || stage.count(waiting).await == 1).await;
-        host.engine.cancel(saga, "too late").await.unwrap();
+        host.engine.ask(saga, &Verb::Cancel, &Audit::because("too late")).await.unwrap();
         until("the cancel is journalled", async || {
             stage.journal(saga).await.last().unwrap() == "cancelled"
                 && stage.count("wasaga.sagas where host_id is null").await == 1
@@ -88,7 +91,7 @@ async fn an_answer_that_keeps_killing_its_host_needs_attention() {
         let host = stage.host(&lease, Scripted::new(|_| Answer::Now(done())));
         stage.until_status(saga, "needs_attention").await;
         assert!(host.script.called().is_empty(), "{:?}", host.script.called());
-        host.engine.resume(saga, "mended").await.unwrap();
+        host.engine.ask(saga, &Verb::Resume, &Audit::because("mended")).await.unwrap();
         stage.until_status(saga, "completed").await;
         assert_eq!(host.script.called(), ["resume a 4"]);
         host.handle.stop().await;

@@ -63,8 +63,13 @@ impl World {
         let mut manifest = manifest(&[]);
         manifest.migrations =
             vec![Migration { version: 1, name: "notes".into(), up: NOTES.into() }];
-        let module =
-            NewModule { digest: Digest::of(b"x"), bytes: b"x".to_vec(), manifest, sql: true };
+        let module = NewModule {
+            digest: Digest::of(b"x"),
+            bytes: b"x".to_vec(),
+            manifest,
+            sql: true,
+            event_store: false,
+        };
         world.db.store.activate(module).await.unwrap();
         world
     }
@@ -167,7 +172,11 @@ struct Plugins(Mutex<Arc<Catalog>>);
 
 impl Plugins {
     fn catalog(more: &[&str]) -> Arc<Catalog> {
-        let plugin = Plugin { digest: Digest::of(b"x"), manifest: Arc::new(manifest(more)) };
+        let plugin = Plugin {
+            digest: Digest::of(b"x"),
+            manifest: Arc::new(manifest(more)),
+            lifecycle: false,
+        };
         let plugins = [("worker".parse().unwrap(), plugin)].into();
         Arc::new(Catalog { plugins, ..Catalog::default() })
     }

@@ -68,8 +68,13 @@ fn each_fault_is_named() {
         ("/sagas/0/triggers", http("/readyz"), "the host's own route"),
         (
             "/sagas/0/triggers",
-            json!([{"schedule": "* * * * *"}]),
-            "not supported yet: sagas.order.triggers.schedule",
+            json!([{"schedule": "0 25 * * *"}]),
+            "plugin orders: saga \"order\": schedule \"0 25 * * *\": ",
+        ),
+        (
+            "/sagas/0/triggers",
+            json!([{"schedule": "0 3 * * *"}, {"schedule": {"cron": "0 4 * * *"}}]),
+            "schedule \"0 4 * * *\" is its second one",
         ),
         (
             "/subscriptions",
@@ -105,7 +110,8 @@ fn what_it_lists_it_exports() {
 fn two_plugins_share_no_name_route_or_topic() {
     let other = with("/name", json!("others"));
     let mut catalog = Catalog::default();
-    let described = Plugin { digest: Digest([0; 32]), manifest: Arc::new(other.clone()) };
+    let described =
+        Plugin { digest: Digest([0; 32]), manifest: Arc::new(other.clone()), lifecycle: false };
     catalog.plugins.insert(other.name.clone(), described);
 
     let mut mine = with("/name", json!("orders"));

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use wasaga_domain::{
     clock::{Clock as _, SystemClock},
+    ids::SagaId,
     message::Message,
     outcome::{Effect, StepOutcome, WaitSource},
     payload::Payload,
@@ -180,6 +181,39 @@ async fn a_result_is_bounded() {
 }
 
 #[tokio::test]
+async fn what_reaches_other_sagas_comes_through() {
+    let host = probe(generous()).await;
+    for (action, expected) in [
+        (json!({"do": "wait", "signals": ["go"]}), WaitSource::Signal("go".into())),
+        (json!({"do": "wait", "children": ["c"]}), WaitSource::Child("c".into())),
+    ] {
+        match run(&host, does(action)).await {
+            Ok(StepOutcome::Wait(wait)) => assert_eq!(wait.sources, [expected]),
+            other => panic!("not a wait: {other:?}"),
+        }
+    }
+    let effect = |effect: &str| does(json!({"do": "effect", "effect": effect}));
+    let another = SagaId::derived("probe", "another");
+    for name in ["signal", "cancel"] {
+        let Ok(StepOutcome::Done(done)) = run(&host, effect(name)).await else {
+            panic!("{name} is not done")
+        };
+        match &done.effects[..] {
+            [Effect::Signal { saga, name, .. }] => {
+                assert_eq!((*saga, name.as_str()), (another, "go"));
+            }
+            [Effect::Cancel(saga)] => assert_eq!(*saga, another),
+            other => panic!("{other:?}"),
+        }
+    }
+    let Ok(StepOutcome::Done(done)) = run(&host, effect("start")).await else {
+        panic!("the start is not done")
+    };
+    let [Effect::Start(start)] = &done.effects[..] else { panic!("{:?}", done.effects) };
+    assert_eq!((start.saga.definition.as_str(), start.saga.version), ("probe", 1));
+}
+
+#[tokio::test]
 async fn what_cannot_be_done_is_permanent() {
     let host = probe(generous()).await;
     let send = |topic: &str| json!({"do": "done", "send": [{"topic": topic}]});
@@ -190,31 +224,6 @@ async fn what_cannot_be_done_is_permanent() {
         (wait("probe.replies", "a\u{0}b"), "bad-output", "a correlation key holds NUL"),
         (wait("probe.elsewhere", "a"), "not-subscribed", "waits for topic probe.elsewhere"),
         (wait("probe.tasks", "a"), "not-subscribed", "waits for topic probe.tasks"),
-        (
-            json!({"do": "wait", "signals": ["go"]}),
-            "unsupported",
-            "not supported yet: wait for a signal",
-        ),
-        (
-            json!({"do": "wait", "children": ["c"]}),
-            "unsupported",
-            "not supported yet: wait for a child",
-        ),
-        (
-            json!({"do": "effect", "effect": "start"}),
-            "unsupported",
-            "not supported yet: start effect",
-        ),
-        (
-            json!({"do": "effect", "effect": "signal"}),
-            "unsupported",
-            "not supported yet: signal effect",
-        ),
-        (
-            json!({"do": "effect", "effect": "cancel"}),
-            "unsupported",
-            "not supported yet: cancel effect",
-        ),
     ];
     for (action, expected, part) in cases {
         let (class, code, message) = failed(run(&host, does(action.clone())).await);
@@ -241,7 +250,7 @@ async fn the_imports_answer() {
 }
 
 #[tokio::test]
-async fn sql_that_is_not_granted_is_denied() {
+async fn what_is_not_granted_is_denied() {
     let host = host(generous());
     host.install_local(component("ungranted-rust")).await.expect("it loads");
     let told = output(report(&host, call("ungranted", &json!({}))).await.outcome);
@@ -249,6 +258,8 @@ async fn sql_that_is_not_granted_is_denied() {
     let message = told["message"].as_str().expect("a message");
     assert!(message.contains("plugin ungranted is not granted sql"), "{message}");
     assert!(message.contains("[plugins.ungranted] grant.sql = true"), "{message}");
+    let message = told["event_store"].as_str().expect("a message");
+    assert!(message.contains("[plugins.ungranted] grant.event_store = true"), "{message}");
 }
 
 #[tokio::test]

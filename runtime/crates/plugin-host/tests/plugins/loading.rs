@@ -47,7 +47,7 @@ async fn what_is_not_granted_is_refused() {
         let reason = rejection(grant(granted).install_local(component("probe-rust")).await);
         assert_eq!(reason, expected);
     }
-    let enough = grant(Grant { topics, config, sql: false });
+    let enough = grant(Grant { topics, config, sql: false, event_store: false });
     enough.install_local(component("probe-rust")).await.expect("it loads");
 
     let reason =

@@ -3,6 +3,8 @@
 
 mod calls;
 mod cost;
+mod database;
+mod event_store;
 mod loading;
 mod sql;
 mod stage;

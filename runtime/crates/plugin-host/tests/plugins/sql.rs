@@ -1,74 +1,22 @@
 //! Guests' SQL on a database that only counts what it is asked.
 
 use std::{
-    any::Any,
-    future::pending,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
-use async_trait::async_trait;
 use serde_json::{Value, json};
 use wasaga_domain::{
-    clock::{Clock as _, SystemClock, UnixMillis},
-    ids::PluginName,
+    clock::{Clock as _, SystemClock},
     outcome::StepOutcome,
-    ports::{CallKind, GuestDatabase, GuestTransaction, StepReport},
-    sql::{SqlColumn, SqlError, SqlRows, SqlValue},
+    ports::{CallKind, GuestDatabase, StepReport},
 };
 use wasaga_plugin_host::PluginHost;
 
-use crate::stage::{call, component, does, failed, generous, output, report, resume};
-
-#[derive(Default)]
-struct Database {
-    begun: AtomicUsize,
-    rolled_back: Arc<AtomicUsize>,
-}
-
-struct Transaction(Arc<AtomicUsize>);
-
-#[async_trait]
-impl GuestDatabase for Database {
-    async fn begin(
-        &self,
-        plugin: &PluginName,
-        _: UnixMillis,
-    ) -> Result<Box<dyn GuestTransaction>, SqlError> {
-        assert_eq!(plugin.as_str(), "probe-sql");
-        self.begun.fetch_add(1, Ordering::Relaxed);
-        Ok(Box::new(Transaction(self.rolled_back.clone())))
-    }
-}
-
-#[async_trait]
-impl GuestTransaction for Transaction {
-    async fn query(&mut self, _: &str, _: &[SqlValue]) -> Result<SqlRows, SqlError> {
-        let columns = vec![SqlColumn { name: "n".into(), type_name: "int8".into() }];
-        Ok(SqlRows { columns, rows: vec![vec![SqlValue::Int64(7)]] })
-    }
-
-    async fn execute(&mut self, statement: &str, _: &[SqlValue]) -> Result<u64, SqlError> {
-        match statement {
-            "sleep" => pending().await,
-            "fail" => Err(SqlError::new("23505", "duplicate key")),
-            _ => Ok(1),
-        }
-    }
-
-    fn into_any(self: Box<Self>) -> Box<dyn Any + Send> {
-        self
-    }
-}
-
-impl Drop for Transaction {
-    fn drop(&mut self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
+use crate::{
+    database::Database,
+    stage::{call, component, does, failed, generous, output, report, resume},
+};
 
 async fn host(database: &Arc<Database>) -> Arc<PluginHost> {
     let database: Arc<dyn GuestDatabase> = database.clone();

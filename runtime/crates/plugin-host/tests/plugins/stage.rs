@@ -78,6 +78,9 @@ pub fn call(plugin: &str, input: &Value) -> StepCall {
         version: 1,
         steps: Vec::new(),
         input_schema: None,
+        plugin: "worker".parse().expect("a name"),
+        lifecycle_topic: None,
+        deadline: None,
     });
     StepCall {
         attempt,

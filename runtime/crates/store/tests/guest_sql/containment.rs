@@ -20,6 +20,7 @@ async fn nothing_gets_out_of_the_role() {
         ("select wasaga.millis(now())", "42501"),
         ("select * from plugin_other.secrets", "42501"),
         ("select wasaga_guest.check_token('x')", "42501"),
+        ("select wasaga.start_saga('order', '1', '{}')", "42501"),
         ("create schema mine", "42501"),
         ("create table wasaga_guest.t ()", "42501"),
         ("create function wasaga_guest.f() returns int language sql return 1", "42501"),
@@ -40,10 +41,10 @@ async fn nothing_gets_out_of_the_role() {
         assert_eq!(code(store, statement).await, expected, "{statement}");
     }
     let wrong = "select * from wasaga_guest.task_in_finish('\\x00', 1, '{1}', '{0}', '{1}', '{ready}', '{1}',
-        '{0}', '{null}', '{null}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')";
+        '{0}', '{null}', '{null}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', null, null)";
     assert_eq!(code(store, wrong).await, "42501");
     let wrong =
-        format!("select * from wasaga_guest.sagas_commit('\\x00', 1{})", ", null".repeat(37));
+        format!("select * from wasaga_guest.sagas_commit('\\x00', 1{})", ", null".repeat(41));
     assert_eq!(code(store, &wrong).await, "42501");
 }
 

@@ -49,6 +49,7 @@ pub fn module(name: &str, migrations: &[&str]) -> NewModule {
             capabilities: Capabilities::default(),
         },
         sql: true,
+        event_store: false,
     }
 }
 

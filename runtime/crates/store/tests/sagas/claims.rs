@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use sqlx::Connection;
-use wasaga_domain::ids::HostId;
+use wasaga_domain::{
+    ids::HostId,
+    mail::{Audit, Verb},
+};
 use wasaga_store::{commit::Verdict, saga_claim::Claimed};
 
 use crate::stage::{LEASE, Stage, deliver, ending, step, waiting};
@@ -155,7 +158,7 @@ async fn a_claimed_saga_comes_with_its_mail_and_ledger() {
     let stage = Stage::new().await;
     let saga = stage.parked("a").await;
     deliver(&mut stage.connect().await, &["a".into()]).await.unwrap();
-    stage.store().saga_resume(saga, "now").await.unwrap();
+    stage.store().saga_ask(saga, &Verb::Resume, &Audit::because("now")).await.unwrap();
     let claimed = stage.store().sagas_claim_ready(stage.host, 10).await.unwrap();
     assert_eq!((claimed[0].mail, claimed[0].sequence), (2, 1));
     let mut mail = stage.store().mail_load(&[(saga, 0)]).await.unwrap();

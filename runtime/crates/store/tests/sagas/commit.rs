@@ -6,14 +6,15 @@ use uuid::Uuid;
 use wasaga_domain::{
     ids::SagaId,
     journal::EntryKind,
+    mail::{Audit, Verb},
     message::{Header, Message, Outgoing},
     outcome::Effect,
+    start::NewSaga,
     state::Status,
 };
 use wasaga_store::{
-    commit::{OutboxMessage, Transition, Verdict},
+    commit::{KeyedEffect, Transition, Verdict},
     mail::Posted,
-    saga_start::NewSaga,
 };
 
 use crate::stage::{Stage, command, ending, entry, new_saga, step, waiting};
@@ -62,7 +63,7 @@ async fn answers_come_in_the_order_given() {
 async fn who_settles_with_unseen_mail_is_refused_and_changes_nothing() {
     let stage = Stage::new().await;
     let saga = stage.saga().await;
-    stage.store().saga_cancel(saga, "changed my mind").await.unwrap();
+    stage.store().saga_ask(saga, &Verb::Cancel, &Audit::because("changed my mind")).await.unwrap();
     for mut transition in [ending(saga), waiting(saga, "a")] {
         assert_eq!(stage.commit(&transition).await.unwrap(), Verdict::Mail { mail: 1 });
         let rows =
@@ -75,7 +76,8 @@ async fn who_settles_with_unseen_mail_is_refused_and_changes_nothing() {
     let mut end = ending(saga);
     (end.seen, end.sequence) = (1, 1);
     assert_eq!(stage.commit(&end).await.unwrap(), Verdict::Committed { mail: 1 });
-    let posted = stage.store().saga_cancel(saga, "too late").await.unwrap();
+    let posted =
+        stage.store().saga_ask(saga, &Verb::Cancel, &Audit::because("too late")).await.unwrap();
     assert_eq!(posted, Posted::Final(Status::Completed));
 }
 
@@ -106,7 +108,7 @@ async fn a_transition_may_have_no_entry_many_or_a_payload_of_any_bytes() {
 async fn messages_keep_their_order_and_those_of_a_lost_transition_are_dropped() {
     let stage = Stage::new().await;
     let sagas = stage.sagas(3).await;
-    let message = |n: usize| OutboxMessage {
+    let message = |n: usize| KeyedEffect {
         effect: Effect::Send(Outgoing {
             message: Message {
                 topic: n.to_string(),
@@ -120,7 +122,7 @@ async fn messages_keep_their_order_and_those_of_a_lost_transition_are_dropped() 
     };
     let mut transitions: Vec<_> = sagas.iter().map(|saga| step(*saga)).collect();
     for (n, transition) in transitions.iter_mut().enumerate() {
-        transition.messages = vec![message(2 * n), message(2 * n + 1)];
+        transition.effects = vec![message(2 * n), message(2 * n + 1)];
     }
     transitions[1].epoch = 9;
     stage.store().sagas_commit(stage.host, &transitions).await.unwrap();
@@ -143,7 +145,7 @@ async fn messages_carry_their_sagas_trace() {
         .map(|traceparent| NewSaga { traceparent, ..new_saga(&Uuid::new_v4().to_string()) });
     stage.store().sagas_start(stage.host, &sagas).await.unwrap();
     let transitions =
-        sagas.each_ref().map(|saga| Transition { messages: vec![command()], ..step(saga.id) });
+        sagas.each_ref().map(|saga| Transition { effects: vec![command()], ..step(saga.id) });
     stage.store().sagas_commit(stage.host, &transitions).await.unwrap();
     let sent: Vec<(Uuid, Option<String>)> =
         sqlx::query_as("select saga_id, traceparent from wasaga.task_out order by id")
@@ -162,7 +164,7 @@ async fn a_timer_follows_the_saga() {
     stage.commit(&transition).await.unwrap();
     let seconds = "select extract(epoch from due_at - now())::bigint from wasaga.timers";
     assert!((55..=60).contains(&stage.number(seconds).await));
-    stage.store().saga_resume(saga, "now").await.unwrap();
+    stage.store().saga_ask(saga, &Verb::Resume, &Audit::because("now")).await.unwrap();
     let claimed = stage.store().sagas_claim_ready(stage.host, 1).await.unwrap();
     let mut end = ending(saga);
     (end.epoch, end.sequence, end.seen, end.clears) = (claimed[0].epoch, 1, 1, true);

@@ -189,7 +189,7 @@ async fn sagas(stage: &Stage, plan: &Plan, case: i32) -> Vec<Transition> {
             Then::Ends => ending(saga),
             Then::GoesOn => step(saga),
         };
-        transition.messages = vec![command()];
+        transition.effects = vec![command()];
         if !part.waited.is_empty() {
             let due = Some(Duration::ZERO);
             before.push(Transition { due, ..parks(waiting(saga, ""), part.waited) });

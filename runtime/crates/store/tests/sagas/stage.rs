@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::value::to_raw_value;
+use serde_json::{json, value::to_raw_value};
 use sqlx::{Connection, PgConnection};
 use tokio::time::{Instant, sleep};
 use wasaga_domain::{
@@ -13,12 +13,12 @@ use wasaga_domain::{
     message::{Message, Outgoing},
     outcome::Effect,
     payload::Payload,
-    state::{State, Status},
+    start::NewSaga,
+    state::{OpenStep, State, Status},
 };
 use wasaga_store::{
     Store, StoreError,
-    commit::{JournalEntry, OutboxMessage, RegisteredWait, Transition, Verdict},
-    saga_start::NewSaga,
+    commit::{JournalEntry, KeyedEffect, RegisteredWait, Transition, Verdict},
     testing::{TestDatabase, database},
 };
 
@@ -101,7 +101,7 @@ pub fn new_saga(key: &str) -> NewSaga {
         nonce: rand_nonce(),
         traceparent: None,
         input: Payload::json(format!("\"{key}\"")),
-        state: State::initial(UnixMillis(1)),
+        state: state(),
     }
 }
 
@@ -124,14 +124,16 @@ pub fn step(saga: SagaId) -> Transition {
         epoch: 1,
         sequence: 0,
         status: Status::Running,
-        state: to_raw_value(&State::initial(UnixMillis(1))).unwrap(),
+        state: to_raw_value(&state()).unwrap(),
         settles: false,
         seen: 0,
         due: None,
         clears: false,
         entries: vec![entry(EntryKind::Succeeded)],
         waits: Vec::new(),
-        messages: Vec::new(),
+        effects: Vec::new(),
+        cancels: Vec::new(),
+        hooks: Vec::new(),
     }
 }
 
@@ -157,9 +159,9 @@ pub fn ending(saga: SagaId) -> Transition {
 }
 
 /// A message for the outbox.
-pub fn command() -> OutboxMessage {
+pub fn command() -> KeyedEffect {
     let message = Message { topic: "commands".into(), key: None, headers: Vec::new(), value: None };
-    OutboxMessage {
+    KeyedEffect {
         effect: Effect::Send(Outgoing { message, rollback: None }),
         idempotency_key: "key".into(),
     }
@@ -180,4 +182,10 @@ pub async fn deliver(
         .fetch_one(connection)
         .await?;
     Ok(woken)
+}
+
+/// A saga's first step is about to run.
+fn state() -> State {
+    let open = OpenStep::first(0, UnixMillis(1));
+    serde_json::from_value(json!({ "course": "forward", "open": [open] })).unwrap()
 }

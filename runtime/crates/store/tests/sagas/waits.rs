@@ -1,7 +1,10 @@
 //! A wait and a message meet in one row, whichever comes first.
 
 use sqlx::error::DatabaseError;
-use wasaga_domain::{mail::MailContent, state::Status};
+use wasaga_domain::{
+    mail::{Audit, MailContent, Verb},
+    state::Status,
+};
 use wasaga_store::{
     StoreError,
     commit::{RegisteredWait, Verdict},
@@ -86,7 +89,7 @@ async fn a_wait_with_two_sources_ends_with_the_first_and_leaves_none() {
 async fn a_saga_that_goes_on_waits_no_more() {
     let stage = Stage::new().await;
     let saga = stage.parked("a").await;
-    stage.store().saga_cancel(saga, "changed my mind").await.unwrap();
+    stage.store().saga_ask(saga, &Verb::Cancel, &Audit::because("changed my mind")).await.unwrap();
     let claimed = stage.store().sagas_claim_ready(stage.host, 1).await.unwrap();
     let mut end = ending(saga);
     (end.epoch, end.sequence, end.seen, end.clears) = (claimed[0].epoch, 1, 1, true);
@@ -100,7 +103,7 @@ async fn a_saga_that_goes_on_waits_no_more() {
 async fn a_saga_that_waits_on_may_register_again() {
     let stage = Stage::new().await;
     let saga = stage.parked("a").await;
-    stage.store().saga_resume(saga, "now").await.unwrap();
+    stage.store().saga_ask(saga, &Verb::Resume, &Audit::because("now")).await.unwrap();
     let claimed = stage.store().sagas_claim_ready(stage.host, 1).await.unwrap();
     let mut again = waiting(saga, "a");
     (again.epoch, again.sequence, again.seen, again.clears) = (claimed[0].epoch, 1, 1, true);

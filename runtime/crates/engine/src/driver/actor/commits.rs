@@ -82,22 +82,29 @@ impl Actor {
         match outcome {
             Some(Outcome::Verdict(Verdict::Committed { mail })) => {
                 count(held, &decision);
-                if !decision.effects.is_empty() {
+                let published = held.facts.definition.lifecycle_topic.is_some();
+                if published || decision.effects.iter().any(|(_, effect)| effect.is_message()) {
                     self.parts.outbox.notify_one();
                 }
+                let is_over = decision.state.is_over();
+                let reaches_others = !decision.cancels.is_empty()
+                    || decision.effects.iter().any(|(_, effect)| !effect.is_message())
+                    || (held.facts.child && is_over);
                 held.committed(decision);
                 // More may have been posted since, and told here before this.
                 held.mail = held.mail.max(mail);
                 if settles && mail == held.state.mail_seen {
-                    let ended = held.state.status(false).is_final();
                     self.held.remove(&saga);
                     self.note_due(due);
-                    if let Some(ends) = self.parts.ends.as_ref().filter(|_| ended) {
+                    if let Some(ends) = self.parts.ends.as_ref().filter(|_| is_over) {
                         // Whoever wanted to know may be gone.
                         let _ = ends.send(saga);
                     }
                 } else {
                     self.go_on(saga);
+                }
+                if reaches_others {
+                    self.parts.sagas.notify_one();
                 }
             }
             Some(Outcome::Verdict(Verdict::Mail { mail })) => {
@@ -146,6 +153,12 @@ impl Actor {
 /// Counts what a committed decision tells.
 fn count(held: &Held, decision: &Decision) {
     let definition = &held.facts.definition;
+    for step in &decision.insists {
+        let step = &definition.steps[usize::from(*step)].name;
+        warn!(saga = %held.facts.id, %step, "past the pivot: tried again beyond the policy's last attempt");
+        let (saga, step) = (definition.name.to_string(), step.to_string());
+        counter!("wasaga_steps_insisted_total", "definition" => saga, "step" => step).increment(1);
+    }
     for entry in &decision.entries {
         let name = match (entry.kind, entry.direction) {
             (EntryKind::Succeeded, Direction::Forward) => "step_completed_total",

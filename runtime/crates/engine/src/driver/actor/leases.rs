@@ -8,6 +8,7 @@ use tracing::warn;
 use wasaga_domain::{
     ids::{HostId, SagaId},
     mail::Mail,
+    state::Course,
 };
 use wasaga_store::StoreError;
 
@@ -23,6 +24,8 @@ const SWEEPS_PER_AUDIT: u32 = 10;
 impl Actor {
     pub(super) fn sweep(&mut self) {
         self.claim(Reach::All);
+        let long = self.options.sweep;
+        self.look_for_mail(|held| held.waits() || held.since.elapsed() > long);
         self.sweeps += 1;
         if let Some(host) = self.host
             && self.sweeps.is_multiple_of(SWEEPS_PER_AUDIT)
@@ -38,7 +41,7 @@ impl Actor {
     /// Near dues get a wake-up of their own; the sweep finds the others.
     pub(super) fn note_due(&mut self, due: Option<Duration>) {
         if let Some(due) = due.filter(|due| *due < 2 * self.options.sweep) {
-            self.dues.push(Reverse(Instant::now() + due + Duration::from_millis(1)));
+            self.dues.push(Reverse((Instant::now() + due + Duration::from_millis(1), None)));
         }
     }
 
@@ -81,12 +84,16 @@ impl Actor {
     /// What a claimed saga has missed: mail, or time that passed, and then the interruptions of what follows.
     fn take_up(&mut self, saga: SagaId, interruptions: u16, mail: Vec<Mail>) {
         let Some(held) = self.held.get_mut(&saga) else { return };
-        let now = Now { at: self.parts.clock.now(), chance: random() };
-        let missed = if mail.is_empty() {
-            decide::Event::Due
-        } else {
-            decide::Event::Mail { mail, calling: false }
-        };
+        let now = Now { at: self.parts.clock.now(), chance: random(), calling: &[] };
+        if held.state.course == Course::Unopened {
+            let refusal = held.facts.definition.refusal(&held.facts.input);
+            let opened = decide::Event::Opened { refusal };
+            match decide(&held.facts.definition, &held.state, opened.clone(), now) {
+                Ok(decision) if decision.entries.is_empty() => held.state = decision.state,
+                _ => return self.apply(saga, opened, None),
+            }
+        }
+        let missed = if mail.is_empty() { decide::Event::Due } else { decide::Event::Mail(mail) };
         match decide(&held.facts.definition, &held.state, missed.clone(), now) {
             Ok(decision) if decision.entries.is_empty() => held.state = decision.state,
             _ => return self.apply(saga, missed, None),

@@ -43,6 +43,7 @@ pub(super) enum Event {
     Claimed(HostId, Result<Claims, StoreError>),
     Reported { saga: SagaId, life: u64, step: u16, started_at: UnixMillis, report: StepReport },
     Committed(HostId, Vec<(Pending, Option<Outcome>)>),
+    Mailed(HostId, Result<Vec<(SagaId, i64)>, StoreError>),
     MailRead { saga: SagaId, life: u64, mail: Vec<Mail> },
     Posted(SagaId),
     Leased(HostId, Result<Vec<(SagaId, i64)>, StoreError>),
@@ -78,7 +79,8 @@ pub(super) struct Actor {
     guests_committing: usize,
     claiming: bool,
     claim_again: Option<Reach>,
-    dues: BinaryHeap<Reverse<Instant>>,
+    /// When to look for sagas whose time has come: in the database, or at one that is held.
+    dues: BinaryHeap<Reverse<(Instant, Option<SagaId>)>>,
     sweeps: u32,
     /// Leases that were not in memory at the last audit.
     strays: HashSet<(SagaId, i64)>,
@@ -116,7 +118,7 @@ impl Actor {
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut events = Vec::new();
         loop {
-            let due = self.dues.peek().map(|due| due.0);
+            let due = self.dues.peek().map(|due| due.0.0);
             let due = async { time::sleep_until(due.unwrap_or_else(Instant::now)).await };
             let has_due = !self.dues.is_empty() && self.stopping.is_none();
             tokio::select! {
@@ -127,14 +129,11 @@ impl Actor {
                         break;
                     }
                 }
-                () = sagas.notified() => self.claim(Reach::Ready),
-                () = due, if has_due => {
-                    let now = Instant::now();
-                    while self.dues.peek().is_some_and(|due| due.0 <= now) {
-                        self.dues.pop();
-                    }
-                    self.claim(Reach::Due);
+                () = sagas.notified() => {
+                    self.claim(Reach::Ready);
+                    self.look_for_mail(Held::waits);
                 }
+                () = due, if has_due => self.due(),
                 _ = sweep.tick() => self.sweep(),
             }
             for event in events.drain(..) {
@@ -174,6 +173,7 @@ impl Actor {
                     self.committed(host, pending, outcome);
                 }
             }
+            Event::Mailed(host, mail) => self.mailed(host, mail),
             Event::MailRead { saga, life, mail } => self.mail_read(saga, life, mail),
             Event::Posted(saga) => {
                 if let Some(held) = self.held.get_mut(&saga) {

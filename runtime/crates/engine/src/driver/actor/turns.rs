@@ -1,35 +1,91 @@
 //! What a held saga does next: its mail first, then the ends of its attempts, then the calls that are due.
 
+use std::cmp::Reverse;
+
 use rand::random;
+use tokio::time::Instant;
 use tracing::{error, warn};
 use wasaga_domain::{
     clock::UnixMillis,
-    ids::SagaId,
+    ids::{HostId, SagaId},
     mail::Mail,
     ports::{GuestTransaction, StepReport},
 };
-use wasaga_store::commit::Transition;
+use wasaga_store::{StoreError, commit::Transition};
 
 use super::{Actor, Event, Pending};
 use crate::{
     decide::{self, Finished, Now, decide},
-    driver::{committer::Pause, held::Busy},
+    driver::{
+        claims::Reach,
+        committer::Pause,
+        held::{Busy, Held},
+    },
 };
 
 impl Actor {
     /// Does the next thing for a saga that nothing is under way for, or that a guest was called for.
     pub(super) fn go_on(&mut self, saga: SagaId) {
+        let now = self.parts.clock.now();
         let Some(held) = self.held.get_mut(&saga) else { return };
         if held.busy != Busy::No {
             return;
         }
+        let due = held.state.due();
         if held.mail > held.state.mail_seen {
             held.busy = Busy::ReadingMail;
             self.read_mail(saga);
         } else if let Some((finished, transaction)) = held.finished.pop_front() {
             self.apply(saga, decide::Event::Finished(finished), transaction);
+        } else if due.is_some_and(|due| due <= now) {
+            self.apply(saga, decide::Event::Due, None);
         } else if self.stopping.is_none() {
             self.call(saga);
+            self.note_wake(saga, due, now);
+        }
+    }
+
+    /// A saga that is held for one of its steps may have another one that waits for time.
+    fn note_wake(&mut self, saga: SagaId, due: Option<UnixMillis>, now: UnixMillis) {
+        let Some((held, due)) = self.held.get_mut(&saga).zip(due) else { return };
+        if held.wake != Some(due) {
+            held.wake = Some(due);
+            self.dues.push(Reverse((Instant::now() + due.since(now), Some(saga))));
+        }
+    }
+
+    /// Times have come.
+    pub(super) fn due(&mut self) {
+        let now = Instant::now();
+        while self.dues.peek().is_some_and(|due| due.0.0 <= now) {
+            match self.dues.pop().and_then(|Reverse((_, saga))| saga) {
+                Some(saga) => self.go_on(saga),
+                None => self.claim(Reach::Due),
+            }
+        }
+    }
+
+    /// Asks whether there is mail for sagas that are held: whoever posts it may not be here.
+    pub(super) fn look_for_mail(&self, which: impl Fn(&Held) -> bool) {
+        let sagas = self.held.values().filter(|held| which(held)).map(|held| held.facts.id);
+        let sagas: Vec<_> = sagas.take(self.options.batch).collect();
+        let Some(host) = self.host.filter(|_| !sagas.is_empty()) else { return };
+        let (store, events) = (self.parts.store.clone(), self.events.clone());
+        tokio::spawn(async move {
+            let mail = store.sagas_mail(&sagas).await;
+            let _ = events.send(Event::Mailed(host, mail));
+        });
+    }
+
+    pub(super) fn mailed(&mut self, host: HostId, mail: Result<Vec<(SagaId, i64)>, StoreError>) {
+        if self.host != Some(host) {
+            return;
+        }
+        for (saga, mail) in mail.unwrap_or_default() {
+            if let Some(held) = self.held.get_mut(&saga).filter(|held| held.mail < mail) {
+                held.mail = mail;
+                self.go_on(saga);
+            }
         }
     }
 
@@ -86,7 +142,8 @@ impl Actor {
             decide::Event::Finished(finished) => Some(finished.clone()),
             _ => None,
         };
-        let now = Now { at, chance: random() };
+        let calling = held.under_way();
+        let now = Now { at, chance: random(), calling: &calling };
         let decision = match decide(&held.facts.definition, &held.state, event, now) {
             Ok(decision) => decision,
             Err(illegal) => {
@@ -95,13 +152,14 @@ impl Actor {
                 return;
             }
         };
-        let idle = decision.entries.is_empty() && (!decision.settles() || !held.calling.is_empty());
+        let idle = decision.entries.is_empty() && (!decision.settles() || held.is_under_way());
         if idle {
             held.state = decision.state;
             self.go_on(saga);
             return;
         }
-        let transition = held.transition(&decision, at);
+        let hears = self.parts.definitions.hears(&held.facts.definition.plugin);
+        let transition = held.transition(&decision, at, hears);
         held.busy = Busy::Committing;
         let (life, guest) = (held.life, transaction.is_some());
         let Transition { settles, due, .. } = transition;
@@ -135,12 +193,10 @@ impl Actor {
         held.busy = Busy::No;
         let last = mail.last().map_or(held.state.mail_seen, |last| last.number);
         held.mail = last.max(held.state.mail_seen);
-        // An attempt that has ended counts as running: its end is decided next.
-        let calling = !held.calling.is_empty() || !held.finished.is_empty();
         if mail.is_empty() {
             self.go_on(saga);
         } else {
-            self.apply(saga, decide::Event::Mail { mail, calling }, None);
+            self.apply(saga, decide::Event::Mail(mail), None);
         }
     }
 }

@@ -2,20 +2,26 @@
 
 use std::{
     collections::HashMap,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+use uuid::Uuid;
 use wasaga_domain::{
     catalog::Recipient,
+    definition::Definition,
     ids::{PluginName, TaskId},
     manifest::Locator,
     message::Message,
-    outcome::ErrorDetail,
+    outcome::{Effect, ErrorDetail, SagaStart},
+    payload::Payload,
     ports::TaskCall,
     retry::RetryPolicy,
+    start::NewSaga,
 };
 use wasaga_store::{
     StoreError,
+    commit::KeyedEffect,
     lanes::Lane,
     task_in::{Reply, TaskEnd, TaskRecord, TaskResult},
 };
@@ -29,6 +35,9 @@ use super::{
     Actor, BATCH, Call, Event,
     reports::count,
 };
+
+/// A task that starts a saga.
+type Starting = (Key, Queued, Arc<Definition>, Locator);
 
 /// Between attempts to find somebody who takes a record.
 const ABSENT: RetryPolicy = RetryPolicy::Exponential {
@@ -48,7 +57,7 @@ impl Actor {
         let catalog = self.parts.catalog.catalog();
         let now = Instant::now();
         self.board.wake(now);
-        let (mut calls, mut replies) = (Vec::new(), Vec::new());
+        let (mut calls, mut replies, mut starts) = (Vec::new(), Vec::new(), Vec::new());
         let mut planned = self.calls.clone();
         let mut total: usize = planned.values().sum();
         let mut back = Vec::new();
@@ -67,6 +76,12 @@ impl Actor {
                     replies
                         .extend(tasks.into_iter().map(|task| (key.clone(), task, locator.clone())));
                 }
+                Some(Recipient::Start(definition, locator)) => {
+                    let tasks = self.board.begin(&key, 1, now);
+                    let start =
+                        |task| (key.clone(), task, Arc::clone(&definition), locator.clone());
+                    starts.extend(tasks.into_iter().map(start));
+                }
                 Some(Recipient::Plugin(plugin)) => {
                     let of_plugin = planned.entry(plugin.clone()).or_default();
                     if !room || *of_plugin >= self.options.plugin_concurrency {
@@ -83,15 +98,16 @@ impl Actor {
         for key in back {
             self.board.place(&key, now);
         }
-        if calls.is_empty() && replies.is_empty() {
+        if calls.is_empty() && replies.is_empty() && starts.is_empty() {
             return;
         }
         let Some(host) = self.host else { return };
         let called: Vec<TaskId> = calls.iter().map(|(_, task, _)| task.id).collect();
-        let delivered = replies.iter().map(|(_, task, _)| task.id);
-        let ids: Vec<TaskId> = called.iter().copied().chain(delivered).collect();
+        let others = replies.iter().map(|(_, task, _)| task.id);
+        let others = others.chain(starts.iter().map(|(_, task, ..)| task.id));
+        let ids: Vec<TaskId> = called.iter().copied().chain(others).collect();
         let read = self.parts.store.task_in_read(host, &ids, &called).await;
-        self.hand_over(calls, replies, read);
+        self.hand_over(calls, replies, starts, read);
     }
 
     fn nobody_takes(&mut self, key: &Key, now: Instant) {
@@ -108,6 +124,7 @@ impl Actor {
         &mut self,
         calls: Vec<(Key, Queued, PluginName)>,
         replies: Vec<(Key, Queued, Locator)>,
+        starts: Vec<Starting>,
         read: Result<Vec<TaskRecord>, StoreError>,
     ) {
         let now = Instant::now();
@@ -115,8 +132,9 @@ impl Actor {
             Ok(records) => records.into_iter().map(|record| (record.id, record)).collect(),
             Err(error) => {
                 tracing::warn!(%error, "the inbox can't read its tasks");
-                let calls = calls.iter().map(|(key, ..)| key);
-                for key in calls.chain(replies.iter().map(|(key, ..)| key)) {
+                let keys = calls.iter().map(|(key, ..)| key);
+                let keys = keys.chain(replies.iter().map(|(key, ..)| key));
+                for key in keys.chain(starts.iter().map(|(key, ..)| key)) {
                     self.board.hold(key, now + self.options.poll, now);
                 }
                 return;
@@ -143,7 +161,47 @@ impl Actor {
                 }
             }
         }
+        for (key, task, definition, locator) in starts {
+            let (Some(record), Some(lane)) = (records.remove(&task.id), self.lanes.get(task.lane))
+            else {
+                self.board.end(&key, task.id);
+                self.board.place(&key, now);
+                continue;
+            };
+            match self.start(&definition, &locator, &record) {
+                Ok(effect) => {
+                    count("", "ready");
+                    let result = TaskResult::Ready(vec![effect]);
+                    let attempts = task.attempts + 1;
+                    let end = TaskEnd { id: task.id, lane, result, attempts, digest: None };
+                    self.ended.push(Ended { key, end });
+                }
+                Err(reason) => self.give_up(key, task, reason),
+            }
+        }
         self.deliver(replies, records);
+    }
+
+    /// The saga that a trigger's record starts; else why it starts none.
+    fn start(
+        &self,
+        definition: &Definition,
+        locator: &Locator,
+        record: &TaskRecord,
+    ) -> Result<KeyedEffect, ErrorDetail> {
+        let message = record.message.as_ref();
+        let message = message.map_err(|what| ErrorDetail::new("unreadable", what))?;
+        let key = locate::business_key(locator, message)?;
+        let input = Payload::json(message.value.clone().unwrap_or_default());
+        if let Some(why) = definition.refusal(&input) {
+            return Err(ErrorDetail::new("bad-input", format!("saga {}: {why}", definition.name)));
+        }
+        let now = self.parts.clock.now();
+        let saga = NewSaga::of(definition, Some(key), input, Uuid::now_v7(), now);
+        let saga = NewSaga { traceparent: locate::header(message, "traceparent"), ..saga };
+        let idempotency_key = locate::idempotency_key(record, message);
+        let effect = Effect::Start(Box::new(SagaStart { saga, child: None }));
+        Ok(KeyedEffect { effect, idempotency_key })
     }
 
     fn call(&mut self, key: Key, task: Queued, lane: Lane, plugin: PluginName, record: TaskRecord) {

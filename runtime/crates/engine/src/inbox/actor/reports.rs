@@ -139,9 +139,12 @@ impl Actor {
         }
         match fate {
             Fate::Committed => match end.result {
-                TaskResult::Ready(messages) => {
-                    if !messages.is_empty() {
+                TaskResult::Ready(effects) => {
+                    if effects.iter().any(|keyed| keyed.effect.is_message()) {
                         self.parts.outbox.notify_one();
+                    }
+                    if effects.iter().any(|keyed| !keyed.effect.is_message()) {
+                        self.parts.sagas.notify_one();
                     }
                     self.board.end(&key, end.id);
                 }

@@ -1,0 +1,2 @@
+drop function wasaga.post_all, wasaga.works_on, wasaga.input_has;
+alter table wasaga.sagas drop column needs_attention, drop column ended;

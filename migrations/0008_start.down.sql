@@ -1,0 +1,1 @@
+drop function wasaga.start_saga, wasaga.saga_id;

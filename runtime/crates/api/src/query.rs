@@ -1,0 +1,95 @@
+//! What stands behind the `?` of a path. A parameter that nobody knows is refused: one that was misspelt must not mean
+//! more sagas than its author had in mind.
+
+use std::time::Duration;
+
+use axum::{extract::Query, http::Uri};
+use wasaga_domain::{clock::parse_duration, search::SagaFilter};
+use wasaga_store::saga_search::Cursor;
+
+use crate::error::ApiError;
+
+/// How long a request may wait for a saga's end.
+const WAIT_BOUND: Duration = Duration::from_mins(1);
+
+/// The parameters, in order.
+fn parameters(uri: &Uri) -> Result<Vec<(String, String)>, ApiError> {
+    let parsed = Query::try_from_uri(uri);
+    let Query(parameters) = parsed.map_err(|error| bad("the query", &error.to_string()))?;
+    Ok(parameters)
+}
+
+/// How long the caller of a start waits for its end.
+pub(crate) fn wait(uri: &Uri) -> Result<Option<Duration>, ApiError> {
+    let mut wait = None;
+    for (name, value) in parameters(uri)? {
+        if name != "wait" {
+            return Err(bad(&name, "a start takes no such parameter, only wait"));
+        }
+        let asked = parse_duration(&value).map_err(|why| bad("wait", &why))?;
+        if asked > WAIT_BOUND {
+            let most = WAIT_BOUND.as_secs();
+            return Err(bad(
+                "wait",
+                &format!("{value} is too long: wait at most {most}s, then read the saga"),
+            ));
+        }
+        wait = Some(asked);
+    }
+    Ok(wait)
+}
+
+/// What a search or a request to many sagas is about.
+#[derive(Default)]
+pub(crate) struct Selection {
+    pub filter: SagaFilter,
+    pub after: Option<Cursor>,
+    pub limit: Option<usize>,
+    pub dry_run: bool,
+    pub all: bool,
+}
+
+impl Selection {
+    /// Reads the filter's conditions, `after`, and those of `limit`, `dry_run` and `all` that are `known`.
+    pub(crate) fn read(uri: &Uri, known: &[&str]) -> Result<Self, ApiError> {
+        let mut read = Self::default();
+        for (name, value) in parameters(uri)? {
+            if name == "after" {
+                let cursor = value.parse();
+                let cursor = cursor.map_err(|()| bad("after", "it is not what next said"))?;
+                read.after = Some(cursor);
+            } else if known.contains(&name.as_str()) {
+                match name.as_str() {
+                    "limit" => read.limit = Some(limit(&value)?),
+                    "dry_run" => read.dry_run = flag(&name, &value)?,
+                    _ => read.all = flag(&name, &value)?,
+                }
+            } else if !read.filter.take(&name, &value).map_err(|why| bad(&name, &why))? {
+                let known = known.join(", ");
+                let conditions = SagaFilter::NAMES;
+                return Err(bad(
+                    &name,
+                    &format!("unknown; known are {conditions}, after, {known}"),
+                ));
+            }
+        }
+        Ok(read)
+    }
+}
+
+/// How many sagas a page has at most.
+const PAGE_BOUND: usize = 500;
+
+fn limit(value: &str) -> Result<usize, ApiError> {
+    let limit = value.parse().ok().filter(|limit| (1..=PAGE_BOUND).contains(limit));
+    limit.ok_or_else(|| bad("limit", &format!("{value:?} is not a number from 1 to {PAGE_BOUND}")))
+}
+
+fn flag(name: &str, value: &str) -> Result<bool, ApiError> {
+    value.parse().map_err(|_| bad(name, &format!("{value:?} is neither true nor false")))
+}
+
+/// The refusal of a parameter.
+pub(crate) fn bad(name: &str, why: &str) -> ApiError {
+    ApiError::BadParameter { name: name.to_owned(), why: why.to_owned() }
+}

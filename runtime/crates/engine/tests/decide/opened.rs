@@ -1,0 +1,39 @@
+//! A saga that SQL accepted opens when it is taken up for the first time.
+
+use wasaga_domain::state::{Course, State};
+use wasaga_engine::decide::Event;
+
+use crate::build::{Run, done, graph};
+
+fn accepted() -> Run {
+    let mut run = Run::of(graph("a b"));
+    run.state = serde_json::from_str(r#"{"course": "unopened"}"#).unwrap();
+    run
+}
+
+#[test]
+fn its_steps_open() {
+    let mut run = accepted();
+    assert_eq!(run.status(), "pending");
+    run.happens(Event::Opened { refusal: None });
+    assert!(run.journal.is_empty(), "a crash may repeat it");
+    assert_eq!(run.runs(), "a 1, b 1");
+    assert_eq!(run.step_ends("a", done()).step_ends("b", done()).status(), "completed");
+}
+
+#[test]
+fn an_input_that_does_not_fit_fails_it() {
+    let mut run = accepted();
+    run.happens(Event::Opened { refusal: Some("no amount".into()) });
+    assert_eq!((run.status(), run.journal.as_slice()), ("failed", &["saga_failed".to_owned()][..]));
+    assert_eq!(run.state.cause().unwrap().message, "no amount");
+}
+
+#[test]
+fn it_opens_once() {
+    let mut run = accepted();
+    run.happens(Event::Opened { refusal: None }).step_ends("a", done());
+    let before: State = run.state.clone();
+    run.happens(Event::Opened { refusal: Some("late".into()) });
+    assert_eq!((run.state, Course::Forward), (before.clone(), before.course));
+}

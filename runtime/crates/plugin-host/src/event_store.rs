@@ -1,0 +1,100 @@
+//! The import `event-store`: the plugin's own streams, in the transaction that commits what the guest returns.
+
+use tokio::time::timeout_at;
+use wasaga_domain::events::{self, EventError};
+
+use crate::{
+    bindings::wasaga::plugin::event_store::{Error, Event, Host, Snapshot, StoredEvent},
+    convert,
+    grants::Access,
+    session::Session,
+    state::{CallState, Subject},
+};
+
+/// What a plugin is told that is not granted the event store.
+pub(crate) fn denial(access: &Access) -> Error {
+    Error::Other(access.denial("the event store", "event_store"))
+}
+
+impl CallState {
+    fn event_store(&mut self) -> Result<(&mut Session, &Access), Error> {
+        match &mut self.session {
+            Some(session) if self.access.event_store => Ok((session, &self.access)),
+            _ => Err(denial(&self.access)),
+        }
+    }
+}
+
+impl Host for CallState {
+    async fn load(
+        &mut self,
+        stream: String,
+    ) -> Result<(Option<Snapshot>, Vec<StoredEvent>), Error> {
+        let (session, access) = self.event_store()?;
+        let until = session.until;
+        let transaction = session.open(access).await.map_err(EventError::from)?;
+        let ended = timeout_at(until, transaction.load(&stream)).await;
+        let events::Stream { snapshot, events } = session.in_time(ended)?;
+        Ok((snapshot.map(Snapshot::from), events.into_iter().map(StoredEvent::from).collect()))
+    }
+
+    async fn append(
+        &mut self,
+        stream: String,
+        expected: u64,
+        events: Vec<Event>,
+    ) -> Result<u64, Error> {
+        let saga = match self.subject {
+            Subject::Step { saga, .. } => Some(saga),
+            Subject::Plugin | Subject::Task { .. } => None,
+        };
+        let events: Vec<_> = events.into_iter().map(events::Event::from).collect();
+        let (session, access) = self.event_store()?;
+        let until = session.until;
+        let transaction = session.open(access).await.map_err(EventError::from)?;
+        let ended = timeout_at(until, transaction.append(&stream, expected, &events, saga)).await;
+        Ok(session.in_time(ended)?)
+    }
+
+    async fn save_snapshot(&mut self, stream: String, snapshot: Snapshot) -> Result<(), Error> {
+        let (session, access) = self.event_store()?;
+        let until = session.until;
+        let transaction = session.open(access).await.map_err(EventError::from)?;
+        let ended = timeout_at(until, transaction.save_snapshot(&stream, &snapshot.into())).await;
+        Ok(session.in_time(ended)?)
+    }
+}
+
+impl From<EventError> for Error {
+    fn from(error: EventError) -> Self {
+        match error {
+            EventError::Conflict(version) => Self::Conflict(version),
+            EventError::Other(what) => Self::Other(what),
+        }
+    }
+}
+
+impl From<Event> for events::Event {
+    fn from(Event { event_type, payload }: Event) -> Self {
+        Self { event_type, payload: convert::taken_payload(payload) }
+    }
+}
+
+impl From<events::StoredEvent> for StoredEvent {
+    fn from(events::StoredEvent { version, event }: events::StoredEvent) -> Self {
+        let payload = convert::owned_payload(&event.payload);
+        Self { version, event: Event { event_type: event.event_type, payload } }
+    }
+}
+
+impl From<Snapshot> for events::Snapshot {
+    fn from(Snapshot { version, state }: Snapshot) -> Self {
+        Self { version, state: convert::taken_payload(state) }
+    }
+}
+
+impl From<events::Snapshot> for Snapshot {
+    fn from(events::Snapshot { version, state }: events::Snapshot) -> Self {
+        Self { version, state: convert::owned_payload(&state) }
+    }
+}
