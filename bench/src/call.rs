@@ -42,7 +42,8 @@ pub async fn first_step(
         cause: None,
     };
     let kind = CallKind::Execute { guarded: step.guarded };
-    let call = StepCall { attempt, worker: step.worker.clone(), input, kind, context };
+    let call =
+        StepCall { attempt, worker: step.worker.clone(), module: None, input, kind, context };
     let (report, reported) = oneshot::channel();
     executor.run(call, Box::new(move |done| drop(report.send(done))));
     reported.await.context("the executor reports")

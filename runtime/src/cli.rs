@@ -72,6 +72,20 @@ enum Plugins {
         /// A .wasm file
         file: PathBuf,
     },
+    /// Say what is doubtful about a component: undos that are missing, policies that nothing uses, grants
+    Lint(Lint),
+}
+
+#[derive(Debug, Args)]
+struct Lint {
+    /// A .wasm file
+    file: PathBuf,
+    /// Fail on warnings too
+    #[arg(long)]
+    strict: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -116,6 +130,9 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Migrate(Migrate::New { name }) => migrate::new(&name),
         Command::Plugins(Plugins::Check { file }) => {
             runtime.block_on(plugins::check(&config, &file))
+        }
+        Command::Plugins(Plugins::Lint(Lint { file, strict, json })) => {
+            runtime.block_on(plugins::lint(&config, &file, strict, json))
         }
         Command::Saga(saga) => runtime.block_on(saga.run(&config)),
         Command::Schedules(Schedules::List) => runtime.block_on(schedules::list(&config)),

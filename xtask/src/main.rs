@@ -5,6 +5,7 @@
 //! ends a command, nothing of it stays behind.
 
 mod bench;
+mod breaks;
 mod demo;
 mod guests;
 mod interrupt;
@@ -35,6 +36,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Run all tests on a real Postgres and a real Apache Kafka
     Test(test::Arguments),
+    /// Break a rule at a time, and see that tests notice
+    Breaks,
     /// Check formatting and lints
     Lint,
     /// Measure
@@ -59,6 +62,7 @@ fn dispatch(command: Command, interrupt: &Interrupt) -> Result<ExitCode> {
         Command::Guests(arguments) => guests::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments, interrupt),
         Command::Test(arguments) => test::run(&arguments, interrupt),
+        Command::Breaks => breaks::run(interrupt),
         Command::Lint => lint::run(interrupt),
         Command::Bench(bench::Bench::Sagas { arguments }) => bench::sagas(&arguments, interrupt),
     }

@@ -23,11 +23,11 @@ pub struct Arguments {
 }
 
 /// What the tests share, and the environment in which they find it.
-struct Stage {
+pub(crate) struct Stage {
     // Held for their Drop, which stops them.
     _postgres: Postgres,
     _kafka: Kafka,
-    environment: [(&'static str, OsString); 4],
+    pub(crate) environment: [(&'static str, OsString); 4],
 }
 
 pub fn run(arguments: &Arguments, interrupt: &Interrupt) -> Result<ExitCode> {
@@ -48,7 +48,7 @@ pub fn run(arguments: &Arguments, interrupt: &Interrupt) -> Result<ExitCode> {
 }
 
 impl Stage {
-    fn set(interrupt: &Interrupt) -> Result<Self> {
+    pub(crate) fn set(interrupt: &Interrupt) -> Result<Self> {
         setup::ensure(setup::BUILD.into_iter().chain(setup::KAFKA))?;
         let plugins = guests::build_all()?;
         // Bins and tests in one build: with the dev-dependencies' features or without them,

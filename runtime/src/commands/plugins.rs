@@ -1,17 +1,18 @@
-//! `wasaga plugins check`.
+//! `wasaga plugins check` and `lint`.
 
 use std::{fs, path::Path, sync::Arc};
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use async_trait::async_trait;
 use serde_json::json;
 use wasaga_domain::{
+    catalog::Plugin,
     clock::{SystemClock, UnixMillis},
     ids::PluginName,
     ports::{CatalogSource, GuestDatabase, GuestTransaction},
     sql::SqlError,
 };
-use wasaga_plugin_host::{Options, PluginHost};
+use wasaga_plugin_host::{Grants, Level, Options, PluginHost};
 
 use crate::config::Config;
 
@@ -29,18 +30,24 @@ impl GuestDatabase for NoDatabase {
     }
 }
 
-/// Loads the component as a run would, on this configuration's grants, and prints what it is.
-pub(crate) async fn check(config: &Config, file: &Path) -> anyhow::Result<()> {
+/// Loads the component as a run would, under these grants.
+async fn load(config: &Config, file: &Path, grants: Grants) -> anyhow::Result<Plugin> {
     let bytes = fs::read(file).with_context(|| format!("{} can't be read", file.display()))?;
-    let options = Options { cache_dir: None, ..config.plugins.options(&config.definitions) };
+    let options =
+        Options { cache_dir: None, grants, ..config.plugins.options(&config.definitions) };
     let host = PluginHost::new(options, None, Some(Arc::new(NoDatabase)), Arc::new(SystemClock))?;
     let name = host
         .install_local(bytes)
         .await
         .map_err(|error| anyhow!("{}: rejected: {error}", file.display()))?;
-    let catalog = host.catalog();
-    let plugin = catalog.plugins.get(&name).context("the plugin is not in its own catalog")?;
-    let grant = config.plugins.grants.get(&name);
+    let plugin = host.catalog().plugins.get(&name).cloned();
+    plugin.context("the plugin is not in its own catalog")
+}
+
+/// Checks the component on this configuration's grants, and prints what it is.
+pub(crate) async fn check(config: &Config, file: &Path) -> anyhow::Result<()> {
+    let plugin = load(config, file, config.plugins.all_grants()).await?;
+    let grant = config.plugins.grants.get(&plugin.manifest.name);
     let printed = json!({
         "digest": plugin.digest.to_string(),
         "manifest": *plugin.manifest,
@@ -53,5 +60,31 @@ pub(crate) async fn check(config: &Config, file: &Path) -> anyhow::Result<()> {
         })),
     });
     println!("{}", serde_json::to_string_pretty(&printed)?);
+    Ok(())
+}
+
+/// Prints what is doubtful about the component; fails where it would not run as it reads, or where anything is
+/// doubtful and `strict`.
+pub(crate) async fn lint(
+    config: &Config,
+    file: &Path,
+    strict: bool,
+    as_json: bool,
+) -> anyhow::Result<()> {
+    // What is not granted is a finding among others.
+    let grants = Grants { grant_all: true, ..config.plugins.all_grants() };
+    let plugin = load(config, file, grants).await?;
+    let grants = config.plugins.all_grants();
+    let findings = wasaga_plugin_host::lint(&plugin.manifest, &config.definitions, &grants);
+    if as_json {
+        println!("{}", serde_json::to_string_pretty(&findings)?);
+    } else {
+        findings.iter().for_each(|finding| println!("{finding}"));
+    }
+    let errors = findings.iter().filter(|finding| finding.level == Level::Error).count();
+    let warnings = findings.len() - errors;
+    if errors > 0 || (strict && warnings > 0) {
+        bail!("{}: {errors} errors, {warnings} warnings", file.display());
+    }
     Ok(())
 }

@@ -13,7 +13,7 @@ use wasaga_store::{
 };
 
 use super::{
-    saga_ask::{Ask, AskStep, Signal, SupplyUndo},
+    saga_ask::{Ask, AskStep, Retry, Signal, SupplyUndo},
     saga_print,
 };
 use crate::{config::Config, host::startup};
@@ -44,7 +44,7 @@ enum Command {
     /// End sagas that ask for an operator: what is left was settled by hand
     Resolve(Ask),
     /// Try a step (or its undo) again that gave up
-    Retry(AskStep),
+    Retry(Retry),
     /// Pass over a step (or its undo) that gave up
     Skip(AskStep),
     /// Say what a step's undo needs to know, and try it again
@@ -118,7 +118,9 @@ impl Saga {
             Command::Pause(ask) => ask.send(&store, json, &Verb::Pause).await,
             Command::Resume(ask) => ask.send(&store, json, &Verb::Resume).await,
             Command::Resolve(ask) => ask.send(&store, json, &Verb::Resolve).await,
-            Command::Retry(ask) => ask.send(&store, json, |step| Verb::Retry { step }).await,
+            Command::Retry(Retry { ask, module }) => {
+                ask.send(&store, json, |step| Verb::Retry { step, module }).await
+            }
             Command::Skip(ask) => ask.send(&store, json, |step| Verb::Skip { step }).await,
             Command::SupplyUndo(SupplyUndo { undo, ask }) => {
                 let undo = Payload::json(undo.to_string());

@@ -6,7 +6,7 @@ use anyhow::{anyhow, bail};
 use clap::Args;
 use serde_json::{Value, json};
 use wasaga_domain::{
-    ids::SagaId,
+    ids::{Digest, SagaId},
     mail::{Audit, Verb},
     payload::Payload,
 };
@@ -42,6 +42,15 @@ pub(super) struct AskStep {
     step: String,
     #[command(flatten)]
     who: Who,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Retry {
+    #[command(flatten)]
+    pub ask: AskStep,
+    /// The module that runs the step from now on, as sha256:… [default: the one that runs the others]
+    #[arg(long, value_name = "DIGEST")]
+    pub module: Option<Digest>,
 }
 
 #[derive(Debug, Args)]
@@ -139,6 +148,9 @@ fn tell(saga: SagaId, verb: &str, posted: Posted, json: bool) -> anyhow::Result<
         Posted::PastPivot(status) => Err(anyhow!(
             "saga {saga} is {} and past its pivot: it can't be cancelled any more",
             status.as_str()
+        )),
+        Posted::NoModule(module) => Err(anyhow!(
+            "no module {module} was ever active: `wasaga saga history --json {saga}` tells which ran"
         )),
         Posted::NotFound => Err(anyhow!("there is no saga {saga}")),
     }

@@ -64,12 +64,17 @@ impl Plugins {
         let defaults = Options::default();
         Options {
             limits: self.guest_limits.clone(),
-            grants: Grants { grant_all: self.grant_all, plugins: self.grants.clone() },
+            grants: self.all_grants(),
             overrides: overrides.clone(),
             cache_dir: self.cache(),
             threads: self.guest_threads.unwrap_or(defaults.threads),
             sql_calls: self.sql_calls,
         }
+    }
+
+    /// What each plugin may do.
+    pub fn all_grants(&self) -> Grants {
+        Grants { grant_all: self.grant_all, plugins: self.grants.clone() }
     }
 
     fn cache(&self) -> Option<PathBuf> {

@@ -139,6 +139,7 @@ fn verb_failed(error: VerbError) -> SagasError {
         VerbError::NotFound(_) => SagasError::NotFound,
         VerbError::Final(_, status) => SagasError::Final(status),
         VerbError::PastPivot(_, status) => SagasError::PastPivot(status),
+        error @ VerbError::NoModule(_) => SagasError::Refused(error.to_string()),
         VerbError::Unavailable(why) => unavailable(&why),
     }
 }

@@ -2,6 +2,7 @@
 
 mod config;
 mod migrate;
+mod plugins;
 mod run;
 mod saga;
 mod schedules;

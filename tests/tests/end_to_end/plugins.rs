@@ -24,6 +24,9 @@ async fn plugin_replaced_while_sagas_wait() {
     for saga in &sagas {
         host.api.waits_in(saga, "b").await;
     }
+    let pinned = json!({"definition": "probe-pinned", "input": waits_in_b("swap-pinned")});
+    let pinned = host.api.post("/api/v1/sagas", &pinned).await.saga();
+    host.api.waits_in(&pinned, "b").await;
     let old = host.api.plugin("probe").await.expect("it is active");
 
     // In place, and not in one piece: it must not be taken up before it is whole.
@@ -33,7 +36,8 @@ async fn plugin_replaced_while_sagas_wait() {
     })
     .await;
     assert_eq!(host.log().matches("rejected").count(), 0, "{}", host.log());
-    world.produce(&correlations.iter().map(|name| reply(name)).collect::<Vec<_>>()).await;
+    let replies = correlations.iter().map(String::as_str).chain(["swap-pinned"]);
+    world.produce(&replies.map(reply).collect::<Vec<_>>()).await;
 
     for saga in &sagas {
         let saga = host.api.reaches(saga, "completed").await;
@@ -48,6 +52,13 @@ async fn plugin_replaced_while_sagas_wait() {
             format!("{step} {}", plugin["digest"].as_str().unwrap_or_default())
         };
         assert_eq!(world.texts(&ledger).await, [line("a", &old), line("b", &new), line("c", &new)]);
+    }
+    let pinned = host.api.reaches(&pinned, "completed").await;
+    for step in ["a", "c"] {
+        assert_eq!(
+            pinned["outputs"][step]["version"], old["version"],
+            "it keeps its code: {pinned}"
+        );
     }
     promises(&world).await;
 }

@@ -1,6 +1,7 @@
 //! A plugin that does what its input says, so that the host's tests can drive every outcome: see [`script`].
 //!
-//! Definition `probe`, version 1, steps a, b and c: guarded, three attempts 10 ms apart in both directions, 5 s each.
+//! Definition `probe`, version 1, steps a, b and c: guarded, three attempts 10 ms apart in both directions, 5 s each;
+//! `probe-pinned` is the same, and its sagas keep the code they started with.
 //! The flow's topic `probe.tasks` takes the same actions: `{"attempts": [action, …]}`. Replies that waits hear come on
 //! `probe.replies` (by the header correlation-id), `probe.keyed` (by the key) and `probe.bodies` (by `/correlation`).
 
@@ -32,8 +33,8 @@ impl Plugin for Probe {
             let undo = Undo::new().timeout(timeout).retry(retry());
             Step::new(name).guarded().timeout(timeout).retry(retry()).undo(undo)
         };
-        let saga = Saga::new(name, 1).step(step("a")).step(step("b")).step(step("c"));
-        let manifest = Manifest::new(name, env!("CARGO_PKG_VERSION")).saga(saga);
+        let saga = |name| Saga::new(name, 1).step(step("a")).step(step("b")).step(step("c"));
+        let manifest = Manifest::new(name, env!("CARGO_PKG_VERSION")).saga(saga(name));
         let capabilities = Capabilities::new().topic(format!("{name}.*")).config_key("greeting");
         let manifest = manifest
             .awaits(format!("{name}.replies"), Locator::header("correlation-id"))
@@ -45,7 +46,7 @@ impl Plugin for Probe {
                 .migration("marks", "create table marks (note text primary key)")
                 .capabilities(capabilities.sql())
         } else {
-            manifest.capabilities(capabilities)
+            manifest.saga(saga("probe-pinned").pin_workers()).capabilities(capabilities)
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, collections::HashSet, sync::Arc, time::Duration
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ids::PluginName,
+    ids::{Digest, PluginName},
     input_schema::{InputSchema, Misfit},
     manifest::{self, Compensation, OnUndoFailure},
     payload::Payload,
@@ -29,7 +29,14 @@ pub struct Definition {
     pub lifecycle_topic: Option<Arc<str>>,
     /// From the start; then the saga turns back.
     pub deadline: Option<Duration>,
+    /// Its sagas keep the code they started with.
+    pub pin_workers: bool,
+    /// The modules that a saga started now keeps, by worker; whoever knows what is active fills it in.
+    pub pins: Pins,
 }
+
+/// Modules by the plugin that they are of.
+pub type Pins = BTreeMap<PluginName, Digest>;
 
 /// A step of a definition.
 #[derive(Clone, Debug, PartialEq)]
@@ -143,7 +150,18 @@ impl Definition {
             plugin: plugin.clone(),
             lifecycle_topic: saga.lifecycle_topic.as_deref().map(Arc::from),
             deadline: saga.deadline_ms.map(Duration::from_millis),
+            pin_workers: saga.pin_workers,
+            pins: Pins::new(),
         })
+    }
+
+    /// The same, with the modules that its sagas keep where they keep any; `active` knows a plugin's module.
+    pub fn pinned(mut self, active: impl Fn(&PluginName) -> Option<Digest>) -> Self {
+        if self.pin_workers {
+            let pin = |step: &Step| Some((step.worker.clone(), active(&step.worker)?));
+            self.pins = self.steps.iter().filter_map(pin).collect();
+        }
+        self
     }
 
     /// Where `input` does not fit; at most 50 places. An error where the schema itself is none.

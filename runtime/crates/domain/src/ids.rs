@@ -105,9 +105,15 @@ impl fmt::Display for PluginName {
     }
 }
 
-/// The SHA-256 digest of a module's bytes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// The SHA-256 digest of a module's bytes; as text `sha256:` and 64 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Digest(pub [u8; 32]);
+
+/// A text that names no module.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is no digest: write it as sha256: and 64 hexadecimal digits")]
+pub struct BadDigest(String);
 
 impl Digest {
     /// The digest of `bytes`.
@@ -119,6 +125,31 @@ impl Digest {
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "sha256:{}", hex::encode(self.0))
+    }
+}
+
+impl FromStr for Digest {
+    type Err = BadDigest;
+
+    fn from_str(text: &str) -> Result<Self, BadDigest> {
+        let mut bytes = [0; 32];
+        let digits = text.strip_prefix("sha256:").unwrap_or_default();
+        hex::decode_to_slice(digits, &mut bytes).map_err(|_| BadDigest(text.to_owned()))?;
+        Ok(Self(bytes))
+    }
+}
+
+impl TryFrom<String> for Digest {
+    type Error = BadDigest;
+
+    fn try_from(text: String) -> Result<Self, BadDigest> {
+        text.parse()
+    }
+}
+
+impl From<Digest> for String {
+    fn from(digest: Digest) -> Self {
+        digest.to_string()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{message::Message, outcome::ChildEnd, payload::Payload};
+use crate::{ids::Digest, message::Message, outcome::ChildEnd, payload::Payload};
 
 /// A piece of mail, numbered from 1 within its saga.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +57,9 @@ pub enum Verb {
     Retry {
         /// The step's name.
         step: String,
+        /// The module that runs it from now on; absent: the one that runs the saga's other steps.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        module: Option<Digest>,
     },
     /// Pass over a step (or its undo) that gave up.
     Skip {

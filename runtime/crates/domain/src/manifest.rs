@@ -215,17 +215,6 @@ impl Manifest {
         if !self.capabilities.http_hosts.is_empty() {
             return Some("capabilities.http_hosts".into());
         }
-        if !self.out_topics.is_empty() {
-            return Some("out_topics".into());
-        }
-        self.sagas
-            .iter()
-            .find_map(|saga| saga.unsupported().map(|what| format!("sagas.{}.{what}", saga.name)))
-    }
-}
-
-impl Saga {
-    fn unsupported(&self) -> Option<String> {
-        self.pin_workers.then(|| "pin_workers".into())
+        (!self.out_topics.is_empty()).then(|| "out_topics".into())
     }
 }

@@ -41,6 +41,8 @@ pub struct StepCall {
     pub attempt: Attempt,
     /// The plugin to call.
     pub worker: PluginName,
+    /// The module of it to call; absent: the active one.
+    pub module: Option<Digest>,
     /// The saga's input.
     pub input: Payload,
     /// Which export.

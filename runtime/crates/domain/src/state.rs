@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     attempt::Direction,
     clock::UnixMillis,
-    definition::Definition,
-    ids::SagaId,
+    definition::{Definition, Pins},
+    ids::{Digest, SagaId},
     outcome::{Arrival, ChildEnd, ErrorDetail, WaitSource},
     payload::Payload,
 };
@@ -119,6 +119,9 @@ pub struct State {
     /// Sagas that it started as its children.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub children: Vec<Child>,
+    /// The modules that its steps call, whatever is active; those of other workers are not pinned.
+    #[serde(default, skip_serializing_if = "Pins::is_empty")]
+    pub pins: Pins,
     /// The number of the last piece of mail that was taken in.
     #[serde(default)]
     pub mail_seen: i64,
@@ -181,6 +184,9 @@ pub struct OpenStep {
     /// How many steps were done when the first was that overtook it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overtaken: Option<u16>,
+    /// The module that an operator chose for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub module: Option<Digest>,
     /// When the first attempt began.
     pub since: UnixMillis,
     /// What it does.
@@ -242,6 +248,7 @@ impl State {
             deadline: definition.deadline.map(|deadline| now.after(deadline)),
             signals: Vec::new(),
             children: Vec::new(),
+            pins: definition.pins.clone(),
             mail_seen: 0,
         };
         state.open_next(definition, now);
@@ -354,6 +361,7 @@ impl OpenStep {
             failures: 0,
             uncertain: false,
             overtaken: None,
+            module: None,
             since: now,
             activity: Activity::Run,
         }

@@ -51,11 +51,12 @@ impl DefinitionSource for StoredDefinitions {
             return Ok(Arc::clone(old));
         }
         let stored = self.store.definition_get(name, version).await.map_err(|e| e.to_string())?;
-        let (saga, plugin) = stored.ok_or_else(|| {
+        let (saga, plugin, module) = stored.ok_or_else(|| {
             format!("definition {name} version {version} is not in wasaga.definitions")
         })?;
         let definition = Definition::new(&saga, &plugin, &self.overrides);
-        let definition = Arc::new(definition.map_err(|bad| bad.to_string())?);
+        let own = |worker: &PluginName| (*worker == plugin).then_some(module);
+        let definition = Arc::new(definition.map_err(|bad| bad.to_string())?.pinned(own));
         self.old.write().await.insert(key, Arc::clone(&definition));
         Ok(definition)
     }

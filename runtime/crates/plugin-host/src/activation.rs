@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use tokio::task::spawn_blocking;
 use wasaga_domain::{
     ids::{Digest, PluginName},
     ports::{Activation, CatalogSource as _, ModuleError, ModuleStore, NewModule},
@@ -11,6 +10,7 @@ use wasaga_domain::{
 
 use crate::{
     checks,
+    fetching::{fetch, off_the_runtime},
     grants::Access,
     host::{PluginHost, locked},
     loading::Loaded,
@@ -108,7 +108,7 @@ impl PluginHost {
         let checked = locked(&self.checked).get(digest).cloned();
         let plugin = match checked {
             Some(plugin) => plugin,
-            None => self.fetch(modules, *digest).await?,
+            None => fetch(&self.loader, modules, *digest).await?,
         };
         if plugin.manifest.name != *name {
             return Err(ModuleError::Rejected(format!(
@@ -120,43 +120,5 @@ impl PluginHost {
         self.check_beside(&plugin)?;
         self.swap_in(plugin);
         Ok(())
-    }
-
-    async fn fetch(
-        &self,
-        modules: &dyn ModuleStore,
-        digest: Digest,
-    ) -> Result<Arc<Loaded>, ModuleError> {
-        let loader = self.loader.clone();
-        let cached = off_the_runtime(move || match loader.cached(digest) {
-            Some(component) => loader.load(digest, &component).map(Some),
-            None => Ok(None),
-        });
-        if let Some(plugin) = cached.await? {
-            return Ok(Arc::new(plugin));
-        }
-        let bytes = modules.module(digest).await?;
-        let loader = self.loader.clone();
-        let ready = off_the_runtime(move || {
-            if Digest::of(&bytes) != digest {
-                return Err(format!(
-                    "module {digest} is damaged in the database: put its file into the plugin \
-                     directory again"
-                ));
-            }
-            loader.load(digest, &loader.compile(digest, &bytes)?)
-        });
-        ready.await.map(Arc::new)
-    }
-}
-
-async fn off_the_runtime<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, String> + Send + 'static,
-) -> Result<T, ModuleError> {
-    match spawn_blocking(work).await {
-        Ok(result) => result.map_err(ModuleError::Rejected),
-        Err(error) => {
-            Err(ModuleError::Rejected(format!("the host failed while it loaded it: {error}")))
-        }
     }
 }

@@ -10,7 +10,7 @@ use wasaga_domain::{
     schedule::Schedule,
 };
 
-use crate::results::legal_topic;
+use crate::{grants::covers, results::legal_topic};
 
 /// The manifest as it was described.
 pub(crate) fn parse(json: &str) -> Result<Manifest, String> {
@@ -40,13 +40,6 @@ fn alone(manifest: &Manifest, steps: bool, tasks: bool) -> Result<(), String> {
     unique(manifest.steps.iter(), "steps")?;
     unique(manifest.sagas.iter().map(|saga| &saga.name), "sagas")?;
     unique(manifest.subscriptions.iter().map(|heard| &heard.topic), "subscriptions")?;
-    for saga in &manifest.sagas {
-        of_saga(manifest, saga).map_err(|fault| format!("saga {:?}: {fault}", saga.name))?;
-    }
-    for subscription in &manifest.subscriptions {
-        of_subscription(subscription, tasks)
-            .map_err(|fault| format!("subscription to {:?}: {fault}", subscription.topic))?;
-    }
     for pattern in &manifest.capabilities.topics {
         let prefix = pattern.strip_suffix('*').unwrap_or(pattern);
         if !(pattern == "*" || legal_topic(prefix).is_ok()) {
@@ -54,6 +47,13 @@ fn alone(manifest: &Manifest, steps: bool, tasks: bool) -> Result<(), String> {
                 "capabilities.topics has {pattern:?}: write a topic's name, or its beginning and *"
             ));
         }
+    }
+    for saga in &manifest.sagas {
+        of_saga(manifest, saga).map_err(|fault| format!("saga {:?}: {fault}", saga.name))?;
+    }
+    for subscription in &manifest.subscriptions {
+        of_subscription(subscription, tasks)
+            .map_err(|fault| format!("subscription to {:?}: {fault}", subscription.topic))?;
     }
     if !manifest.migrations.is_empty() && !manifest.capabilities.sql {
         return Err("it has migrations without capabilities.sql: ask for sql, or drop them".into());
@@ -84,6 +84,14 @@ fn of_saga(manifest: &Manifest, saga: &Saga) -> Result<(), String> {
         jsonschema::validator_for(schema).map_err(|error| {
             format!("input_schema is no JSON Schema: {error} (at {})", error.instance_path())
         })?;
+    }
+    if let Some(topic) = &saga.lifecycle_topic {
+        legal_topic(topic).map_err(|fault| format!("lifecycle_topic names {fault}"))?;
+        if !manifest.capabilities.topics.iter().any(|pattern| covers(pattern, topic)) {
+            return Err(format!(
+                "lifecycle_topic {topic} is not among the topics that it asks for: add it to capabilities.topics"
+            ));
+        }
     }
     let topics = topics(saga);
     unique(topics.iter().map(|(topic, _)| topic), "topic triggers")?;

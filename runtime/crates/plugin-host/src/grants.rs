@@ -77,14 +77,24 @@ impl Access {
 }
 
 impl Grants {
+    /// What the plugin asks for and is not granted, a sentence each.
+    pub(crate) fn refusals(&self, manifest: &Manifest) -> Vec<String> {
+        if self.grant_all {
+            return Vec::new();
+        }
+        let none = Grant::default();
+        let grant = self.plugins.get(&manifest.name).unwrap_or(&none);
+        grant.refusals(&manifest.name, &manifest.capabilities)
+    }
+
     /// What the plugin gets, or a sentence about what it must not have.
     pub(crate) fn access(&self, manifest: &Manifest) -> Result<Access, String> {
         let Manifest { name, capabilities, .. } = manifest;
+        if let Some(refusal) = self.refusals(manifest).into_iter().next() {
+            return Err(refusal);
+        }
         let none = Grant::default();
         let grant = self.plugins.get(name).unwrap_or(&none);
-        if !self.grant_all {
-            grant.allows(name, capabilities)?;
-        }
         let asked = |key: &&String| capabilities.config_keys.contains(key);
         Ok(Access {
             plugin: Some(name.clone()),
@@ -102,31 +112,33 @@ impl Grants {
 }
 
 impl Grant {
-    fn allows(&self, name: &PluginName, asked: &Capabilities) -> Result<(), String> {
-        let refuse = |what: &str, how: String| {
-            Err(format!(
+    /// What is asked for and not granted, a sentence each.
+    fn refusals(&self, name: &PluginName, asked: &Capabilities) -> Vec<String> {
+        let mut refusals = Vec::new();
+        let mut refuse = |what: &str, how: String| {
+            refusals.push(format!(
                 "plugin {name} asks for {what}, which is not granted: add [plugins.{name}] grant.{how}"
-            ))
+            ));
         };
         if asked.sql && !self.sql {
-            return refuse("sql", "sql = true".into());
+            refuse("sql", "sql = true".into());
         }
         if asked.event_store && !self.event_store {
-            return refuse("the event store", "event_store = true".into());
+            refuse("the event store", "event_store = true".into());
         }
         let granted = |topic: &String| self.topics.iter().any(|pattern| covers(pattern, topic));
-        if let Some(topic) = asked.topics.iter().find(|topic| !granted(topic)) {
-            return refuse(&format!("topic {topic}"), format!("topics = [\"{topic}\"]"));
+        for topic in asked.topics.iter().filter(|topic| !granted(topic)) {
+            refuse(&format!("topic {topic}"), format!("topics = [\"{topic}\"]"));
         }
-        if let Some(key) = asked.config_keys.iter().find(|key| !self.config.contains_key(*key)) {
-            return refuse(&format!("configuration key {key}"), format!("config.{key} = \"…\""));
+        for key in asked.config_keys.iter().filter(|key| !self.config.contains_key(*key)) {
+            refuse(&format!("configuration key {key}"), format!("config.{key} = \"…\""));
         }
-        Ok(())
+        refusals
     }
 }
 
 /// Whether all that `asked` (a topic, or a prefix with `*`) stands for is covered by `pattern`.
-fn covers(pattern: &str, asked: &str) -> bool {
+pub(crate) fn covers(pattern: &str, asked: &str) -> bool {
     match pattern.strip_suffix('*') {
         Some(prefix) => asked.strip_suffix('*').unwrap_or(asked).starts_with(prefix),
         None => pattern == asked,

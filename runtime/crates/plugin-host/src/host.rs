@@ -31,6 +31,7 @@ use crate::{
     limits::Limits,
     linking::Linkers,
     loading::{Loaded, Loader},
+    pinned::Pinned,
     pool::Pool,
     registry::{Active, Rejection},
     report::{Ended, Reported, Reporter},
@@ -90,7 +91,9 @@ pub enum StartError {
 /// Loads, swaps and calls plugins.
 pub struct PluginHost {
     pub(crate) calls: Arc<Calls>,
-    lanes: Lanes,
+    lanes: Arc<Lanes>,
+    runtime: Handle,
+    pinned: Arc<Pinned>,
     pub(crate) loader: Arc<Loader>,
     pub(crate) modules: Option<Arc<dyn ModuleStore>>,
     /// What of the database was taken up last; held while plugins are swapped.
@@ -135,10 +138,13 @@ impl PluginHost {
         let pool = Pool::new(threads, limits.long_calls).map_err(StartError::Threads)?;
         let calls =
             Calls { active: ArcSwap::from_pointee(Active::default()), clock, limits, database };
+        let (loader, runtime) = (Arc::new(loader), Handle::current());
         Ok(Arc::new(Self {
             calls: Arc::new(calls),
-            lanes: Lanes::new(pool, Handle::current(), sql_calls),
-            loader: Arc::new(loader),
+            lanes: Arc::new(Lanes::new(pool, runtime.clone(), sql_calls)),
+            runtime,
+            pinned: Arc::new(Pinned::new(loader.clone(), modules.clone())),
+            loader,
             modules,
             followed: sync::Mutex::default(),
             checked: Mutex::default(),
@@ -191,6 +197,21 @@ impl PluginHost {
         let work = work(Reporter::new(report, Some(plugin.digest)));
         self.lanes.run(Errand { calls: self.calls.clone(), plugin: plugin.clone(), work });
     }
+
+    /// Calls a module that is not the active one.
+    fn run_pinned(&self, digest: Digest, call: StepCall, report: Report<StepReport>) {
+        let (pinned, lanes, calls) = (self.pinned.clone(), self.lanes.clone(), self.calls.clone());
+        self.runtime.spawn(async move {
+            let report = Reporter::new(report, Some(digest)).resumed(is_resumed(&call.kind));
+            match pinned.get(&call.worker, digest).await {
+                Ok(plugin) => {
+                    let work = Work::Step(Box::new(call), report);
+                    lanes.run(Errand { calls, plugin, work });
+                }
+                Err(failure) => report.send(Ended::failed(failure)),
+            }
+        });
+    }
 }
 
 impl CatalogSource for PluginHost {
@@ -202,6 +223,12 @@ impl CatalogSource for PluginHost {
 impl StepExecutor for PluginHost {
     fn run(&self, call: StepCall, report: Report<StepReport>) {
         let (name, resumed) = (call.worker.clone(), is_resumed(&call.kind));
+        let is_active = |digest: &Digest| {
+            self.calls.active.load().plugin(&name).is_some_and(|plugin| plugin.digest == *digest)
+        };
+        if let Some(digest) = call.module.filter(|digest| !is_active(digest)) {
+            return self.run_pinned(digest, call, report);
+        }
         self.send(&name, report, |report| Work::Step(Box::new(call), report.resumed(resumed)));
     }
 }

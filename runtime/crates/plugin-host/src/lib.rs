@@ -4,7 +4,7 @@
 //! - **Loading** (off the hot path): `loading` compiles a component (`cache` keeps the machine code), probes its exports,
 //!   asks it to `describe` itself and has `checks` judge what it says; `grants` are the operator's.
 //! - **Registry**: `host` holds the active plugins behind one atomic pointer; `activation` swaps them; modules and their
-//!   activation live in the database, which `watcher` feeds from a directory.
+//!   activation live in the database, which `watcher` feeds from a directory; `pinned` keeps those that sagas call though they are active no more.
 //! - **Calls**: `lanes` runs a call on an OS thread of `pool` or, where the plugin is granted `sql` or the event store, on tokio; `calls`
 //!   knows an attempt's course, `guest` one instance, `imports`, `sql` and `event_store` what it may ask for, `results` what it may
 //!   return, `failure` what becomes of a trap.
@@ -21,6 +21,7 @@ mod engine;
 mod event_store;
 mod exports;
 mod failure;
+mod fetching;
 mod grants;
 mod guest;
 mod host;
@@ -28,7 +29,9 @@ mod imports;
 mod lanes;
 mod limits;
 mod linking;
+mod lint;
 mod loading;
+mod pinned;
 mod pool;
 mod registry;
 mod report;
@@ -41,5 +44,6 @@ mod watcher;
 pub use grants::{Grant, Grants};
 pub use host::{Options, PluginHost, StartError};
 pub use limits::Limits;
+pub use lint::{Finding, Level, lint};
 pub use registry::Rejection;
 pub use watcher::Watcher;

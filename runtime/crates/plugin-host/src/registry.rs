@@ -8,6 +8,7 @@ use std::{
 use wasaga_domain::{
     catalog::{Catalog, Plugin},
     clock::UnixMillis,
+    definition::Definition,
     ids::{Digest, PluginName},
 };
 
@@ -44,8 +45,14 @@ impl Active {
                 lifecycle: plugin.exports.lifecycle.is_some(),
             };
             catalog.plugins.insert(name.clone(), described);
+            let module = |worker: &PluginName| plugins.get(worker).map(|plugin| plugin.digest);
             for active in &plugin.definitions {
-                catalog.definitions.insert(active.definition.name.clone(), active.clone());
+                let mut active = active.clone();
+                if active.definition.pin_workers {
+                    let definition = Definition::clone(&active.definition);
+                    active.definition = Arc::new(definition.pinned(module));
+                }
+                catalog.definitions.insert(active.definition.name.clone(), active);
             }
         }
         Self { plugins, catalog: Arc::new(catalog) }

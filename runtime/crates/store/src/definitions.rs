@@ -10,20 +10,20 @@ use wasaga_domain::{
 use crate::{Store, StoreError};
 
 impl Store {
-    /// A definition and the plugin it belongs to, also one that is active no more.
+    /// A definition, the plugin it belongs to and the module that brought it, also where it is active no more.
     pub async fn definition_get(
         &self,
         name: &str,
         version: u32,
-    ) -> Result<Option<(Saga, PluginName)>, StoreError> {
-        let row: Option<(String, serde_json::Value)> = sqlx::query_as(
-            "select plugin, content from wasaga.definitions where name = $1 and version = $2",
+    ) -> Result<Option<(Saga, PluginName, Digest)>, StoreError> {
+        let row: Option<(String, serde_json::Value, Vec<u8>)> = sqlx::query_as(
+            "select plugin, content, digest from wasaga.definitions where name = $1 and version = $2",
         )
         .bind(name)
         .bind(version.cast_signed())
         .fetch_optional(&self.pool)
         .await?;
-        let Some((plugin, content)) = row else {
+        let Some((plugin, content, digest)) = row else {
             return Ok(None);
         };
         let stored = |column, reason: String| {
@@ -32,7 +32,9 @@ impl Store {
         let saga = serde_json::from_value(content)
             .map_err(|error| stored("content", error.to_string()))?;
         let plugin = plugin.try_into().map_err(|error| stored("plugin", format!("{error}")))?;
-        Ok(Some((saga, plugin)))
+        let digest =
+            digest.try_into().map_err(|_| stored("digest", "must have 32 bytes".into()))?;
+        Ok(Some((saga, plugin, Digest(digest))))
     }
 }
 

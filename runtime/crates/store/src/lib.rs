@@ -39,6 +39,8 @@ pub mod task_out;
 #[cfg(feature = "testing")]
 pub mod testing;
 #[cfg(feature = "testing")]
+mod testing_breaks;
+#[cfg(feature = "testing")]
 pub mod testing_sql;
 
 pub use error::StoreError;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sqlx::{Row, postgres::PgRow, types::Json};
 use uuid::Uuid;
 use wasaga_domain::{
-    ids::SagaId,
+    ids::{Digest, SagaId},
     mail::{Audit, Mail, MailContent, Verb},
     message::Message,
     payload::Payload,
@@ -26,6 +26,8 @@ pub enum Posted {
     Final(Status),
     /// There is no such saga.
     NotFound,
+    /// It names a module that there is not.
+    NoModule(Digest),
 }
 
 impl Store {
@@ -36,6 +38,11 @@ impl Store {
         verb: &Verb,
         by: &Audit,
     ) -> Result<Posted, StoreError> {
+        if let Verb::Retry { module: Some(module), .. } = verb
+            && !self.module_exists(*module).await?
+        {
+            return Ok(Posted::NoModule(*module));
+        }
         let content = Json(json!({ "verb": verb, "by": by }));
         self.saga_post(saga, "verb", None, content, *verb == Verb::Cancel).await
     }

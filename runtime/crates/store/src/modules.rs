@@ -92,6 +92,15 @@ impl ModuleStore for Store {
     }
 }
 
+impl Store {
+    /// Whether there is a module of this digest.
+    pub(crate) async fn module_exists(&self, digest: Digest) -> Result<bool, StoreError> {
+        let exists = "select exists (select from wasaga.modules where digest = $1)";
+        let exists = sqlx::query_scalar(exists).bind(&digest.0[..]).fetch_one(&self.pool).await?;
+        Ok(exists)
+    }
+}
+
 async fn module_add(connection: &mut PgConnection, module: &NewModule) -> Result<(), sqlx::Error> {
     sqlx::query(
         "insert into wasaga.modules (digest, plugin, version, manifest, bytes) values ($1, $2, $3, $4, $5)

@@ -5,7 +5,7 @@ use std::env;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use uuid::Uuid;
 
-use crate::{Store, StoreOptions, guest_roles::database_hash};
+use crate::{Store, StoreOptions, guest_roles::database_hash, testing_breaks};
 
 /// A migrated database that is dropped with this value.
 pub struct TestDatabase {
@@ -37,6 +37,7 @@ pub async fn database_on(maintenance: String) -> TestDatabase {
     let url = format!("{server}/{name}");
     let store = Store::new(StoreOptions::new(url.clone())).expect("the url is well formed");
     store.migrate_up().await.expect("the migrations fit");
+    testing_breaks::install(&store).await;
     TestDatabase { store, url, maintenance, name }
 }
 

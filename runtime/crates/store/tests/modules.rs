@@ -77,8 +77,9 @@ async fn a_definition_never_changes_its_content() {
     assert!(why.contains("belongs to plugin shop"), "{why}");
 
     store.activate(module("e", &saga("shop", 2, 200), &[])).await.unwrap();
-    let (old, plugin) = store.definition_get("order", 1).await.unwrap().unwrap();
+    let (old, plugin, module) = store.definition_get("order", 1).await.unwrap().unwrap();
     assert_eq!((old.steps[0].timeout_ms, plugin.as_str()), (100, "shop"));
+    assert_eq!(module, Digest::of(b"a"), "the first that brought it");
     assert_eq!(store.definition_get("order", 3).await.unwrap(), None);
 
     let active = store.activations().await.unwrap();

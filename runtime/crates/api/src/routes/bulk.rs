@@ -91,7 +91,7 @@ fn verb_of(name: &str, filter: &SagaFilter) -> Result<Option<(Verb, &'static [St
             let step = filter.step.clone();
             let step =
                 step.ok_or_else(|| bad("step", "name the step that is to be tried again"))?;
-            (Verb::Retry { step }, &[NeedsAttention])
+            (Verb::Retry { step, module: None }, &[NeedsAttention])
         }
         _ => return Ok(None),
     }))

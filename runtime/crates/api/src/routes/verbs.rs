@@ -10,7 +10,7 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 use wasaga_domain::{
-    ids::SagaId,
+    ids::{Digest, SagaId},
     mail::{Audit, Verb},
     payload::Payload,
     state::Status,
@@ -33,6 +33,7 @@ pub(super) struct Ask {
     reason: Option<String>,
     by: Option<String>,
     undo: Option<Value>,
+    module: Option<Digest>,
 }
 
 /// POST /api/v1/sagas/{id}/cancel, pause, resume or resolve
@@ -67,8 +68,9 @@ pub(crate) async fn step(
     if !known.is_empty() && !known.contains(&step) {
         return Err(ApiError::UnknownStep { saga: id, step, known });
     }
+    let module = if verb == "retry" { ask.module.take() } else { None };
     let verb = match (verb.as_str(), ask.undo.take()) {
-        ("retry", None) => Verb::Retry { step },
+        ("retry", None) => Verb::Retry { step, module },
         ("skip", None) => Verb::Skip { step },
         ("supply-undo", Some(undo)) => {
             Verb::SupplyUndo { step, undo: Payload::json(undo.to_string()) }
@@ -122,13 +124,18 @@ impl Ask {
             return Ok(Self::default());
         };
         serde_json::from_value(body.value).map_err(|error| {
-            ApiError::Malformed(format!("the body must be {{reason?, by?, undo?}}: {error}"))
+            ApiError::Malformed(format!(
+                "the body must be {{reason?, by?, undo?, module?}}: {error}"
+            ))
         })
     }
 
-    /// Who asks, and why; `undo` was taken where the verb needs it.
+    /// Who asks, and why; `undo` and `module` were taken where the verb needs them.
     pub(super) fn audit(self, verb: &Verb) -> Result<Audit, ApiError> {
-        let Self { reason, by, undo } = self;
+        let Self { reason, by, undo, module } = self;
+        if module.is_some() {
+            return Err(misfit("/module", "only the retry of a step takes it"));
+        }
         if undo.is_some() {
             return Err(misfit("/undo", "only supply-undo takes it"));
         }

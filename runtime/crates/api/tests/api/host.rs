@@ -202,6 +202,7 @@ fn posted(posted: Posted) -> Result<Status, SagasError> {
         Posted::Accepted(status) => Ok(status),
         Posted::Final(status) => Err(SagasError::Final(status)),
         Posted::PastPivot(status) => Err(SagasError::PastPivot(status)),
+        Posted::NoModule(module) => Err(SagasError::Refused(format!("no module {module}"))),
         Posted::NotFound => Err(SagasError::NotFound),
     }
 }

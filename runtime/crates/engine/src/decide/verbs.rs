@@ -3,6 +3,7 @@
 
 use wasaga_domain::{
     clock::UnixMillis,
+    ids::Digest,
     journal::{Entry, EntryKind},
     mail::{Audit, Verb},
     outcome::{Arrival, ErrorDetail},
@@ -23,7 +24,9 @@ impl Turn<'_> {
                 self.resume(&by);
                 Ok(())
             }
-            Verb::Retry { step } => self.place(&step).and_then(|step| self.retry_step(step, &by)),
+            Verb::Retry { step, module } => {
+                self.place(&step).and_then(|step| self.retry_step(step, module, &by))
+            }
             Verb::Skip { step } => self.place(&step).and_then(|step| self.pass_over(step, &by)),
             Verb::SupplyUndo { step, undo } => {
                 self.place(&step).and_then(|step| self.supply_undo(step, undo, &by))
@@ -91,9 +94,10 @@ impl Turn<'_> {
         }
     }
 
-    /// One step that gave up is tried again.
-    fn retry_step(&mut self, step: u16, by: &Audit) -> Result<(), String> {
-        let asked = ErrorDetail::new("retry", &by.reason);
+    /// One step that gave up is tried again, by this module where one is named.
+    fn retry_step(&mut self, step: u16, module: Option<Digest>, by: &Audit) -> Result<(), String> {
+        let on = module.map(|module| format!(" (by module {module})")).unwrap_or_default();
+        let asked = ErrorDetail::new("retry", format!("{}{on}", by.reason));
         if self.is_leftover(step) {
             self.audit(EntryKind::Resumed, Some(step), by, asked);
             let state = self.state();
@@ -101,6 +105,9 @@ impl Turn<'_> {
             state.leftovers.retain(|&left| left != step);
             state.undone.retain(|&undone| undone != step);
             self.undo_next();
+            if let Some(open) = self.open(step) {
+                open.module = module;
+            }
             return Ok(());
         }
         self.gave_up(step)?;
@@ -108,7 +115,7 @@ impl Turn<'_> {
         self.attend(step);
         if let Some(open) = self.open(step) {
             (open.attempt, open.failures) = (open.attempt + 1, 0);
-            open.activity = Activity::Run;
+            (open.module, open.activity) = (module, Activity::Run);
         }
         Ok(())
     }
@@ -141,7 +148,7 @@ impl Turn<'_> {
             return Err("it is not being undone".into());
         }
         let before = self.decision.entries.len();
-        self.retry_step(step, by)?;
+        self.retry_step(step, None, by)?;
         self.decision.entries.truncate(before);
         self.audit(
             EntryKind::UndoSupplied,

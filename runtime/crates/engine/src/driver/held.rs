@@ -117,6 +117,7 @@ impl Held {
                 traceparent: self.facts.traceparent.clone(),
             },
             worker: step.worker.clone(),
+            module: open.module.or_else(|| self.state.pins.get(&step.worker).copied()),
             input: self.facts.input.clone(),
             kind,
             context: CallContext {

@@ -20,7 +20,7 @@ use tokio::{
 use wasaga_domain::{
     clock::Clock,
     definition::Definition,
-    ids::{HostId, SagaId},
+    ids::{Digest, HostId, SagaId},
     mail::{Audit, Verb},
     payload::Payload,
     ports::StepExecutor,
@@ -128,6 +128,9 @@ pub enum VerbError {
     /// It only goes forward.
     #[error("saga {0} is past its pivot, and can't be cancelled: {status}", status = .1.as_str())]
     PastPivot(SagaId, Status),
+    /// There is no such module.
+    #[error("no module {0} was ever active: `digest` in a saga's history tells which were")]
+    NoModule(Digest),
     /// Try again.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
@@ -192,6 +195,7 @@ impl Engine {
             Posted::NotFound => Err(VerbError::NotFound(saga)),
             Posted::Final(status) => Err(VerbError::Final(saga, status)),
             Posted::PastPivot(status) => Err(VerbError::PastPivot(saga, status)),
+            Posted::NoModule(module) => Err(VerbError::NoModule(module)),
             Posted::Accepted(status) => {
                 self.sagas.notify_one();
                 // The saga may be held here already; then its mail is read at its next commit, or now.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use wasaga_domain::{
     attempt::Direction,
     clock::UnixMillis,
-    definition::{Definition, Step, Undo},
+    definition::{Definition, Pins, Step, Undo},
     journal::Entry,
     mail::{Audit, Mail, MailContent, Verb},
     manifest::OnUndoFailure,
@@ -149,6 +149,8 @@ impl Run {
             plugin: "worker".parse().unwrap(),
             lifecycle_topic: None,
             deadline,
+            pin_workers: false,
+            pins: Pins::new(),
         };
         let now = UnixMillis(1_000_000);
         Self {

@@ -66,6 +66,8 @@ fn definition() -> impl Strategy<Value = Definition> {
             plugin: "worker".parse().unwrap(),
             lifecycle_topic: None,
             deadline: None,
+            pin_workers: false,
+            pins: wasaga_domain::definition::Pins::new(),
         }
     })
 }

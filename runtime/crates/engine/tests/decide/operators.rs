@@ -8,7 +8,7 @@ use wasaga_domain::{mail::Verb, manifest::OnUndoFailure, payload::Payload};
 use crate::build::{Run, done, graph, permanent, retryable, steps, undo, wait};
 
 fn retry(step: &str) -> Verb {
-    Verb::Retry { step: step.into() }
+    Verb::Retry { step: step.into(), module: None }
 }
 
 fn skip(step: &str) -> Verb {

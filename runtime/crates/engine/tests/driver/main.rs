@@ -14,6 +14,7 @@ mod hosts;
 mod lease;
 mod mail;
 mod many;
+mod modules;
 mod proxy;
 mod put_off;
 mod schedules;

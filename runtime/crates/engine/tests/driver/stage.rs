@@ -86,6 +86,8 @@ pub fn definition(steps: &str, delay: Duration) -> Arc<Definition> {
         plugin: "worker".parse().unwrap(),
         lifecycle_topic: None,
         deadline: None,
+        pin_workers: false,
+        pins: wasaga_domain::definition::Pins::new(),
     })
 }
 

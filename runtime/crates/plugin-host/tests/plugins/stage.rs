@@ -81,10 +81,13 @@ pub fn call(plugin: &str, input: &Value) -> StepCall {
         plugin: "worker".parse().expect("a name"),
         lifecycle_topic: None,
         deadline: None,
+        pin_workers: false,
+        pins: wasaga_domain::definition::Pins::new(),
     });
     StepCall {
         attempt,
         worker: plugin.parse().expect("a plugin's name"),
+        module: None,
         input: Payload::json(input.to_string()),
         kind: CallKind::Execute { guarded: false },
         context: CallContext { definition, ledger: Arc::new(Ledger::default()), cause: None },
@@ -214,7 +217,10 @@ impl ModuleStore for Modules {
 
     async fn module(&self, digest: Digest) -> Result<Vec<u8>, ModuleError> {
         self.up()?;
-        Ok(self.bytes.lock().expect("not poisoned")[&digest].clone())
+        let bytes = self.bytes.lock().expect("not poisoned").get(&digest).cloned();
+        bytes.ok_or_else(|| {
+            ModuleError::Rejected(format!("module {digest} is not in wasaga.modules"))
+        })
     }
 
     async fn activate(&self, module: NewModule) -> Result<i64, ModuleError> {

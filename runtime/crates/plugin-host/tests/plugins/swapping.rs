@@ -7,10 +7,16 @@ use std::{
 };
 
 use serde_json::json;
-use wasaga_domain::{clock::SystemClock, ids::Digest, ports::ModuleStore};
+use wasaga_domain::{
+    clock::SystemClock,
+    ids::Digest,
+    ports::{CatalogSource as _, ModuleStore, StepCall},
+};
 use wasaga_plugin_host::{PluginHost, Watcher};
 
-use crate::stage::{Directory, Modules, active, call, component, generous, output, report, run};
+use crate::stage::{
+    Directory, Modules, active, call, component, failed, generous, output, report, run,
+};
 
 fn host(modules: &Arc<Modules>) -> Arc<PluginHost> {
     let modules: Arc<dyn ModuleStore> = modules.clone();
@@ -151,4 +157,58 @@ async fn a_module_that_does_not_load_here_is_listed() {
     let [rejection] = &strict.rejections()[..] else { panic!("{:?}", strict.rejections()) };
     assert_eq!(rejection.source, "plugin probe of the database");
     assert!(rejection.reason.contains("which is not granted"), "{}", rejection.reason);
+}
+
+#[tokio::test]
+async fn a_saga_may_call_a_module_that_is_active_no_more() {
+    let modules = Arc::new(Modules::default());
+    let (before, after) = (component("probe-rust"), component("probe-v2-rust"));
+    let one = host(&modules);
+    one.activate(before.clone()).await.expect("active");
+    let catalog = one.catalog();
+    let pinned = &catalog.definitions["probe-pinned"].definition;
+    let (before, probe) = (Digest::of(&before), "probe".parse().expect("a name"));
+    assert_eq!(pinned.pins, [(probe, before)].into(), "new sagas are pinned to what is active");
+    assert!(catalog.definitions["probe"].definition.pins.is_empty());
+
+    one.activate(after.clone()).await.expect("active");
+    let pins = one.catalog().definitions["probe-pinned"].definition.pins.clone();
+    assert!(pins.values().eq([&Digest::of(&after)]), "{pins:?}");
+    // It has never had the old one.
+    let two = host(&modules);
+    two.sync().await.expect("synced");
+    for host in [&one, &two] {
+        for (module, version) in
+            [(Some(before), "0.1.0"), (Some(Digest::of(&after)), "2.0.0"), (None, "2.0.0")]
+        {
+            let call = StepCall { module, ..call("probe", &json!({})) };
+            let report = report(host, call).await;
+            assert_eq!(report.digest, module.or(Some(Digest::of(&after))));
+            assert_eq!(output(report.outcome)["version"], version);
+        }
+        assert!(!host.runs(before), "it is called, and not active");
+    }
+}
+
+#[tokio::test]
+async fn a_module_that_cannot_be_called_is_told_by_name() {
+    let modules = Arc::new(Modules::default());
+    let host = host(&modules);
+    host.activate(component("probe-rust")).await.expect("active");
+    host.activate(component("bench-rust")).await.expect("active");
+    let on = |module| StepCall { module: Some(module), ..call("probe", &json!({})) };
+
+    let other = report(&host, on(Digest::of(&component("bench-rust")))).await;
+    let (class, code, message) = failed(other.outcome);
+    assert_eq!((class, &*code), ("permanent", "other-plugin"), "{message}");
+    assert!(message.contains("is plugin bench, and the step's worker is probe"), "{message}");
+
+    modules.down.store(true, Ordering::Relaxed);
+    let missing = Digest::of(b"missing");
+    for why in ["connection refused", "is not in wasaga.modules"] {
+        let (class, code, message) = failed(report(&host, on(missing)).await.outcome);
+        assert_eq!((class, &*code), ("unavailable", "module-missing"), "{message}");
+        assert!(message.contains(why) && message.contains(&missing.to_string()), "{message}");
+        modules.down.store(false, Ordering::Relaxed);
+    }
 }

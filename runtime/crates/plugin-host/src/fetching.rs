@@ -1,0 +1,53 @@
+//! From a digest to a plugin that can be called: out of this machine's cache, or out of the database.
+
+use std::sync::Arc;
+
+use tokio::task::spawn_blocking;
+use wasaga_domain::{
+    ids::Digest,
+    ports::{ModuleError, ModuleStore},
+};
+
+use crate::loading::{Loaded, Loader};
+
+/// Loads the module of this digest.
+pub(crate) async fn fetch(
+    loader: &Arc<Loader>,
+    modules: &dyn ModuleStore,
+    digest: Digest,
+) -> Result<Arc<Loaded>, ModuleError> {
+    let cached = {
+        let loader = loader.clone();
+        off_the_runtime(move || match loader.cached(digest) {
+            Some(component) => loader.load(digest, &component).map(Some),
+            None => Ok(None),
+        })
+    };
+    if let Some(plugin) = cached.await? {
+        return Ok(Arc::new(plugin));
+    }
+    let bytes = modules.module(digest).await?;
+    let loader = loader.clone();
+    let ready = off_the_runtime(move || {
+        if Digest::of(&bytes) != digest {
+            return Err(format!(
+                "module {digest} is damaged in the database: put its file into the plugin \
+                 directory again"
+            ));
+        }
+        loader.load(digest, &loader.compile(digest, &bytes)?)
+    });
+    ready.await.map(Arc::new)
+}
+
+/// Does slow work on a thread of its own.
+pub(crate) async fn off_the_runtime<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, String> + Send + 'static,
+) -> Result<T, ModuleError> {
+    match spawn_blocking(work).await {
+        Ok(result) => result.map_err(ModuleError::Rejected),
+        Err(error) => {
+            Err(ModuleError::Rejected(format!("the host failed while it loaded it: {error}")))
+        }
+    }
+}
