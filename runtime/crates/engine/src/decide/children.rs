@@ -8,15 +8,12 @@ use wasaga_domain::{
 use super::{Turn, mail::waits_for};
 
 impl Turn<'_> {
-    /// Refuses an outcome that takes a child's name for two sagas, or waits for a child that there is not.
-    pub(super) fn fitting(
-        &self,
-        outcome: Result<StepOutcome, Failure>,
-    ) -> Result<StepOutcome, Failure> {
-        let (effects, sources): (&[Effect], &[WaitSource]) = match &outcome {
+    /// What is wrong with an outcome that takes a child's name for two sagas, or waits for a child that there is not.
+    pub(super) fn misfit(&self, outcome: &Result<StepOutcome, Failure>) -> Option<ErrorDetail> {
+        let (effects, sources): (&[Effect], &[WaitSource]) = match outcome {
             Ok(StepOutcome::Done(done)) => (&done.effects, &[]),
             Ok(StepOutcome::Wait(wait)) => (&wait.effects, &wait.sources),
-            _ => return outcome,
+            _ => return None,
         };
         let mut known: Vec<_> = self
             .decision
@@ -31,7 +28,7 @@ impl Turn<'_> {
             if known.iter().any(|(taken, saga)| *taken == name && *saga != start.saga.id) {
                 let what =
                     format!("it starts another saga as its child {name:?}: give it another name");
-                return Err(Failure::Permanent(ErrorDetail::new("child-exists", what)));
+                return Some(ErrorDetail::new("child-exists", what));
             }
             known.push((name, start.saga.id));
         }
@@ -39,10 +36,10 @@ impl Turn<'_> {
             let WaitSource::Child(name) = source else { continue };
             if !known.iter().any(|(child, _)| child == name) {
                 let what = format!("it waits for its child {name:?}, which it has not started");
-                return Err(Failure::Permanent(ErrorDetail::new("no-such-child", what)));
+                return Some(ErrorDetail::new("no-such-child", what));
             }
         }
-        outcome
+        None
     }
 
     /// Notes the children that an attempt starts.

@@ -20,9 +20,19 @@ impl Turn<'_> {
         let Finished { step, outcome, digest, started_at, wrote } = finished;
         let state = &self.decision.state;
         let open = state.open.iter().find(|open| open.step == step && open.runs()).cloned();
-        let open = open.ok_or_else(|| IllegalTransition::new("the end of an attempt", state))?;
+        let mut open =
+            open.ok_or_else(|| IllegalTransition::new("the end of an attempt", state))?;
         let ended = Attempted { digest, started_at, at: self.now.at };
-        match (self.fitting(outcome), self.decision.state.direction()) {
+        let outcome = match self.misfit(&outcome) {
+            None => outcome,
+            Some(why) => {
+                // A refusal is no answer: what the attempt asked for before may have been done.
+                open.uncertain |= open.is_unsettled();
+                open.activity = Activity::Run;
+                Err(Failure::Permanent(why))
+            }
+        };
+        match (outcome, self.decision.state.direction()) {
             (Err(Failure::Unavailable(_)), _) => self.put_off(step),
             (Ok(StepOutcome::Wait(wait)), direction) => {
                 self.wait(&open, wait, wrote, direction, &ended);

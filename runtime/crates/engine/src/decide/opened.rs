@@ -1,7 +1,6 @@
 //! A saga that was started by SQL is taken up for the first time: its steps open, or its input is refused.
 
 use wasaga_domain::{
-    journal::EntryKind,
     outcome::ErrorDetail,
     state::{Course, State},
 };
@@ -16,11 +15,10 @@ impl Turn<'_> {
         let mail_seen = self.decision.state.mail_seen;
         self.decision.state = State { mail_seen, ..State::initial(self.definition, self.now.at) };
         if let Some(why) = refusal {
-            let why = ErrorDetail::new("bad-input", why);
+            // It turns back with what follows, which may be mail.
             let state = self.state();
             state.open.clear();
-            state.course = Course::Failed(why.clone());
-            self.note(EntryKind::SagaFailed, Some(why));
+            state.course = Course::Stopping(ErrorDetail::new("bad-input", why));
         }
     }
 }

@@ -32,7 +32,7 @@ impl Turn<'_> {
                 state.done.push(open.step);
             }
         }
-        state.course = Course::Undo(cause.clone());
+        (state.course, state.attention) = (Course::Undo(cause.clone()), None);
         self.note(EntryKind::Undoing, Some(cause));
         self.cancel_children();
         self.undo_next();

@@ -115,7 +115,11 @@ impl Turn<'_> {
         self.attend(step);
         if let Some(open) = self.open(step) {
             (open.attempt, open.failures) = (open.attempt + 1, 0);
-            (open.module, open.activity) = (module, Activity::Run);
+            open.module = module;
+            // What came for it, and was not handed over, still is.
+            if open.activity == Activity::Stuck {
+                open.activity = Activity::Run;
+            }
         }
         Ok(())
     }
@@ -136,7 +140,8 @@ impl Turn<'_> {
         if matches!(self.decision.state.course, Course::Undo(_)) {
             self.undone(step);
         } else {
-            let happened = self.open(step).is_some_and(|open| open.uncertain);
+            let happened =
+                self.open(step).is_some_and(|open| open.uncertain || open.is_unsettled());
             self.pass(step, happened);
         }
         Ok(())
@@ -166,6 +171,9 @@ impl Turn<'_> {
     fn resolve(&mut self, by: &Audit) -> Result<(), String> {
         if self.decision.state.attention.is_none() {
             return Err("it asks for no operator".into());
+        }
+        if !self.now.calling.is_empty() {
+            return Err("a step of it is still running".into());
         }
         let cause = ErrorDetail::new("resolved", &by.reason);
         self.audit(EntryKind::Resolved, None, by, cause.clone());

@@ -26,15 +26,19 @@ use super::held::{Busy, Facts, Held};
 use crate::definitions::DefinitionSource;
 
 /// A claimed saga with all that is needed to go on.
-pub(super) struct Loaded {
+pub struct Loaded {
+    /// The saga under its new lease.
     pub held: Held,
+    /// Leases in a row that were lost with their host.
     pub interruptions: u16,
+    /// What its state has not taken in.
     pub mail: Vec<Mail>,
 }
 
 /// What a round of claims found.
 #[derive(Default)]
-pub(super) struct Claims {
+pub struct Claims {
+    /// What was claimed.
     pub loaded: Vec<Loaded>,
     /// Whether there may be more.
     pub more: bool,
@@ -42,7 +46,7 @@ pub(super) struct Claims {
 
 /// Which sagas a round of claims looks for; each reach includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Reach {
+pub enum Reach {
     /// Those that were woken.
     Ready,
     /// Those whose time has come.
@@ -52,7 +56,7 @@ pub(super) enum Reach {
 }
 
 /// Takes up to `limit` leases.
-pub(super) async fn claim(
+pub async fn claim(
     store: &Store,
     definitions: &dyn DefinitionSource,
     host: HostId,
@@ -121,7 +125,8 @@ async fn load(
     Ok(loaded)
 }
 
-fn held(saga: Claimed, definition: Arc<Definition>, rows: Vec<LedgerRow>) -> Held {
+/// A claimed saga, and the part of its journal that its ledger is made of.
+pub fn held(saga: Claimed, definition: Arc<Definition>, rows: Vec<LedgerRow>) -> Held {
     let mut ledger = Ledger::default();
     rows.into_iter().filter_map(|row| entry(&definition, row)).for_each(|e| ledger.record(&e));
     Held {

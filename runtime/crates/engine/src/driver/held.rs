@@ -25,19 +25,26 @@ use wasaga_domain::outcome::WaitSource;
 
 /// What never changes of a saga.
 #[derive(Debug)]
-pub(super) struct Facts {
+pub struct Facts {
+    /// Its id.
     pub id: SagaId,
+    /// What it runs.
     pub definition: Arc<Definition>,
+    /// What it runs for.
     pub business_key: Option<Arc<str>>,
+    /// For its idempotency keys.
     pub nonce: u32,
+    /// W3C trace context.
     pub traceparent: Option<Arc<str>>,
+    /// Its input.
     pub input: Payload,
     /// Whether another saga waits for its end, or may.
     pub child: bool,
 }
 
 /// A saga under this host's lease.
-pub(super) struct Held {
+pub struct Held {
+    /// What never changes of it.
     pub facts: Facts,
     /// Sets this lease apart from another one of the same saga: reports of an old one are dropped.
     pub life: u64,
@@ -45,11 +52,15 @@ pub(super) struct Held {
     pub since: Instant,
     /// When it is looked at again, held or not.
     pub wake: Option<UnixMillis>,
+    /// The lease's epoch.
     pub epoch: i64,
+    /// Journal entries so far.
     pub sequence: i32,
     /// The number of the last piece of mail that is known of.
     pub mail: i64,
+    /// Where it stands.
     pub state: State,
+    /// What its steps have left.
     pub ledger: Arc<Ledger>,
     /// Whether the database has timers or waits of it.
     pub registered: bool,
@@ -63,7 +74,7 @@ pub(super) struct Held {
 
 /// What a held saga waits for; one thing at a time.
 #[derive(Debug, PartialEq)]
-pub(super) enum Busy {
+pub enum Busy {
     /// Nothing.
     No,
     /// Its transition is being committed.
@@ -203,6 +214,11 @@ impl Held {
     pub fn under_way(&self) -> Vec<u16> {
         let ended = self.finished.iter().map(|(finished, _)| finished.step);
         self.calling.iter().copied().chain(ended).collect()
+    }
+
+    /// Whether it is held for nothing: an attempt's end was lost, and its guest is not to be called again.
+    pub fn has_nothing_to_do(&self) -> bool {
+        self.state.runnable().next().is_none() && !self.is_under_way()
     }
 
     /// Whether any attempt's end is still to come, or to be decided.

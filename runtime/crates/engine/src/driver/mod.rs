@@ -5,9 +5,9 @@
 //! calls in the executor, commits, starts and claims in tasks of their own.
 
 mod actor;
-mod claims;
+pub mod claims;
 mod committer;
-mod held;
+pub mod held;
 mod lifecycle;
 mod starts;
 
@@ -30,6 +30,7 @@ use wasaga_store::{Store, mail::Posted};
 
 use crate::definitions::DefinitionSource;
 use actor::{Actor, Event};
+pub use committer::fate;
 
 /// How much the driver takes on at once.
 #[derive(Clone, Copy, Debug)]

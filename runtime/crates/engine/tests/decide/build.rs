@@ -245,8 +245,12 @@ impl Run {
     }
 
     pub fn cancel_during_call(&mut self) -> &mut Self {
+        self.asks_during_calls(Verb::Cancel)
+    }
+
+    pub fn asks_during_calls(&mut self, what: Verb) -> &mut Self {
         let calling = self.running();
-        self.mail_during(verb(Verb::Cancel), &calling)
+        self.mail_during(verb(what), &calling)
     }
 
     pub fn resume(&mut self) -> &mut Self {

@@ -11,7 +11,7 @@ use wasaga_domain::{
     state::Status,
 };
 
-use crate::build::{Outcome, Run, done, permanent, steps};
+use crate::build::{Outcome, Run, done, permanent, steps, wait};
 
 const CHILD: SagaId = SagaId(Uuid::from_u128(7));
 
@@ -78,6 +78,13 @@ fn a_wait_for_nobody_is_a_failure() {
     let mut run = Run::of(steps("a b"));
     run.ends(done()).ends(waits(Vec::new()));
     assert_eq!(run.entries[1].error.as_ref().unwrap().code, "no-such-child");
+    assert_eq!(run.undone(), "a");
+}
+
+#[test]
+fn a_wait_for_nobody_is_no_answer() {
+    let mut run = Run::of(steps("a"));
+    run.ends(wait("a", true)).reply(0, "a").ends(waits(Vec::new()));
     assert_eq!(run.undone(), "a");
 }
 

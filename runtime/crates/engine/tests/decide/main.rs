@@ -1,5 +1,4 @@
-//! `decide` by example, a file a rule of "Saga semantics", and by simulation: random definitions, outcomes, mail and
-//! crashes against a model of the world that knows nothing of `decide`.
+//! `decide` by example, a file a rule of "Saga semantics". What holds of any definition, whatever happens, is in `prove`.
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers may panic")]
 #![allow(clippy::unnecessary_wraps, reason = "outcomes are results")]
@@ -9,7 +8,6 @@ mod build;
 mod cancel;
 mod children;
 mod deadlines;
-mod exact_undo;
 mod guards;
 mod interruptions;
 mod mail;
@@ -20,8 +18,6 @@ mod parallel;
 mod pivots;
 mod retries;
 mod signals;
-mod simulation;
 mod unavailable;
 mod undo_order;
 mod waits;
-mod world;

@@ -25,8 +25,20 @@ fn its_steps_open() {
 fn an_input_that_does_not_fit_fails_it() {
     let mut run = accepted();
     run.happens(Event::Opened { refusal: Some("no amount".into()) });
-    assert_eq!((run.status(), run.journal.as_slice()), ("failed", &["saga_failed".to_owned()][..]));
+    assert!(run.journal.is_empty() && run.runs() == "-", "a crash may repeat it");
+    run.happens(Event::Due);
+    assert_eq!(
+        (run.status(), &run.journal[..]),
+        ("failed", &["undoing", "saga_failed"].map(String::from)[..])
+    );
     assert_eq!(run.state.cause().unwrap().message, "no amount");
+}
+
+#[test]
+fn mail_that_came_meanwhile_does_not_keep_it_open() {
+    let mut run = accepted();
+    run.happens(Event::Opened { refusal: Some("no amount".into()) }).cancel();
+    assert_eq!((run.status(), run.journal.last().unwrap().as_str()), ("failed", "cancelled"));
 }
 
 #[test]

@@ -92,6 +92,39 @@ fn one_stuck_undo_does_not_speak_for_another() {
     assert_eq!(run.asks(skip("b")).runs(), "undo a 2");
 }
 
+/// a was to go on with its answer when its hosts were lost.
+fn interrupted() -> Run {
+    let mut run = Run::of(steps("a b"));
+    run.ends(wait("a", true)).reply(0, "a").claimed(3);
+    assert_eq!(run.status(), "needs_attention");
+    run
+}
+
+#[test]
+fn what_came_for_an_interrupted_step_is_handed_over_when_it_is_retried() {
+    assert_eq!(interrupted().asks(retry("a")).runs(), "resume a 5");
+}
+
+#[test]
+fn an_interrupted_step_that_is_passed_over_may_have_happened() {
+    let mut run = interrupted();
+    assert_eq!(run.asks(skip("a")).runs(), "b 1");
+    assert_eq!(run.ends(permanent()).undone(), "a");
+}
+
+#[test]
+fn nothing_is_resolved_while_a_step_runs() {
+    let mut run = Run::of(graph("a b c<a,b"));
+    run.step_ends("a", done()).step_ends("b", done()).ends(permanent());
+    run.step_ends("a", permanent()).asks_during_calls(Verb::Resolve);
+    assert_eq!(
+        (run.status(), run.journal.last().unwrap().as_str()),
+        ("needs_attention", "declined")
+    );
+    run.step_ends("b", done()).asks(Verb::Resolve);
+    assert_eq!(run.status(), "compensated");
+}
+
 #[test]
 fn a_paused_saga_calls_nobody_until_it_is_resumed() {
     let mut run = Run::of(steps("a b"));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use wasaga_domain::{definition::Step, mail::Verb};
 
 use crate::build::{
-    Run, attempts, done, permanent, rejected, retryable, step, steps, unknown, wait,
+    Run, attempts, done, graph, permanent, rejected, retryable, step, steps, unknown, wait,
 };
 
 /// a, the pivot p that nothing undoes, c.
@@ -83,6 +83,16 @@ fn an_answer_ends_the_doubt() {
     assert!(run.state.pivoted);
     run.reply(1, "p").ends(permanent());
     assert_eq!((run.undone().as_str(), run.status()), ("a", "compensated"));
+}
+
+#[test]
+fn what_asked_for_an_operator_while_the_pivot_was_in_doubt_turns_back_with_it() {
+    let mut all = graph("p b");
+    (all[0].pivot, all[0].undo) = (true, None);
+    let mut run = Run::of(all);
+    run.step_ends("p", wait("p", true)).reply(0, "p").step_ends("b", permanent());
+    assert_eq!(run.status(), "needs_attention");
+    assert_eq!(run.step_ends("p", permanent()).status(), "failed");
 }
 
 #[test]

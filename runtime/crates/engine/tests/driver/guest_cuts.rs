@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use wasaga_domain::ports::CallKind;
+use wasaga_domain::{
+    mail::{Audit, Verb},
+    ports::CallKind,
+};
 use wasaga_engine::{driver::EngineOptions, lease::HostLease};
 
 use crate::{
@@ -95,4 +98,26 @@ async fn a_guests_cut_wait_asks_once() {
         })
         .await;
     }
+}
+
+#[tokio::test]
+async fn a_saga_that_was_to_stop_stops_without_the_commit_that_was_cut() {
+    bounded(async {
+        let stage = Stage::with_notes("a").await;
+        let lease = stage.lease(Duration::from_secs(10)).await;
+        let proxy = Proxy::start(&stage.db.url).await;
+        let mut host = host_behind(&stage, &proxy, &lease);
+        let saga = host.engine.start(stage.request("1")).await.unwrap().saga_id;
+        until("it is called", async || host.script.running() == 1).await;
+        host.engine.ask(saga, &Verb::Cancel, &Audit::because("changed my mind")).await.unwrap();
+        until("it is to stop", async || stage.journal(saga).await == ["cancelled"]).await;
+        proxy.cut_next(CALL, Cut::BeforeCall);
+        host.script.end(|_| done());
+        host.end().await;
+        assert_eq!(stage.journal(saga).await, ["cancelled", "undoing", "saga_failed"]);
+        assert!(stage.notes().await.is_empty(), "the guest's rows went with its commit");
+        host.handle.stop().await;
+        lease.stop().await;
+    })
+    .await;
 }

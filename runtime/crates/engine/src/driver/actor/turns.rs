@@ -37,7 +37,7 @@ impl Actor {
             self.read_mail(saga);
         } else if let Some((finished, transaction)) = held.finished.pop_front() {
             self.apply(saga, decide::Event::Finished(finished), transaction);
-        } else if due.is_some_and(|due| due <= now) {
+        } else if due.is_some_and(|due| due <= now) || held.has_nothing_to_do() {
             self.apply(saga, decide::Event::Due, None);
         } else if self.stopping.is_none() {
             self.call(saga);
