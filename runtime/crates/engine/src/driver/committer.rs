@@ -114,11 +114,7 @@ async fn settle(
 }
 
 /// What became of a transition, by what the database has; nothing when it did not happen and still may.
-pub fn fate(
-    host: HostId,
-    transition: &Transition,
-    position: Option<Position>,
-) -> Option<Verdict> {
+pub fn fate(host: HostId, transition: &Transition, position: Option<Position>) -> Option<Verdict> {
     let Some(position) = position.filter(|position| position.epoch == transition.epoch) else {
         return Some(Verdict::Lost);
     };
