@@ -63,11 +63,17 @@ impl Api {
     /// may be broken.
     pub async fn try_post(&self, path: &str, body: &Value) -> Option<Answer> {
         let answer = answer(self.client.post(self.url(path)).json(body).send().await).await?;
-        if let (202, Some(saga)) = (answer.status, answer.body["saga_id"].as_str()) {
+        if let (200 | 202, Some(saga)) = (answer.status, answer.body["saga_id"].as_str()) {
             let mut accepted = self.accepted.lock().unwrap_or_else(PoisonError::into_inner);
             accepted.push(saga.to_owned());
         }
         Some(answer)
+    }
+
+    /// Starts a saga, which must be accepted; its id.
+    pub async fn start(&self, definition: &str, key: &str, input: &Value) -> String {
+        let body = json!({"definition": definition, "business_key": key, "input": input});
+        self.post("/api/v1/sagas", &body).await.saga()
     }
 
     /// Posts an order, which must be accepted; the saga's id.
@@ -111,12 +117,22 @@ impl Api {
 
     /// Asks a saga to turn back.
     pub async fn cancel(&self, id: &str) -> Answer {
-        self.post(&format!("/api/v1/sagas/{id}/cancel"), &json!({"reason": "the test"})).await
+        self.ask(id, "cancel").await
     }
 
     /// Asks a saga to go on.
     pub async fn resume(&self, id: &str) -> Answer {
-        self.post(&format!("/api/v1/sagas/{id}/resume"), &json!({"reason": "the test"})).await
+        self.ask(id, "resume").await
+    }
+
+    /// Asks something of a saga: a verb, or `steps/STEP/VERB`.
+    pub async fn ask(&self, id: &str, verb: &str) -> Answer {
+        self.post(&format!("/api/v1/sagas/{id}/{verb}"), &json!({"reason": "the test"})).await
+    }
+
+    /// Sends a saga a signal.
+    pub async fn signal(&self, id: &str, name: &str, carries: &Value) -> Answer {
+        self.post(&format!("/api/v1/sagas/{id}/signals/{name}"), carries).await
     }
 
     /// Waits until a saga has this status; the saga.

@@ -5,7 +5,7 @@ use std::{
     fmt::Display,
     fs::{self, File},
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
     thread,
     time::Duration,
 };
@@ -29,6 +29,7 @@ pub struct HostOptions {
 /// A running host. Dropped, it is killed; when its test fails, its log is printed.
 pub struct Host {
     child: Option<Child>,
+    config: PathBuf,
     log: PathBuf,
     /// Its HTTP interface.
     pub api: Api,
@@ -83,7 +84,7 @@ impl HostOptions {
             .stderr(file)
             .spawn()
             .expect("setpriv, of Debian's util-linux, is on PATH");
-        Host { child: Some(child), log, api: self.api.clone() }
+        Host { child: Some(child), config, log, api: self.api.clone() }
     }
 }
 
@@ -131,6 +132,33 @@ impl Host {
     /// Waits until it ends by itself.
     pub async fn ended(&mut self, within: Duration) -> ExitStatus {
         eventually("the host ends", within, async || self.exit_status()).await
+    }
+
+    /// Runs `wasaga` with these arguments and the host's configuration, which must succeed; what it prints.
+    pub async fn cli(&self, arguments: &[&str]) -> String {
+        let ran = self.run(arguments).await;
+        let failed = String::from_utf8_lossy(&ran.stderr);
+        assert!(ran.status.success(), "wasaga {}: {failed}", arguments.join(" "));
+        String::from_utf8(ran.stdout).expect("it prints text")
+    }
+
+    /// The same where it must fail; what it says.
+    pub async fn cli_fails(&self, arguments: &[&str]) -> String {
+        let ran = self.run(arguments).await;
+        assert!(!ran.status.success(), "wasaga {} succeeds", arguments.join(" "));
+        String::from_utf8_lossy(&ran.stderr).into_owned()
+    }
+
+    async fn run(&self, arguments: &[&str]) -> Output {
+        let ran = tokio::process::Command::new(environment::host())
+            .arg("--config")
+            .arg(&self.config)
+            .args(arguments)
+            .env_remove("DATABASE_URL")
+            .kill_on_drop(true)
+            .output();
+        let ran = tokio::time::timeout(PATIENCE, ran).await.expect("a command ends");
+        ran.expect("the host's binary can be started")
     }
 
     /// What it has logged so far.

@@ -1,10 +1,14 @@
 //! The whole thing, from an HTTP request to its end: each test has a world of its own (see `wasaga_tests`).
 
+mod approval;
 mod bad_input;
 mod checker;
 mod crashes;
+mod intake;
 mod messages;
 mod orders;
 mod outages;
+mod payout;
 mod plugins;
 mod steps;
+mod trip;
