@@ -4,6 +4,7 @@ mod approval;
 mod bad_input;
 mod checker;
 mod crashes;
+mod greeting;
 mod intake;
 mod messages;
 mod orders;

@@ -1,19 +1,10 @@
-//! Promises about the order plugins' tables: the books balance, and nothing was done twice.
+//! The order plugins' tables: the books balance, and nothing was done twice.
 
-use crate::World;
+use super::Check;
 
-use super::Promise;
-
-/// Those that can be checked: none where the plugins never ran.
-pub(super) async fn promises(world: &World) -> &'static [Promise] {
-    let there = "select count(*) from pg_tables
-        where (schemaname, tablename) in (('plugin_inventory', 'stock'), ('plugin_payment', 'payments'),
-            ('plugin_shipping', 'shipments'))";
-    if world.number(there).await == 3 { &PROMISES } else { &[] }
-}
-
-const PROMISES: [Promise; 6] = [
+pub(super) const CHECKS: [Check; 6] = [
     (
+        4,
         "stock is a million of each product, less what is reserved",
         "select s.product_id, s.available, s.reserved, r.quantity
          from plugin_inventory.stock s
@@ -22,6 +13,7 @@ const PROMISES: [Promise; 6] = [
          where s.available + s.reserved <> 1000000 or s.reserved <> coalesce(r.quantity, 0)",
     ),
     (
+        4,
         "what is reserved is what completed orders ordered",
         "with orders as (
              select business_key as order_id, status, convert_from(input, 'UTF8')::jsonb as input
@@ -39,6 +31,7 @@ const PROMISES: [Promise; 6] = [
          where s.quantity is distinct from r.quantity",
     ),
     (
+        4,
         "what is paid is what completed orders cost",
         "with orders as (
              select business_key as order_id, status, convert_from(input, 'UTF8')::jsonb as input
@@ -56,6 +49,7 @@ const PROMISES: [Promise; 6] = [
          where s.cents is distinct from p.cents",
     ),
     (
+        4,
         "what is shipped is the completed orders, each once",
         "with orders as (
              select business_key as order_id, status from wasaga.sagas where definition = 'order'
@@ -67,6 +61,7 @@ const PROMISES: [Promise; 6] = [
          where coalesce(s.times, 0) <> case when o.status = 'completed' then 1 else 0 end",
     ),
     (
+        3,
         "a service acts at most once for an order, whatever is undone of it",
         "with acts as (
              select distinct 'inventory' as service, order_id, idempotency_key from plugin_inventory.reservations
@@ -78,6 +73,7 @@ const PROMISES: [Promise; 6] = [
          group by 1, 2 having count(*) > 1",
     ),
     (
+        1,
         "an order's end is published once, where it is completed",
         "select s.business_key, s.status, count(o.id) as times
          from wasaga.sagas s
