@@ -14,23 +14,24 @@ pub struct Order {
 impl Order {
     /// An order of two products. The customer's name decides what becomes of it: see the plugins.
     pub fn of(customer: &str) -> Self {
-        let order = Self {
-            id: format!("order-{}", Uuid::new_v4().simple()),
-            customer: customer.into(),
-            items: Vec::new(),
-        };
-        order.item("product-1", 2, 19.99).item("product-2", 1, 0.1)
+        Self::new(customer).item("product-1", 2, 19.99).item("product-2", 1, 0.1)
+    }
+
+    fn new(customer: &str) -> Self {
+        let id = format!("order-{}", Uuid::new_v4().simple());
+        Self { id, customer: customer.into(), items: Vec::new() }
     }
 
     /// So many orders that shall be completed, but for each tenth, which is declined, and the one after it, which
-    /// cannot be shipped.
+    /// cannot be shipped. Each is of one product, so that they don't all wait for the same row of the stock.
     pub fn mixed(count: usize) -> Vec<Self> {
         let customer = |n| match n % 10 {
             3 => "declined",
             4 => "unshippable",
             _ => "customer",
         };
-        (0..count).map(|n| Self::of(&format!("{}-{n}", customer(n)))).collect()
+        let order = |n| Self::new(&format!("{}-{n}", customer(n)));
+        (0..count).map(|n| order(n).item(&format!("product-{}", n % 5 + 1), 2, 19.99)).collect()
     }
 
     /// One more item.

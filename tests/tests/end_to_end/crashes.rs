@@ -70,7 +70,9 @@ async fn two_hosts_on_one_database() {
 async fn a_frozen_host_commits_nothing_of_what_was_taken_over() {
     let plugins = [&ORDER_PLUGINS[..], &["probe-rust"]].concat();
     let world = World::on_kafka(&plugins).await;
-    let frozen = world.host().start().await;
+    // What its guests have locked, they keep until Postgres ends them, some time after their attempts' deadlines.
+    let options = world.host().set("flows.in_timeout_ms", 3_000);
+    let frozen = options.start().await;
     // Guests that are in the middle of their work when time stops for their host.
     let script = json!({"steps": {"b": [{"do": "spin", "ms": 1500}]}});
     let probes = frozen.api.probes(&vec![script; 4]).await;
@@ -91,7 +93,7 @@ async fn a_frozen_host_commits_nothing_of_what_was_taken_over() {
     let held = format!("select count(*) from wasaga.sagas where host_id = {lives}");
     assert!(world.number(&held).await > 0, "it holds leases");
 
-    let other = world.host().start().await;
+    let other = world.host().set("flows.in_timeout_ms", 3_000).start().await;
     world.all_end().await;
     for probe in &probes {
         other.api.reaches(probe, "completed").await;

@@ -19,8 +19,9 @@ use crate::{
     guest_sql::{GuestSqlTransaction, first_text, millis, sql_error},
 };
 
-/// How long after the deadline a transaction may wait for its commit before Postgres ends it.
-const COMMIT_WAIT: Duration = Duration::from_mins(1);
+/// How long after the deadline a transaction may wait for its commit before Postgres ends it. So long do the guests of a
+/// host that is frozen hold up others by what they have locked.
+const COMMIT_WAIT: Duration = Duration::from_secs(20);
 
 #[async_trait]
 impl GuestDatabase for Store {
