@@ -1,3 +1,5 @@
+drop function wasaga.input_digest(text, bytea);
+drop table wasaga.tombstones;
 drop table wasaga.timers, wasaga.children, wasaga.waits, wasaga.mail;
 drop view wasaga.ledger;
 drop table wasaga.journal, wasaga.sagas, wasaga.hosts;

@@ -145,3 +145,29 @@ create table wasaga.timers (
     due_at timestamptz not null
 );
 create index timers_due on wasaga.timers (due_at);
+
+-- Sagas that are gone, as long as their ids are known: a start under the key of one is a second start.
+create table wasaga.tombstones (
+    id uuid primary key,
+    definition text not null,
+    business_key text,
+    status text not null,
+    ended_at timestamptz not null,
+    -- of the input: see input_digest
+    digest bytea not null,
+    -- what a parent is told of its end
+    ending jsonb not null,
+    until timestamptz not null
+);
+create index tombstones_until on wasaga.tombstones (until);
+
+-- The same for all inputs that are equal: as JSON where they are that, else byte by byte.
+create function wasaga.input_digest(p_type text, p_input bytea) returns bytea language plpgsql immutable as $$
+begin
+    if split_part(p_type, ';', 1) ~ '^\s*application/(.*\+)?json\s*$' then
+        return sha256(convert_to(convert_from(p_input, 'UTF8')::jsonb::text, 'UTF8'));
+    end if;
+    return sha256(p_input);
+exception when data_exception or program_limit_exceeded then
+    return sha256(p_input);
+end $$;

@@ -150,12 +150,14 @@ $$;
 
 -- Starts sagas that nobody holds yet, each where p_ok: {t, id, definition, version, business_key, nonce, traceparent,
 -- input_type, input (base64), state, child}; with `child` it belongs to p_parents[t], which is told of its end. One
--- that was started before must have the same input.
+-- that was started before, or is gone and has a tombstone, must have the same input.
 create function wasaga.starts_add(p_ok boolean[], p_parents uuid[], p_starts jsonb) returns void
     language plpgsql as $$
 declare
     s record;
     row wasaga.sagas;
+    grave wasaga.tombstones;
+    is_same boolean;
 begin
     for s in
         select * from jsonb_to_recordset(p_starts) as n (t integer, id uuid, definition text, version integer,
@@ -168,18 +170,50 @@ begin
             case when s.child is not null then p_parents[s.t] end, s.nonce, s.traceparent, s.input_type,
             decode(s.input, 'base64'), now(), 0, 'pending', s.state)
         on conflict (id) do nothing;
-        select * into row from wasaga.sagas where id = s.id for no key update;
-        if row.input <> decode(s.input, 'base64') then
+        grave := wasaga.grave_of(s.id, found);
+        if grave.id is null then
+            select * into row from wasaga.sagas where id = s.id for no key update;
+            is_same := row.input = decode(s.input, 'base64');
+        else
+            is_same := grave.digest = wasaga.input_digest(s.input_type, decode(s.input, 'base64'));
+        end if;
+        if not is_same then
             raise exception 'saga % of % runs for the key % already, and with another input', s.id, s.definition,
                 s.business_key using errcode = '23505';
         end if;
-        if s.child is not null then
+        if s.child is not null and grave.id is not null then
+            perform wasaga.post(p_parents[s.t], 'child', null, grave.ending, false);
+        elsif s.child is not null then
             insert into wasaga.children (child_id, parent_id) values (s.id, p_parents[s.t]) on conflict do nothing;
             if row.status in ('completed', 'compensated', 'failed') then
                 perform wasaga.ends_tell(array[s.id], p_parents);
             end if;
         end if;
     end loop;
+end $$;
+
+-- The tombstone of a saga that a start has just inserted (p_new), or found: the insert may have waited for its removal.
+-- What was inserted is taken back.
+create function wasaga.grave_of(p_id uuid, p_new boolean) returns wasaga.tombstones language plpgsql as $$
+declare
+    grave wasaga.tombstones;
+begin
+    select * into grave from wasaga.tombstones where id = p_id and until > now();
+    if found and p_new then
+        delete from wasaga.sagas where id = p_id;
+    elsif not found and not p_new and not exists (select from wasaga.sagas where id = p_id) then
+        raise exception 'saga % went while it was started again', p_id using errcode = '40001';
+    end if;
+    return grave;
+end $$;
+
+-- The same ids, unless one of them has a tombstone that its start did not see.
+create function wasaga.ungraved(p_ids uuid[]) returns setof uuid language plpgsql as $$
+begin
+    if exists (select from wasaga.tombstones where id = any (p_ids) and until > now()) then
+        raise exception 'a saga went while it was started again' using errcode = '40001';
+    end if;
+    return query select unnest(p_ids);
 end $$;
 
 -- Sends mail to sagas, each where p_ok: {t, saga, kind, name, content, turns_back}.
@@ -219,6 +253,17 @@ create function wasaga.hooks_add(p_ok boolean[], p_ids uuid[], p_hooks jsonb) re
     where p_ok[h.t] order by h.t, h.number
 $$;
 
+-- What a parent is told of the end of a saga.
+create function wasaga.ending(p_id uuid, p_status text, p_state jsonb) returns jsonb language sql stable as $$
+    select jsonb_strip_nulls(jsonb_build_object('saga', p_id, 'status', p_status,
+        'error', coalesce(p_state #> '{course,compensated}', p_state #> '{course,failed}'),
+        'output', (select jsonb_build_object('content_type', j.output_type,
+                'data', translate(encode(j.output, 'base64'), E'\n', ''))
+            from wasaga.journal j
+            where p_status = 'completed' and j.saga_id = p_id and j.kind = 'succeeded' and j.output is not null
+            order by j.number desc limit 1)))
+$$;
+
 -- Tells the parents of sagas that have ended, all of whom are locked (p_locked) or were not there a moment ago.
 create function wasaga.ends_tell(p_ended uuid[], p_locked uuid[]) returns void language plpgsql as $$
 declare
@@ -231,14 +276,7 @@ begin
         if not c.parent_id = any (p_locked) then
             raise exception 'a parent came meanwhile' using errcode = '40001';
         end if;
-        perform wasaga.post(c.parent_id, 'child', null, jsonb_strip_nulls(jsonb_build_object(
-            'saga', c.id, 'status', c.status,
-            'error', coalesce(c.state #> '{course,compensated}', c.state #> '{course,failed}'),
-            'output', (select jsonb_build_object('content_type', j.output_type,
-                    'data', translate(encode(j.output, 'base64'), E'\n', ''))
-                from wasaga.journal j
-                where c.status = 'completed' and j.saga_id = c.id and j.kind = 'succeeded' and j.output is not null
-                order by j.number desc limit 1))), false);
+        perform wasaga.post(c.parent_id, 'child', null, wasaga.ending(c.id, c.status, c.state), false);
         delete from wasaga.children where child_id = c.id and parent_id = c.parent_id;
     end loop;
 end $$;

@@ -1,6 +1,6 @@
 //! The configuration: the example is the defaults, layers win in order, and what is wrong is named.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use wasaga::config::{Brokers, Config, DatabaseUrl, LogFormat, Migrate};
 
@@ -28,6 +28,10 @@ fn what_the_example_shows_in_comments_is_well_formed() {
     let config = Config::from_toml(&shown.collect::<Vec<_>>().join("\n")).expect("it parses");
     assert_eq!(config.fault(), None);
     assert!(config.database.url.is_some() && config.plugins.dir.is_some());
+    let day = Duration::from_hours(24);
+    let retention = config.retention.options().expect("it is on");
+    assert_eq!(retention.retirement.keep, 30 * day);
+    assert_eq!(retention.archive_keep, Some(365 * day));
     assert_eq!(config.plugins.grants.len(), 1);
     assert_eq!(config.kafka.properties.0["security.protocol"], "SASL_SSL");
     let step = &config.definitions["order"].steps["process_payment"];
@@ -60,6 +64,9 @@ fn bad_values_are_named() {
         ("[database]\nmigrate = \"maybe\"", "database.migrate"),
         ("[engine]\nbatch = 0", "engine.batch = 0: must be at least 1"),
         ("[schedules]\ntolerance_ms = 1", "schedules.tolerance_ms = 1: must be at least 2000"),
+        ("[retention]\nkeep = \"30\"", "write it as 500ms, 30s, 1h30m or 7d"),
+        ("[retention]\ntombstones = \"1s\"", "retention.tombstones: must be at least 1m"),
+        ("[retention]\narchive = false\narchive_keep = \"1d\"", "there is no archive"),
         ("[flows]\ndead_in = 4", "not supported yet: flows.dead_in"),
         ("[kafka]\nembedded = true\nbrokers = \"a:1\"", "exclude each other"),
         ("[kafka.properties]\nbootstrap.servers = \"a:1\"", "kafka.brokers"),

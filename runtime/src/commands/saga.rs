@@ -8,6 +8,7 @@ use wasaga_api::{HistoryView, PageView, SagaView};
 use wasaga_domain::{ids::SagaId, mail::Verb, payload::Payload, search::SagaFilter};
 use wasaga_store::{
     Store,
+    retention::Tombstone,
     saga_read::{JournalRow, SagaRow},
     saga_search::{Cursor, Page},
 };
@@ -169,7 +170,15 @@ impl List {
 }
 
 async fn read(store: &Store, id: SagaId) -> anyhow::Result<(SagaRow, Vec<JournalRow>)> {
-    let saga = store.saga_get(id).await?.with_context(|| format!("there is no saga {id}"))?;
+    let Some(saga) = store.saga_get(id).await? else {
+        return Err(match store.tombstone_get(id).await? {
+            Some(Tombstone { status, ended_at }) => {
+                let status = status.as_str();
+                anyhow!("saga {id} ended {status} at {ended_at}, and was dropped since")
+            }
+            None => anyhow!("there is no saga {id}"),
+        });
+    };
     let mut journal = store.journal_list(id).await?;
     journal.retain(|entry| entry.number <= saga.sequence);
     Ok((saga, journal))

@@ -10,6 +10,7 @@ mod error;
 mod kafka;
 mod log;
 mod plugins;
+mod retention;
 mod schedules;
 mod server;
 
@@ -28,6 +29,7 @@ pub use error::ConfigError;
 pub use kafka::{Brokers, Kafka, Properties};
 pub use log::{Log, LogFormat};
 pub use plugins::Plugins;
+pub use retention::Retention;
 pub use schedules::Schedules;
 pub use server::Server;
 
@@ -52,6 +54,8 @@ pub struct Config {
     pub flows: Flows,
     /// What starts by the clock.
     pub schedules: Schedules,
+    /// How long ended sagas are kept.
+    pub retention: Retention,
     /// Changes to definitions, by name and step.
     pub definitions: Overrides,
     /// The log.
@@ -82,14 +86,15 @@ impl Config {
 
     /// What is wrong with values that parse, if anything is.
     pub fn fault(&self) -> Option<String> {
-        let Self { server, database, kafka, plugins, engine, flows, schedules, .. } = self;
+        let Self { server, database, kafka, plugins, engine, flows, .. } = self;
         (server.fault())
             .or_else(|| database.fault())
             .or_else(|| kafka.fault())
             .or_else(|| plugins.fault())
             .or_else(|| engine.fault())
             .or_else(|| flows.fault())
-            .or_else(|| schedules.fault())
+            .or_else(|| self.schedules.fault())
+            .or_else(|| self.retention.fault())
     }
 }
 

@@ -24,6 +24,10 @@ pub(super) async fn keep(store: Store, metrics: PrometheusHandle) {
         if let Ok(count) = store.sagas_needing_attention().await {
             gauge!("wasaga_sagas_needing_attention").set(count as f64);
         }
+        if let Ok(oldest) = store.sagas_ended_oldest().await {
+            gauge!("wasaga_sagas_ended_oldest_seconds")
+                .set(oldest.unwrap_or_default().as_secs_f64());
+        }
     }
 }
 

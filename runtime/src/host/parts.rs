@@ -20,6 +20,7 @@ use wasaga_engine::{
     driver::{self, Engine, EngineHandle},
     inbox::{Inbox, InboxHandle, InboxParts},
     lease::HostLease,
+    retention::{Retention, RetentionHandle},
     schedules::{Schedules, SchedulesHandle},
 };
 use wasaga_kafka::{
@@ -40,6 +41,7 @@ use crate::config::{Config, ConfigError};
 pub(super) struct Parts {
     kafka: Option<KafkaParts>,
     schedules: SchedulesHandle,
+    retention: Option<RetentionHandle>,
     engine: EngineHandle,
     inbox: InboxHandle,
     watching: (CancellationToken, JoinHandle<()>),
@@ -112,19 +114,22 @@ impl Parts {
         let inbox = Inbox::start(parts, config.inbox());
         let schedules =
             Schedules::start(store.clone(), plugins, running.clone(), config.schedules.options());
+        let retention =
+            config.retention.options().map(|options| Retention::start(store.clone(), options));
         sagas.set_engine(running);
 
         let stop = CancellationToken::new();
         let poll = Duration::from_millis(config.plugins.poll_ms);
         let watching = tokio::spawn(watcher.run(poll, stop.clone()));
         let gauges = tokio::spawn(gauges::keep(store.clone(), metrics));
-        Ok(Self { kafka, schedules, engine, inbox, watching: (stop, watching), gauges, lease })
+        let watching = (stop, watching);
+        Ok(Self { kafka, schedules, retention, engine, inbox, watching, gauges, lease })
     }
 
     /// Stops them in the order in which work flows: what comes in, what is worked on, what goes out.
     pub(super) async fn stop(self) {
-        let Self { kafka, schedules, engine, inbox, watching: (stop, watching), gauges, lease } =
-            self;
+        let Self { kafka, schedules, retention, engine, inbox, watching, gauges, lease } = self;
+        let (stop, watching) = watching;
         gauges.abort();
         stop.cancel();
         let (consumer, relay) = match kafka {
@@ -137,6 +142,9 @@ impl Parts {
             consumer.stop().await;
         }
         schedules.stop().await;
+        if let Some(retention) = retention {
+            retention.stop().await;
+        }
         tokio::join!(engine.stop(), inbox.stop());
         if let Some((relay, embedded)) = relay {
             relay.stop().await;

@@ -18,6 +18,7 @@ use wasaga_engine::driver::{Engine, StartError, StartRequest, VerbError};
 use wasaga_plugin_host::{PluginHost, Rejection};
 use wasaga_store::{
     Store, StoreError,
+    events_read::EventRow,
     saga_read::{JournalRow, SagaRow},
     saga_search::{Cursor, Page},
     schedules::ScheduleRow,
@@ -73,11 +74,11 @@ impl Sagas for HostSagas {
                 saga_id: started.saga_id,
                 created: started.created,
                 status: started.status,
+                same_input: true,
             }),
             // The engine compares bytes; whether the same was meant, the API finds out.
-            Err(StartError::Conflict(saga_id)) => {
-                let status = self.saga(saga_id).await?.status;
-                Ok(Started { saga_id, created: false, status })
+            Err(StartError::Conflict(saga_id, status)) => {
+                Ok(Started { saga_id, created: false, status, same_input: false })
             }
             Err(error @ StartError::Refused(_)) => Err(SagasError::Refused(error.to_string())),
             Err(error @ StartError::Unavailable(_)) => {
@@ -107,7 +108,11 @@ impl Sagas for HostSagas {
 
     async fn saga(&self, id: SagaId) -> Result<SagaRow, SagasError> {
         self.engine()?;
-        self.store.saga_get(id).await.map_err(read_failed)?.ok_or(SagasError::NotFound)
+        if let Some(saga) = self.store.saga_get(id).await.map_err(read_failed)? {
+            return Ok(saga);
+        }
+        let tombstone = self.store.tombstone_get(id).await.map_err(read_failed)?;
+        Err(tombstone.map_or(SagasError::NotFound, SagasError::Removed))
     }
 
     async fn journal(&self, id: SagaId) -> Result<Vec<JournalRow>, SagasError> {
@@ -126,6 +131,17 @@ impl Sagas for HostSagas {
 
     async fn settled(&self, ids: &[SagaId]) -> Result<Vec<SagaId>, SagasError> {
         self.store.sagas_settled(ids).await.map_err(read_failed)
+    }
+
+    async fn events(
+        &self,
+        plugin: &str,
+        stream: &str,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<EventRow>, SagasError> {
+        self.engine()?;
+        self.store.events_page(plugin, stream, after, limit).await.map_err(read_failed)
     }
 
     async fn schedules(&self) -> Result<Vec<ScheduleRow>, SagasError> {

@@ -3,6 +3,7 @@
 mod config;
 mod migrate;
 mod plugins;
+mod retention;
 mod run;
 mod saga;
 mod schedules;

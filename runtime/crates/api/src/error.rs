@@ -10,6 +10,7 @@ use axum::{
 use serde::Serialize;
 use uuid::Uuid;
 use wasaga_domain::{ids::SagaId, state::Status};
+use wasaga_store::retention::Tombstone;
 
 use crate::ports::SagasError;
 
@@ -40,6 +41,8 @@ pub(crate) enum ApiError {
     KeyTaken { key_name: String, key: String, saga: SagaId },
     /// No such saga.
     UnknownSaga(SagaId),
+    /// No such saga any more.
+    RemovedSaga(SagaId, Tombstone),
     /// The saga is at its end.
     Final { saga: SagaId, status: Status, verb: &'static str },
     /// The saga only goes forward.
@@ -84,6 +87,7 @@ impl ApiError {
     pub(crate) fn of_saga(error: SagasError, saga: SagaId, verb: &'static str) -> Self {
         match error {
             SagasError::NotFound => Self::UnknownSaga(saga),
+            SagasError::Removed(tombstone) => Self::RemovedSaga(saga, tombstone),
             SagasError::Final(status) => Self::Final { saga, status, verb },
             SagasError::PastPivot(status) => Self::PastPivot { saga, status },
             SagasError::Refused(why) => Self::Refused(why),
@@ -98,7 +102,10 @@ impl ApiError {
             SagasError::Refused(why) => Self::Refused(why),
             SagasError::Unavailable(why) => Self::Unavailable(why),
             SagasError::Internal(why) => Self::Internal(why),
-            SagasError::NotFound | SagasError::Final(_) | SagasError::PastPivot(_) => {
+            SagasError::NotFound
+            | SagasError::Removed(_)
+            | SagasError::Final(_)
+            | SagasError::PastPivot(_) => {
                 Self::Internal(format!("what names no saga was answered with {error:?}"))
             }
         }
@@ -188,6 +195,13 @@ impl ApiError {
             Self::UnknownSaga(id) => {
                 let detail = format!("there is no saga {id}");
                 row(StatusCode::NOT_FOUND, "unknown-saga", "Unknown saga", detail)
+            }
+            Self::RemovedSaga(id, Tombstone { status, ended_at }) => {
+                let status = status.as_str();
+                let detail = format!(
+                    "saga {id} ended {status} at {ended_at}, and was dropped since: see [retention]"
+                );
+                row(StatusCode::NOT_FOUND, "removed-saga", "The saga is gone", detail)
             }
             Self::Final { saga, status, verb } => row(
                 StatusCode::CONFLICT,

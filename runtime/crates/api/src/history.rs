@@ -201,6 +201,7 @@ mod tests {
             created_at: UnixMillis(0),
             updated_at: UnixMillis(0),
             steps: vec!["reserve".into(), "pay".into()],
+            archived: false,
         }
     }
 

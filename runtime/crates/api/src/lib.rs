@@ -68,6 +68,7 @@ pub fn app(api: ApiState) -> Router {
         .route("/api/v1/sagas/{id}/steps/{step}/{verb}", post(routes::verbs::step))
         .route("/api/v1/sagas/{id}/signals/{name}", post(routes::verbs::signal))
         .route("/api/v1/plugins", get(routes::plugins::plugins))
+        .route("/api/v1/plugins/{plugin}/streams/{stream}/events", get(routes::events::events))
         .route("/api/v1/schedules", get(routes::schedules::schedules))
         .route("/healthz", get(routes::health::healthz))
         .route("/readyz", get(routes::health::readyz))

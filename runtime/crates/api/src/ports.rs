@@ -13,6 +13,8 @@ use wasaga_domain::{
     state::Status,
 };
 use wasaga_store::{
+    events_read::EventRow,
+    retention::Tombstone,
     saga_read::{JournalRow, SagaRow},
     saga_search::{Cursor, Page},
     schedules::ScheduleRow,
@@ -49,6 +51,15 @@ pub trait Sagas: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Page, SagasError>;
 
+    /// Up to `limit` events of a plugin's stream past this version, in order.
+    async fn events(
+        &self,
+        plugin: &str,
+        stream: &str,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<EventRow>, SagasError>;
+
     /// What starts by the clock, by definition.
     async fn schedules(&self) -> Result<Vec<ScheduleRow>, SagasError>;
 
@@ -78,6 +89,8 @@ pub struct Started {
     pub created: bool,
     /// Its status now.
     pub status: Status,
+    /// Whether it was started with the same input, as far as the host can tell: byte by byte.
+    pub same_input: bool,
 }
 
 /// Why the host did not do what was asked, by what the caller does next.
@@ -85,6 +98,8 @@ pub struct Started {
 pub enum SagasError {
     /// There is no such saga.
     NotFound,
+    /// There is no such saga any more.
+    Removed(Tombstone),
     /// The saga is at its end.
     Final(Status),
     /// The saga only goes forward.

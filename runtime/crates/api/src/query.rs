@@ -77,7 +77,31 @@ impl Selection {
     }
 }
 
-/// How many sagas a page has at most.
+/// Which page of something that is numbered.
+pub(crate) struct Paging {
+    /// The number that the page before ended with; 0: this is the first one.
+    pub after: i64,
+    pub limit: Option<usize>,
+}
+
+impl Paging {
+    pub(crate) fn read(uri: &Uri) -> Result<Self, ApiError> {
+        let mut read = Self { after: 0, limit: None };
+        for (name, value) in parameters(uri)? {
+            match name.as_str() {
+                "after" => {
+                    let after = value.parse().map_err(|_| bad("after", "it is not what next said"));
+                    read.after = after?;
+                }
+                "limit" => read.limit = Some(limit(&value)?),
+                _ => return Err(bad(&name, "unknown; known are after, limit")),
+            }
+        }
+        Ok(read)
+    }
+}
+
+/// How many sagas, or events, a page has at most.
 const PAGE_BOUND: usize = 500;
 
 fn limit(value: &str) -> Result<usize, ApiError> {

@@ -7,4 +7,5 @@ pub mod definitions;
 pub mod driver;
 pub mod inbox;
 pub mod lease;
+pub mod retention;
 pub mod schedules;

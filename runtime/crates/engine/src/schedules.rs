@@ -182,7 +182,7 @@ impl Schedules {
         match self.engine.start(request).await {
             Ok(started) if started.created => Fate::Started,
             // With other input it was an older version's.
-            Ok(_) | Err(StartError::Conflict(_)) => Fate::Known,
+            Ok(_) | Err(StartError::Conflict(..)) => Fate::Known,
             Err(StartError::Refused(why)) => Fate::Refused(why),
             Err(StartError::Unavailable(_)) => Fate::Unavailable,
         }

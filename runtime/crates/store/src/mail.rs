@@ -94,11 +94,16 @@ impl Store {
         if let Some(status) = posted {
             return Ok(Posted::Accepted(status_of(saga, &status)?));
         }
-        let status: Option<String> =
-            sqlx::query_scalar("select status from wasaga.sagas where id = $1")
-                .bind(saga.0)
-                .fetch_optional(&self.pool)
-                .await?;
+        let status: Option<String> = sqlx::query_scalar(
+            "select status from (
+                 select status, 0 as place from wasaga.sagas where id = $1
+                 union all select status, 1 from wasaga.tombstones where id = $1 and until > now()
+                 union all select status, 2 from wasaga.archived_sagas where id = $1) known
+             order by place limit 1",
+        )
+        .bind(saga.0)
+        .fetch_optional(&self.pool)
+        .await?;
         let Some(status) = status else { return Ok(Posted::NotFound) };
         let status = status_of(saga, &status)?;
         Ok(if status.is_final() { Posted::Final(status) } else { Posted::PastPivot(status) })

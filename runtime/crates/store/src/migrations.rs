@@ -29,6 +29,7 @@ const SCRIPTS: &[(i64, &str, &str, &str)] = &scripts! {
     6 "0006_schedules";
     7 "0007_events";
     8 "0008_start";
+    9 "0009_retention";
 };
 
 /// A migration, as `wasaga migrate status` prints it.

@@ -39,6 +39,8 @@ pub struct SagaRow {
     pub updated_at: UnixMillis,
     /// The names of its definition's steps, in order; empty where the database does not know the definition.
     pub steps: Vec<String>,
+    /// Whether it has been moved to the archive.
+    pub archived: bool,
 }
 
 /// A journal entry, as it was written.
@@ -118,34 +120,63 @@ struct Entry {
     by: Option<String>,
 }
 
-impl Store {
-    /// The saga of this id.
-    pub async fn saga_get(&self, id: SagaId) -> Result<Option<SagaRow>, StoreError> {
-        let saga: Option<Saga> = sqlx::query_as(
+/// The columns of [`Saga`], of this table, whose rows last changed at that column.
+macro_rules! saga_of {
+    ($table:literal, $updated_at:literal) => {
+        concat!(
             "select s.definition, s.version, s.business_key, s.status, s.state, s.sequence, s.input_type, s.input,
-                 wasaga.millis(s.created_at) as created_ms, wasaga.millis(s.updated_at) as updated_ms,
+                 wasaga.millis(s.created_at) as created_ms, wasaga.millis(s.", $updated_at, ") as updated_ms,
                  jsonb_path_query_array(d.content, '$.steps[*].name') as steps
-             from wasaga.sagas s
+             from ", $table, " s
              left join wasaga.definitions d on d.name = s.definition and d.version = s.version
-             where s.id = $1",
+             where s.id = $1 order by s.", $updated_at, " desc limit 1"
         )
-        .bind(id.0)
-        .fetch_optional(&self.pool)
-        .await?;
-        saga.map(|saga| saga.row(id)).transpose()
+    };
+}
+
+/// The columns of [`Entry`], of this table.
+macro_rules! journal_of {
+    ($table:literal, $and:literal) => {
+        concat!(
+            "select number, kind, step, direction = 'forward' as forward, attempt,
+                 wasaga.millis(started_at) as started_ms, wasaga.millis(at) as at_ms, output_type, output, error,
+                 digest, by
+             from ", $table, " where saga_id = $1 ", $and, " order by number"
+        )
+    };
+}
+
+impl Store {
+    /// The saga of this id; of one that was archived, and whose id was used again, the last one.
+    pub async fn saga_get(&self, id: SagaId) -> Result<Option<SagaRow>, StoreError> {
+        let live = self.saga_row(id, saga_of!("wasaga.sagas", "updated_at"), false).await?;
+        if live.is_some() {
+            return Ok(live);
+        }
+        self.saga_row(id, saga_of!("wasaga.archived_sagas", "ended_at"), true).await
+    }
+
+    async fn saga_row(
+        &self,
+        id: SagaId,
+        sql: &'static str,
+        archived: bool,
+    ) -> Result<Option<SagaRow>, StoreError> {
+        let saga: Option<Saga> = sqlx::query_as(sql).bind(id.0).fetch_optional(&self.pool).await?;
+        saga.map(|saga| saga.row(id, archived)).transpose()
     }
 
     /// A saga's journal, in order; empty also where there is no such saga.
     pub async fn journal_list(&self, id: SagaId) -> Result<Vec<JournalRow>, StoreError> {
-        let entries: Vec<Entry> = sqlx::query_as(
-            "select number, kind, step, direction = 'forward' as forward, attempt,
-                 wasaga.millis(started_at) as started_ms, wasaga.millis(at) as at_ms, output_type, output, error,
-                 digest, by
-             from wasaga.journal where saga_id = $1 order by number",
-        )
-        .bind(id.0)
-        .fetch_all(&self.pool)
-        .await?;
+        let live = journal_of!("wasaga.journal", "");
+        let archived = journal_of!(
+            "wasaga.archived_journal",
+            "and ended_at = (select max(ended_at) from wasaga.archived_sagas where id = $1)"
+        );
+        let mut entries: Vec<Entry> = sqlx::query_as(live).bind(id.0).fetch_all(&self.pool).await?;
+        if entries.is_empty() {
+            entries = sqlx::query_as(archived).bind(id.0).fetch_all(&self.pool).await?;
+        }
         entries.into_iter().map(|entry| entry.row(id)).collect()
     }
 
@@ -171,7 +202,7 @@ impl Store {
 }
 
 impl Saga {
-    fn row(self, id: SagaId) -> Result<SagaRow, StoreError> {
+    fn row(self, id: SagaId, archived: bool) -> Result<SagaRow, StoreError> {
         let unfit = |column, what: &dyn ToString| {
             StoreError::stored("wasaga.sagas", column, id, what.to_string())
         };
@@ -187,6 +218,7 @@ impl Saga {
             created_at: UnixMillis(self.created_ms),
             updated_at: UnixMillis(self.updated_ms),
             steps: self.steps.map(|steps| steps.0).unwrap_or_default(),
+            archived,
         })
     }
 }

@@ -47,6 +47,9 @@ pub struct SagaView {
     undo_errors: Vec<UndoError>,
     created_at: String,
     updated_at: String,
+    /// It ended long ago, and was moved to the archive.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    archived: bool,
 }
 
 /// An undo that gave up.
@@ -64,6 +67,9 @@ pub struct HistoryView {
     status: Status,
     history: Vec<Item>,
     events: Vec<Event>,
+    /// It ended long ago, and was moved to the archive.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    archived: bool,
 }
 
 /// GET /api/v1/sagas/{id}
@@ -106,6 +112,7 @@ impl SagaView {
             undo_errors: undo_errors.collect(),
             created_at: saga.created_at.to_string(),
             updated_at: saga.updated_at.to_string(),
+            archived: saga.archived,
             definition: saga.definition,
             version: saga.version,
             business_key: saga.business_key,
@@ -141,6 +148,7 @@ impl HistoryView {
             status: saga.status,
             history: items(saga, journal),
             events: journal.iter().map(Event::from).collect(),
+            archived: saga.archived,
         }
     }
 }

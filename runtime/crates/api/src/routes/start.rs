@@ -17,7 +17,7 @@ use crate::{
     body::JsonBody,
     error::ApiError,
     input::{check_input, check_key, keyed},
-    ports::{StartSaga, Started},
+    ports::{SagasError, StartSaga, Started},
     query::wait,
     routes::saga::{SagaView, read},
 };
@@ -150,10 +150,15 @@ impl Run<'_> {
         };
         let started = sagas.start(saga).await.map_err(ApiError::of_many)?;
         // The first order of this key stands; a second one gets it as its answer only if it asked for the same.
-        if let (false, Some((key_name, key))) = (started.created, self.key) {
-            let first = sagas.saga(started.saga_id).await.map_err(ApiError::of_many)?.input;
-            let first = serde_json::from_slice::<Value>(&first.data);
-            if !first.is_ok_and(|first| first == *self.input) {
+        if let (false, Some((key_name, key))) = (started.same_input, self.key) {
+            let is_same = match sagas.saga(started.saga_id).await {
+                Ok(first) => serde_json::from_slice::<Value>(&first.input.data)
+                    .is_ok_and(|first| first == *self.input),
+                // Its tombstone compares JSON.
+                Err(SagasError::Removed(_)) => false,
+                Err(error) => return Err(ApiError::of_many(error)),
+            };
+            if !is_same {
                 let (key_name, key) = (key_name.to_owned(), key.to_owned());
                 return Err(ApiError::KeyTaken { key_name, key, saga: started.saga_id });
             }

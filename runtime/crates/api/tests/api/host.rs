@@ -35,6 +35,7 @@ use wasaga_domain::{
 };
 use wasaga_store::{
     Store, StoreError,
+    events_read::EventRow,
     mail::Posted,
     saga_read::{JournalRow, SagaRow},
     saga_search::{Cursor, Page},
@@ -218,11 +219,11 @@ impl Sagas for NullEngine {
         let new = NewSaga::of(&definition, business_key, input, Uuid::new_v4(), SystemClock.now());
         let (id, new) = (new.id, NewSaga { traceparent, ..new });
         let started = self.store.sagas_start(HostId(1), &[new]).await.map_err(internal)?;
-        let (created, status) = match started[0] {
-            saga_start::Started::New => (true, Status::Pending),
-            saga_start::Started::Existing { status, .. } => (false, status),
+        let (created, status, same_input) = match started[0] {
+            saga_start::Started::New => (true, Status::Pending, true),
+            saga_start::Started::Existing { status, same_input } => (false, status, same_input),
         };
-        Ok(Started { saga_id: id, created, status })
+        Ok(Started { saga_id: id, created, status, same_input })
     }
 
     async fn ask(&self, id: SagaId, verb: &Verb, by: &Audit) -> Result<Status, SagasError> {
@@ -243,7 +244,11 @@ impl Sagas for NullEngine {
     }
 
     async fn saga(&self, id: SagaId) -> Result<SagaRow, SagasError> {
-        self.store.saga_get(id).await.map_err(internal)?.ok_or(SagasError::NotFound)
+        if let Some(saga) = self.store.saga_get(id).await.map_err(internal)? {
+            return Ok(saga);
+        }
+        let tombstone = self.store.tombstone_get(id).await.map_err(internal)?;
+        Err(tombstone.map_or(SagasError::NotFound, SagasError::Removed))
     }
 
     async fn journal(&self, id: SagaId) -> Result<Vec<JournalRow>, SagasError> {
@@ -257,6 +262,16 @@ impl Sagas for NullEngine {
         limit: usize,
     ) -> Result<Page, SagasError> {
         self.store.sagas_search(filter, after, limit).await.map_err(internal)
+    }
+
+    async fn events(
+        &self,
+        plugin: &str,
+        stream: &str,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<EventRow>, SagasError> {
+        self.store.events_page(plugin, stream, after, limit).await.map_err(internal)
     }
 
     async fn schedules(&self) -> Result<Vec<ScheduleRow>, SagasError> {

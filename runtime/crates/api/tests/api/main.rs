@@ -4,8 +4,10 @@
 #![allow(clippy::unwrap_used, reason = "a test's helpers may panic")]
 
 mod bad_input;
+mod events;
 mod health;
 mod host;
+mod retention;
 mod sagas;
 mod schedules;
 mod search;

@@ -106,9 +106,9 @@ pub struct Started {
 /// Why a saga was not started.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StartError {
-    /// There is one under this key, with another input.
+    /// There is one under this key, with another input; where it stands.
     #[error("a saga with this business key was started before with other input: {0}")]
-    Conflict(SagaId),
+    Conflict(SagaId, Status),
     /// The values do not fit the database.
     #[error("the start was refused: {0}")]
     Refused(String),

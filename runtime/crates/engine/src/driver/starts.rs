@@ -57,8 +57,8 @@ fn answer(saga_id: SagaId, started: saga_start::Started) -> Result<Started, Star
         saga_start::Started::Existing { status, same_input: true } => {
             Ok(Started { saga_id, created: false, status })
         }
-        saga_start::Started::Existing { same_input: false, .. } => {
-            Err(StartError::Conflict(saga_id))
+        saga_start::Started::Existing { status, same_input: false } => {
+            Err(StartError::Conflict(saga_id, status))
         }
     }
 }

@@ -17,6 +17,7 @@ mod many;
 mod modules;
 mod proxy;
 mod put_off;
+mod retention;
 mod schedules;
 mod script;
 mod stage;

@@ -101,7 +101,7 @@ const NOTES: &str = "create table notes (note text);
 
 /// Starts that wait for a lock.
 pub const BLOCKED_STARTS: &str = "pg_stat_activity where datname = current_database()
-    and wait_event_type = 'Lock' and query like 'insert into wasaga.sagas%'";
+    and wait_event_type = 'Lock' and query like '%insert into wasaga.sagas%'";
 
 pub struct Stage {
     pub db: TestDatabase,
