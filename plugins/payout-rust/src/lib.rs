@@ -32,7 +32,7 @@ impl Plugin for Payout {
             .saga(transfer::definition())
             .handles(TRANSFERS)
             .migration("books", books::TABLES)
-            .capabilities(Capabilities::new().sql().topic(transfer::TRANSFERS))
+            .capabilities(Capabilities::new().sql().topic(TRANSFERS))
     }
 }
 
