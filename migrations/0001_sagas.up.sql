@@ -22,6 +22,14 @@ create table wasaga.hosts (
     lease_until timestamptz not null
 );
 
+-- How many of p_waiting sagas a host takes at once, and at most p_limit: all where they are few (a host works them off
+-- before another one would look), else no more than are left for it when every host takes as many.
+create function wasaga.hosts_share(p_limit bigint, p_waiting bigint) returns bigint language sql stable as $$
+    select case when p_waiting <= 128 then p_limit
+        else least(p_limit, greatest(128, p_waiting / (select greatest(1, count(*)) from wasaga.hosts
+            where lease_until > now()))) end
+$$;
+
 -- The changing columns stand together, and none but those of the lease is indexed: a step is one HOT update.
 create table wasaga.sagas (
     id uuid primary key,

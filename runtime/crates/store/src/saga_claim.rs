@@ -98,6 +98,7 @@ macro_rules! claim {
     };
 }
 
+// Of many sagas a host takes its share: see `wasaga.hosts_share`.
 impl Store {
     /// Takes the leases of up to `limit` sagas that are ready: mail woke them, or they were released.
     pub async fn sagas_claim_ready(
@@ -106,7 +107,9 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<Claimed>, StoreError> {
         let sql = claim!(
-            "select id from wasaga.sagas where ready_at is not null order by ready_at limit $2
+            "select id from wasaga.sagas where ready_at is not null order by ready_at
+             limit wasaga.hosts_share($2, (select count(*) from
+                 (select from wasaga.sagas where ready_at is not null limit 2 * $2) as ready))
              for no key update skip locked",
             ""
         );
@@ -121,7 +124,9 @@ impl Store {
     ) -> Result<Vec<Claimed>, StoreError> {
         let sql = claim!(
             "select sagas.id from wasaga.timers join wasaga.sagas on sagas.id = timers.saga_id
-             where timers.due_at <= now() and sagas.host_id is null order by timers.due_at limit $2
+             where timers.due_at <= now() and sagas.host_id is null order by timers.due_at
+             limit wasaga.hosts_share($2, (select count(*) from
+                 (select from wasaga.timers where due_at <= now() limit 2 * $2) as due))
              for no key update of sagas skip locked",
             ""
         );
@@ -138,7 +143,9 @@ impl Store {
             "select id from wasaga.sagas
              where host_id is not null
                and host_id not in (select id from wasaga.hosts where lease_until > now())
-             limit $2 for no key update skip locked",
+             limit wasaga.hosts_share($2, (select count(*) from (select from wasaga.sagas where host_id is not null
+                 and host_id not in (select id from wasaga.hosts where lease_until > now()) limit 2 * $2) as lost))
+             for no key update skip locked",
             ", interruptions = saga.interruptions + 1"
         );
         self.claim(sql, host, limit).await

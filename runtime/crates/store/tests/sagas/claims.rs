@@ -93,6 +93,23 @@ async fn a_claim_takes_no_more_than_its_limit_and_the_longest_ready_first() {
 }
 
 #[tokio::test]
+async fn of_many_sagas_a_host_leaves_the_others_theirs() {
+    let stage = Stage::new().await;
+    let sagas = stage.sagas(400).await;
+    let leases: Vec<_> = sagas.into_iter().map(|saga| (saga, 1)).collect();
+    stage.store().sagas_release(stage.host, &leases).await.unwrap();
+    let other = stage.store().host_register("other", "0", LEASE).await.unwrap();
+    let ready = async |host| stage.store().sagas_claim_ready(host, 512).await.unwrap().len();
+    assert_eq!(ready(stage.host).await, 200, "half of them");
+    assert_eq!(ready(other).await, 128, "never less than a few");
+
+    // Whoever is left takes what the other had.
+    stage.store().host_leave(stage.host).await.unwrap();
+    assert_eq!(stage.store().sagas_claim_lost(other, 512).await.unwrap().len(), 200);
+    assert_eq!(ready(other).await, 72);
+}
+
+#[tokio::test]
 async fn a_saga_is_due_when_its_time_has_come() {
     let stage = Stage::new().await;
     let saga = stage.parked("a").await;
