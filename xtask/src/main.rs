@@ -10,6 +10,7 @@ mod demo;
 mod guests;
 mod interrupt;
 mod lint;
+mod prove;
 mod setup;
 mod test;
 mod workspace;
@@ -38,6 +39,8 @@ enum Command {
     Test(test::Arguments),
     /// Break a rule at a time, and see that tests notice
     Breaks,
+    /// Prove what holds of any saga, over random definitions and whatever may happen to them
+    Prove(prove::Arguments),
     /// Check formatting and lints
     Lint,
     /// Measure
@@ -63,6 +66,7 @@ fn dispatch(command: Command, interrupt: &Interrupt) -> Result<ExitCode> {
         Command::Demo(arguments) => demo::run(&arguments, interrupt),
         Command::Test(arguments) => test::run(&arguments, interrupt),
         Command::Breaks => breaks::run(interrupt),
+        Command::Prove(arguments) => prove::run(&arguments, interrupt),
         Command::Lint => lint::run(interrupt),
         Command::Bench(bench::Bench::Sagas { arguments }) => bench::sagas(&arguments, interrupt),
     }

@@ -1,8 +1,7 @@
 //! Cases by the chunk, over the cores; a chunk that fails is shrunk, told and can be run again by its seed.
 
 use std::{
-    env,
-    fmt::Debug,
+    env, fmt,
     hash::{BuildHasher, RandomState},
     panic,
     str::FromStr,
@@ -23,10 +22,17 @@ use wasaga_domain::definition::Definition;
 use crate::{coverage::Coverage, definitions::any_definition};
 
 /// A definition, and what chance makes of it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Case {
     pub definition: Definition,
     pub choices: Vec<u8>,
+}
+
+impl fmt::Debug for Case {
+    /// With a line for all the choices.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#?}\nchoices: {:?}", self.definition, self.choices)
+    }
 }
 
 /// Runs a case, and prints what happens where it is to be told.
@@ -46,7 +52,7 @@ pub struct Plan {
 /// The number that this variable names, or the other one.
 pub fn number<N: FromStr>(variable: &str, other: N) -> N
 where
-    N::Err: Debug,
+    N::Err: fmt::Debug,
 {
     match env::var(variable) {
         Ok(number) => number.parse().unwrap_or_else(|error| panic!("{variable}: {error:?}")),

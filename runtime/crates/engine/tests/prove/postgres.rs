@@ -7,6 +7,7 @@ use std::{slice, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use serde_json::{json, value::to_raw_value};
+use uuid::Uuid;
 use wasaga_domain::{
     attempt::Direction,
     clock::{Clock, SystemClock, UnixMillis},
@@ -103,6 +104,7 @@ pub struct Twin<'a> {
     saga: SagaId,
     /// How far the case's time is ahead of the database's timers.
     ahead: Duration,
+    commits: u32,
 }
 
 struct One(Arc<Definition>);
@@ -117,7 +119,7 @@ impl DefinitionSource for One {
 impl<'a> Twin<'a> {
     pub fn new(server: &'a mut Server, memory: Memory, saga: SagaId) -> Self {
         let definitions = One(Arc::clone(memory.definition()));
-        Self { server, memory, definitions, saga, ahead: Duration::ZERO }
+        Self { server, memory, definitions, saga, ahead: Duration::ZERO, commits: 0 }
     }
 
     fn store(&self) -> &Database {
@@ -167,6 +169,29 @@ impl<'a> Twin<'a> {
         self.store().saga_commit_guest(host, next, guest).await.unwrap()
     }
 
+    /// In one transaction with another saga's transition, the first time under a lease that is not the host's.
+    async fn commit_with_another(&self, host: HostId, next: Transition) -> Verdict {
+        let definition = self.memory.definition();
+        let input = child_output();
+        let now = SystemClock.now();
+        let other = NewSaga::of(definition, None, input, Uuid::new_v4(), now);
+        self.store().sagas_start(host, slice::from_ref(&other)).await.unwrap();
+        let position = Position { host: Some(host), epoch: 1, sequence: 0, mail: 0 };
+        let end = ended(other.id, position, None);
+        let stale = Transition { epoch: 0, ..end.clone() };
+        let last = self.commits.is_multiple_of(8);
+        let batch = if last { [next, stale] } else { [stale, next] };
+        let verdicts = self.store().sagas_commit(host, &batch).await.unwrap();
+        assert_eq!(
+            verdicts[usize::from(last)],
+            Verdict::Lost,
+            "another saga's, and another lease's"
+        );
+        let ended = self.store().sagas_commit(host, slice::from_ref(&end)).await.unwrap();
+        assert_eq!(ended, [Verdict::Committed { mail: 0 }], "another saga's");
+        verdicts[usize::from(!last)]
+    }
+
     /// Others take up the children that were started.
     async fn take_children(&mut self) {
         let sql = format!(
@@ -175,6 +200,35 @@ impl<'a> Twin<'a> {
             self.server.nursery, self.saga
         );
         self.server.session.run(&sql).await;
+    }
+}
+
+/// The end of a saga of one step.
+fn ended(saga: SagaId, position: Position, error: Option<&ErrorDetail>) -> Transition {
+    let Position { epoch, sequence, mail, .. } = position;
+    let (status, course, kind, output) = match error {
+        None => (Status::Completed, json!("completed"), EntryKind::Succeeded, Some(child_output())),
+        Some(error) => {
+            let course = json!({ "compensated": error });
+            (Status::Compensated, course, EntryKind::Compensated, None)
+        }
+    };
+    let entry = Entry::of_saga(kind, Direction::Forward, UnixMillis(0));
+    Transition {
+        saga,
+        epoch,
+        sequence,
+        status,
+        state: to_raw_value(&json!({ "course": course, "mail_seen": mail })).unwrap(),
+        settles: true,
+        seen: mail,
+        due: None,
+        clears: false,
+        entries: vec![JournalEntry { step: None, entry: Entry { output, ..entry } }],
+        waits: Vec::new(),
+        effects: Vec::new(),
+        cancels: Vec::new(),
+        hooks: Vec::new(),
     }
 }
 
@@ -250,8 +304,10 @@ impl Store for Twin<'_> {
         let scaled = Transition { due, ..next.clone() };
         let verdict = match note {
             Some(note) => self.note(host, &scaled, note).await,
+            None if self.commits.is_multiple_of(4) => self.commit_with_another(host, scaled).await,
             None => self.store().sagas_commit(host, slice::from_ref(&scaled)).await.unwrap()[0],
         };
+        self.commits += 1;
         let expected = self.memory.commit(host, next, note).await;
         assert_eq!(verdict, expected, "(Postgres, memory)");
         if next.effects.iter().any(|keyed| matches!(keyed.effect, Effect::Start(_))) {
@@ -305,33 +361,7 @@ impl Store for Twin<'_> {
 
     async fn child_ends(&mut self, child: SagaId, error: Option<&ErrorDetail>) {
         let position = self.store().sagas_position(&[child]).await.unwrap()[0];
-        let Position { epoch, sequence, mail, .. } = position.expect("it was started");
-        let (status, course, kind, output) = match error {
-            None => {
-                (Status::Completed, json!("completed"), EntryKind::Succeeded, Some(child_output()))
-            }
-            Some(error) => {
-                let course = json!({ "compensated": error });
-                (Status::Compensated, course, EntryKind::Compensated, None)
-            }
-        };
-        let entry = Entry::of_saga(kind, Direction::Forward, UnixMillis(0));
-        let end = Transition {
-            saga: child,
-            epoch,
-            sequence,
-            status,
-            state: to_raw_value(&json!({ "course": course, "mail_seen": mail })).unwrap(),
-            settles: true,
-            seen: mail,
-            due: None,
-            clears: false,
-            entries: vec![JournalEntry { step: None, entry: Entry { output, ..entry } }],
-            waits: Vec::new(),
-            effects: Vec::new(),
-            cancels: Vec::new(),
-            hooks: Vec::new(),
-        };
+        let end = ended(child, position.expect("it was started"), error);
         let nursery = self.server.nursery;
         let ended = self.store().sagas_commit(nursery, slice::from_ref(&end)).await.unwrap();
         assert!(matches!(ended[0], Verdict::Committed { .. }), "a child ends");

@@ -5,7 +5,7 @@ use wasaga_domain::{
     outcome::{Effect, StepOutcome, WaitSource},
 };
 
-use super::{Called, Doing, Model};
+use super::{Called, Doing, Effects, Model};
 use crate::outcomes::Outcome;
 
 #[derive(Clone)]
@@ -34,6 +34,7 @@ impl Model {
 
     pub(super) fn starts(&mut self, effects: &[Effect]) {
         adopt(&mut self.children, effects);
+        self.told.effects.add(effects);
     }
 
     /// To the first step that waits for it; whoever waits later finds it.
@@ -58,6 +59,19 @@ impl Model {
         self.told.cancels = running.map(|child| child.saga).collect();
         if !self.told.cancels.is_empty() {
             self.note("turn", "with its children");
+        }
+    }
+}
+
+impl Effects {
+    pub fn add<'a>(&mut self, effects: impl IntoIterator<Item = &'a Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Send(_) => self.messages += 1,
+                Effect::Signal { .. } => self.signals += 1,
+                Effect::Start(start) => self.starts.push(start.saga.id),
+                Effect::Cancel(_) => {}
+            }
         }
     }
 }

@@ -61,7 +61,7 @@ impl Model {
     }
 
     /// No way leads back from a pivot that has passed, nor from one that may have happened and can't be undone.
-    pub(super) fn is_past_pivot(&self) -> bool {
+    pub fn is_past_pivot(&self) -> bool {
         let goes_on = matches!(self.way, Way::Forward | Way::Ended("completed"));
         let pivots = (0..).zip(&self.definition.steps).filter(|(_, step)| step.pivot);
         let mut pivots = pivots.map(|(step, _)| step);

@@ -10,10 +10,11 @@ mod hands;
 mod post;
 mod work;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use wasaga_domain::{
-    attempt::Direction, clock::UnixMillis, definition::Definition, ids::SagaId, payload::Payload,
+    attempt::Direction, clock::UnixMillis, definition::Definition, ids::SagaId,
+    outcome::WaitSource, payload::Payload,
 };
 
 use children::Child;
@@ -63,6 +64,16 @@ pub struct Told {
     pub insists: Vec<u16>,
     /// Children that turn back with it.
     pub cancels: Vec<SagaId>,
+    pub effects: Effects,
+}
+
+/// What a step has done beside its own work.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Effects {
+    pub messages: usize,
+    /// To itself.
+    pub signals: usize,
+    pub starts: Vec<SagaId>,
 }
 
 /// What became of a step.
@@ -170,6 +181,32 @@ impl Model {
             signals_kept: self.signals.len(),
             told: self.told.clone(),
         }
+    }
+
+    /// What steps wait for of messages, by correlation key.
+    pub fn awaited_messages(&self) -> BTreeMap<String, u16> {
+        let mut waits = BTreeMap::new();
+        for (step, work) in self.works() {
+            let Doing::Waits { sources, .. } = &work.doing else { continue };
+            for source in sources {
+                if let WaitSource::Message { correlation, .. } = source {
+                    waits.insert(correlation.clone(), step);
+                }
+            }
+        }
+        waits
+    }
+
+    pub fn effects(&self) -> &Effects {
+        &self.told.effects
+    }
+
+    pub fn cancels(&self) -> &[SagaId] {
+        &self.told.cancels
+    }
+
+    pub fn is_over(&self) -> bool {
+        matches!(self.way, Way::Ended(_))
     }
 
     /// What the guest of this step is handed.

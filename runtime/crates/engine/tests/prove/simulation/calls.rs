@@ -55,7 +55,7 @@ impl<S: Store> Simulation<S> {
         let same = self.keys.values().filter(|other| *other == key).count();
         assert_eq!(same, 1, "{key} is the key of one step and direction");
         let of = if direction == Direction::Undo { "undo call" } else { "call" };
-        self.saw(of, called(call).as_str());
+        self.count(of, called(call).as_str());
     }
 }
 

@@ -24,7 +24,7 @@ impl<S: Store> Simulation<S> {
         let note = self.note(finished.as_ref());
         let (now, host) = (self.now, self.host());
         let transition = host.held.transition(&decision, now, false);
-        host.last = Some(Written { transition, note });
+        host.last = Some(Written { transition, note, model: model.clone() });
         self.outside().await;
         if self.choices.rarely(8) && !self.host().calls.is_empty() {
             self.saw("guests", "return during a commit");
@@ -39,7 +39,7 @@ impl<S: Store> Simulation<S> {
         {
             return Box::pin(self.goes_wrong(finished)).await;
         }
-        let Some(verdict) = self.write(&decision, &model).await else { return };
+        let Some(verdict) = self.write(&decision).await else { return };
         let settles = self.host().last.as_ref().is_some_and(|last| last.transition.settles);
         match verdict {
             Verdict::Committed { mail } => {
@@ -69,8 +69,8 @@ impl<S: Store> Simulation<S> {
     }
 
     /// What the host hears of its commit; nothing, when it is lost with it, or begins anew.
-    async fn write(&mut self, decision: &Decision, model: &Model) -> Option<Verdict> {
-        let verdict = self.send(decision, model).await;
+    async fn write(&mut self, decision: &Decision) -> Option<Verdict> {
+        let verdict = self.send(decision).await;
         let dies = self.choices.of(24);
         let parked = self.store.memory().is_free();
         match dies {
@@ -84,7 +84,7 @@ impl<S: Store> Simulation<S> {
                 self.crash().await;
                 None
             }
-            22 => self.answer_is_lost(decision, model).await,
+            22 => self.answer_is_lost(decision, verdict).await,
             21 if !parked => {
                 self.saw("host", "stops");
                 self.release().await;
@@ -95,9 +95,10 @@ impl<S: Store> Simulation<S> {
     }
 
     /// The holder's commit lands, unless it would park the saga on mail that it has not seen.
-    async fn send(&mut self, decision: &Decision, model: &Model) -> Verdict {
+    async fn send(&mut self, decision: &Decision) -> Verdict {
         let host = self.host.as_ref().expect("a host holds it");
-        let (id, Written { transition, note }) = (host.id, host.last.clone().expect("it is new"));
+        let (id, Written { transition, note, model }) =
+            (host.id, host.last.clone().expect("it is new"));
         let before = self.store.memory().status();
         let posted = self.store.memory().mail_number();
         let verdict = self.store.commit(id, &transition, note.as_deref()).await;
@@ -110,18 +111,18 @@ impl<S: Store> Simulation<S> {
         if note.is_some() {
             self.saw("guests", "write");
         }
-        if !transition.waits.is_empty() && self.store.memory().waits().is_empty() {
+        if self.expected.lands(model) {
             self.saw("mail", "a reply is early");
         }
-        self.durable = model.clone();
+        self.expected.check(self.store.memory());
         for entry in &decision.entries {
-            self.saw("entry", entry.kind.as_str());
+            self.count("entry", entry.kind.as_str());
         }
         for open in &decision.state.open {
-            self.saw("activity", name(&open.activity));
+            self.count("activity", name(&open.activity));
         }
         let after = self.store.memory().status();
-        self.saw("status", after.as_str());
+        self.count("status", after.as_str());
         if before != after {
             self.coverage.moved(before, after);
         }
@@ -133,7 +134,7 @@ impl<S: Store> Simulation<S> {
         let memory = self.store.memory();
         assert_eq!(memory.state(), state, "what was decided is what is kept");
         let untouched = memory.sequence() == 0;
-        let known = self.durable.view().status;
+        let known = self.expected.model.view().status;
         let expected = match known {
             "running" | "waiting" if untouched => "pending",
             known => known,
@@ -142,13 +143,16 @@ impl<S: Store> Simulation<S> {
     }
 
     /// The host asks what became of its commit, and repeats it where that did not land.
-    async fn answer_is_lost(&mut self, decision: &Decision, model: &Model) -> Option<Verdict> {
+    async fn answer_is_lost(&mut self, decision: &Decision, verdict: Verdict) -> Option<Verdict> {
         self.saw("host", "does not hear of its commit");
         let position = self.store.position().await;
         let host = self.host();
         let id = host.id;
-        let Written { transition, note } = host.last.clone().expect("it was sent");
+        let Written { transition, note, .. } = host.last.clone().expect("it was sent");
         let fate = fate(id, &transition, Some(position));
+        let landed = matches!(verdict, Verdict::Committed { .. }) && !transition.entries.is_empty();
+        let known = matches!(fate, Some(Verdict::Committed { .. }));
+        assert_eq!(known, landed, "what became of a commit: {verdict:?}, taken for {fate:?}");
         if self.choices.rarely(2) && fate.is_some() {
             self.saw("host", "is heard twice");
             let before = self.store.memory().row();
@@ -160,7 +164,7 @@ impl<S: Store> Simulation<S> {
             Some(fate) => Some(fate),
             // Its guest is called again.
             None if note.is_some() => None,
-            None => Some(self.send(decision, model).await),
+            None => Some(self.send(decision).await),
         }
     }
 
@@ -177,6 +181,7 @@ impl<S: Store> Simulation<S> {
 
     /// The database refuses the guest's data, or the guest's own transaction is lost.
     async fn goes_wrong(&mut self, finished: &Finished) {
+        self.host().last = None;
         if finished.wrote {
             self.saw("host", "loses a guest's commit");
             return;

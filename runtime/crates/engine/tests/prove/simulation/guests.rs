@@ -54,6 +54,7 @@ impl<S: Store> Simulation<S> {
     pub(super) async fn crash(&mut self) {
         let host = self.host.take().expect("a host holds it");
         self.store.host_dies(host.id).await;
+        self.expected.dies();
         self.zombie = Some(host);
         self.process = None;
     }
@@ -61,6 +62,7 @@ impl<S: Store> Simulation<S> {
     pub(super) async fn release(&mut self) {
         let host = self.host.take().expect("a host holds it");
         self.store.release(host.id, host.held.epoch).await;
+        self.expected.released();
         self.zombie = Some(host);
     }
 
@@ -113,9 +115,9 @@ impl<S: Store> Simulation<S> {
             _ => self.done(Vec::new()),
         };
         let what = name(&outcome);
-        self.saw(if undo { "undo" } else { "forward" }, what);
+        self.count(if undo { "undo" } else { "forward" }, what);
         if stopping {
-            self.saw("stopping", what);
+            self.count("stopping", what);
         }
         // Only a good end is committed with the guest's own SQL.
         let wrote = outcome.is_ok() && self.choices.rarely(6);
@@ -145,6 +147,17 @@ impl<S: Store> Simulation<S> {
         Some(Effect::Start(Box::new(SagaStart { saga, child: Some(CHILDREN[name].into()) })))
     }
 
+    /// The child that is started here, or was before, or rarely any.
+    fn awaited(&mut self, started: Option<&Effect>) -> String {
+        let any = self.choices.rarely(6).then(|| self.choices.one(&CHILDREN).to_owned());
+        let known = self.host().held.state.children.last().map(|child| child.name.clone());
+        let started = match started {
+            Some(Effect::Start(start)) => start.child.clone(),
+            _ => None,
+        };
+        any.or(started).or(known).unwrap_or_else(|| CHILDREN[0].to_owned())
+    }
+
     /// For a message, one of two, a signal, either, a child, or nothing but time.
     fn wait(&mut self, step: u16, undo: bool, sends: bool) -> Outcome {
         let topic = topic(self.saga.id);
@@ -152,16 +165,17 @@ impl<S: Store> Simulation<S> {
         let own = message(correlation(step, undo));
         let other = message(format!("{step}/other"));
         let signal = |place: usize| WaitSource::Signal(SIGNALS[place].into());
-        let sources = match self.choices.of(8) {
+        let child = self.child();
+        let sources = match self.choices.of(9) {
             0 | 1 => vec![own],
             2 | 3 => vec![own, other],
             4 => vec![signal(self.choices.of(2))],
             5 => vec![signal(1), signal(0), own],
-            6 => vec![WaitSource::Child(CHILDREN[self.choices.of(2)].into())],
+            6 | 7 => vec![WaitSource::Child(self.awaited(child.as_ref()))],
             _ => Vec::new(),
         };
         let timeout = self.choices.rarely(4).then_some(Duration::from_millis(5));
-        let effects = sends.then(command).into_iter().chain(self.child()).collect();
+        let effects = sends.then(command).into_iter().chain(child).collect();
         let (undo, memo) = (self.some_payload(), self.some_payload());
         Ok(StepOutcome::Wait(Wait { sources, timeout, effects, undo, memo }))
     }

@@ -9,7 +9,7 @@ use std::{
 use tokio::time::Instant;
 use wasaga_domain::{ids::HostId, journal::EntryKind, ledger::Ledger, mail::Mail, state::Course};
 use wasaga_engine::{
-    decide::{Decision, Event, Now, decide},
+    decide::{Decision, Event, Finished, Now, decide},
     driver::{
         claims::Loaded,
         held::{Busy, Facts, Held},
@@ -18,7 +18,8 @@ use wasaga_engine::{
 
 use super::{Host, Simulation, calls::called_of};
 use crate::{
-    model::{Model, Moment, Told, View},
+    model::{Effects, Model, Moment, Told, View},
+    outcomes,
     store::Store,
 };
 
@@ -62,7 +63,7 @@ impl<S: Store> Simulation<S> {
     }
 
     fn hold(&mut self, id: HostId, held: Held) {
-        let model = self.durable.clone();
+        let model = self.expected.model.clone();
         self.host = Some(Host { id, held, model, calls: BTreeMap::new(), last: None });
     }
 
@@ -70,9 +71,12 @@ impl<S: Store> Simulation<S> {
     pub(super) async fn claim(&mut self) {
         let id = self.process().await;
         let loaded = self.store.claim(id).await.expect("whoever may claim it does");
+        self.expected.claimed();
+        self.expected.check(self.store.memory());
         if self.choices.rarely(24) {
             self.saw("host", "dies before it hears of its claim");
             self.store.host_dies(id).await;
+            self.expected.dies();
             self.process = None;
             return;
         }
@@ -152,7 +156,7 @@ impl<S: Store> Simulation<S> {
         let state = &host.held.state;
         let calling = host.held.under_way();
         let now = Now { at, chance, calling: &calling };
-        self.tell(|| format!("{event:?}"));
+        self.tell(|| told(event));
         let decision = decide(&self.definition, state, event.clone(), now)
             .unwrap_or_else(|illegal| panic!("{illegal}"));
         let mut model = host.model.clone();
@@ -166,7 +170,7 @@ impl<S: Store> Simulation<S> {
         let due = decision.state.due();
         let again = *event == Event::Due && due.is_some_and(|due| due <= at);
         assert!(!again, "what is due is due again at once, and so without end");
-        self.saw("event", name);
+        self.count("event", name);
         for (of, what) in &model.noted {
             self.saw(of, what);
         }
@@ -210,6 +214,8 @@ fn view(decision: &Decision) -> View {
         .collect();
     calls.sort_unstable_by_key(|(step, ..)| *step);
     let entries = |kind| decision.entries.iter().filter(|entry| entry.kind == kind).count();
+    let mut effects = Effects::default();
+    effects.add(decision.effects.iter().map(|(_, effect)| effect));
     View {
         status: state.status(false).as_str(),
         calls,
@@ -222,16 +228,35 @@ fn view(decision: &Decision) -> View {
             late: entries(EntryKind::LateMessage),
             insists: decision.insists.clone(),
             cancels: decision.cancels.clone(),
+            effects,
         },
     }
 }
 
-/// For the story.
+/// An event, for the story.
+fn told(event: &Event) -> String {
+    match event {
+        Event::Finished(Finished { step, outcome, wrote, .. }) => {
+            let wrote = if *wrote { ", and wrote" } else { "" };
+            format!("the attempt of {step} ends: {}{wrote}", outcomes::name(outcome))
+        }
+        Event::Mail(mail) => {
+            let numbers: Vec<_> = mail.iter().map(|mail| mail.number.to_string()).collect();
+            format!("mail is read: {}", numbers.join(", "))
+        }
+        Event::Opened { refusal: Some(why) } => format!("it is opened: {why}"),
+        Event::Opened { refusal: None } => "it is opened".into(),
+        Event::Claimed { interruptions } => format!("claimed after {interruptions} lost hosts"),
+        Event::Due => "what is due goes on".into(),
+    }
+}
+
+/// What was decided, for the story.
 fn line(decision: &Decision) -> String {
     let entries = decision.entries.iter().map(|entry| {
         let step = entry.step.map(|step| format!(" {step}")).unwrap_or_default();
         format!("{} {}{step}", entry.direction.as_str(), entry.kind.as_str())
     });
     let entries: Vec<_> = entries.collect();
-    format!("-> {}: {}", decision.state.status(false).as_str(), entries.join(", "))
+    format!("-> {}  {}", decision.state.status(false).as_str(), entries.join(", "))
 }

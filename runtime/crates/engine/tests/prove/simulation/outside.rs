@@ -75,7 +75,10 @@ impl<S: Store> Simulation<S> {
         let name = verb.name();
         let by = Audit { by: Some("an operator".into()), reason: "asked".into() };
         self.tell(|| format!("somebody asks: {verb:?}"));
-        if !self.store.post(&MailContent::Verb { verb, by }).await {
+        let seen = self.expected.posted(verb == Verb::Cancel);
+        let posted = self.store.post(&MailContent::Verb { verb, by }).await;
+        assert_eq!(posted, seen, "whether {name} is seen (store, expected)");
+        if !posted {
             self.saw("refused at once", name);
         }
     }
@@ -83,7 +86,8 @@ impl<S: Store> Simulation<S> {
     async fn signal(&mut self, name: &str) {
         self.tell(|| format!("a signal comes: {name}"));
         let content = MailContent::Signal { name: name.into(), payload: Payload::json("1") };
-        self.store.post(&content).await;
+        let seen = self.expected.posted(false);
+        assert_eq!(self.store.post(&content).await, seen, "a signal (store, expected)");
     }
 
     async fn child_ends(&mut self) {
@@ -92,6 +96,8 @@ impl<S: Store> Simulation<S> {
             let error = self.choices.rarely(3).then(|| why("undone"));
             self.tell(|| format!("a child ends: {error:?}"));
             self.store.child_ends(child, error.as_ref()).await;
+            self.expected.child_ended(child);
+            self.expected.check(self.store.memory());
         }
     }
 
@@ -100,6 +106,8 @@ impl<S: Store> Simulation<S> {
         self.payloads += 1;
         let value = self.payloads.to_string();
         self.store.deliver(correlation, &value).await;
+        self.expected.delivered(correlation);
+        self.expected.check(self.store.memory());
     }
 
     /// Nobody works on the saga: a host claims it as soon as there is a reason, and the world provides one.

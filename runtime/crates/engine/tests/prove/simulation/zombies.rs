@@ -13,8 +13,9 @@ impl<S: Store> Simulation<S> {
     pub(super) async fn zombie_moves(&mut self) {
         let Some(mut zombie) = self.zombie.take() else { return };
         let before = self.store.memory().row();
-        // Its time is up, and nobody has taken over yet: the lease is its own.
-        if !self.store.memory().holds(zombie.id, zombie.held.epoch) {
+        if self.store.memory().holds(zombie.id, zombie.held.epoch) {
+            self.commits_in_time(&zombie).await;
+        } else {
             match self.choices.of(4) {
                 0 => self.commits_again(&zombie).await,
                 1 => self.goes_on(&mut zombie).await,
@@ -29,8 +30,24 @@ impl<S: Store> Simulation<S> {
         self.zombie = Some(zombie);
     }
 
+    /// Its time is up, and nobody has taken over yet: the lease is still its own, and its last commit may land.
+    async fn commits_in_time(&mut self, zombie: &Host) {
+        let Some(Written { transition, note, model }) = &zombie.last else { return };
+        if self.choices.rarely(2) {
+            self.saw("zombie", "is dead, and its lease is not taken yet");
+            let verdict = self.store.commit(zombie.id, transition, note.as_deref()).await;
+            if matches!(verdict, Verdict::Committed { .. }) {
+                self.expected.lands(model.clone());
+                if self.store.memory().is_free() {
+                    self.expected.released();
+                }
+                self.expected.check(self.store.memory());
+            }
+        }
+    }
+
     async fn commits_again(&mut self, zombie: &Host) {
-        let Some(Written { transition, note }) = &zombie.last else { return };
+        let Some(Written { transition, note, .. }) = &zombie.last else { return };
         let same = self.store.memory().sequence() == transition.sequence;
         self.saw(
             "zombie",
