@@ -5,8 +5,9 @@
 //! over HTTP, reads what they wrote by SQL, and ends with [`check::promises`]. Whatever a test starts is ended when its
 //! values are dropped, also by a panic; a failed test prints the logs of its hosts.
 //!
-//! Nothing here sleeps to let something happen: [`eventually`] asks again and again, within a bound. To add a promise:
-//! a row in `check`; a way to break things: a method of [`Host`], or of the services in `wasaga-services`.
+//! Nothing here sleeps to let something happen: [`eventually`] asks again and again, within a bound. To add a check: a
+//! row in the file of its promise in `check`; a way to break things: a method of [`Host`], or of the services in
+//! `wasaga-services`. An example has one test, whose stories share a host.
 
 mod api;
 pub mod check;

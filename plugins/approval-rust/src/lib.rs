@@ -13,7 +13,6 @@ use wasaga_guest::{
     manifest::{Capabilities, Manifest, Saga, Step, Trigger, Undo},
     message::{cancel, saga_of, signal},
     prelude::*,
-    step::Wait,
 };
 
 struct Approval;
@@ -147,11 +146,13 @@ impl Steps for Approval {
 fn ask(task: &StepTask, reminders: u32) -> Result<Outcome, Failure> {
     let Expense { employee, cents, remind_after_ms, .. } = task.input_json()?;
     let id = task.business_key();
-    let body = json!({"expense_id": id, "employee": employee, "cents": cents, "reminder": reminders});
-    let asked: Wait = wait().signal("approved").signal("refused");
-    asked
-        .send(Message::new(REQUESTS).key(id).json(&body))
+    let request =
+        json!({"expense_id": id, "employee": employee, "cents": cents, "reminder": reminders});
+    wait()
+        .signal("approved")
+        .signal("refused")
         .timeout(Duration::from_millis(remind_after_ms))
+        .send(Message::new(REQUESTS).key(id).json(&request))
         .memo(Payload::json(&reminders))
         .into()
 }

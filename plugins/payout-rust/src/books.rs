@@ -34,9 +34,8 @@ create table transfer_events (
 /// All wages.
 pub fn wages() -> Result<Vec<Transfer>, sql::Error> {
     let rows = sql::query("select account, cents from wages order by account", &[])?;
-    let wage = |row: sql::Row<'_>| {
-        Ok(Transfer { account: row.get("account")?, cents: row.get("cents")? })
-    };
+    let wage =
+        |row: sql::Row<'_>| Ok(Transfer { account: row.get("account")?, cents: row.get("cents")? });
     rows.iter().map(wage).collect()
 }
 

@@ -1,6 +1,6 @@
 //! The saga `payday`: each night at two, a child for each wage.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -33,7 +33,7 @@ pub fn definition() -> Saga {
     Saga::new("payday", 1)
         .step(Step::new("list"))
         // What is paid stays paid: there is no undo. A payday that is cancelled stops the transfers under way.
-        .step(Step::new("pay").timeout(std::time::Duration::from_hours(72)))
+        .step(Step::new("pay").timeout(Duration::from_hours(72)))
         .step(Step::new("report"))
         .trigger(Trigger::schedule("0 2 * * *"))
 }
@@ -54,8 +54,7 @@ pub fn pay(task: &StepTask) -> Result<Outcome, Failure> {
         start("transfer", wage).key(key).child(&wage.account)
     };
     let under_way = wages.iter().map(|wage| wage.account.clone()).collect();
-    let next = go_on(Progress { under_way, ..Progress::default() });
-    match next {
+    match go_on(Progress { under_way, ..Progress::default() }) {
         Outcome::Wait(wait) => wages.iter().map(child).fold(wait, Wait::effect).into(),
         done @ Outcome::Done(_) => Ok(done),
     }

@@ -9,6 +9,7 @@ async fn trips() {
     let world = World::embedded(&["trip-rust", "agency-rust"]).await;
     let host = world.host().start().await;
     let stage = Stage { world: &world, host: &host };
+    stage.the_agency_listens().await;
     join!(
         stage.booked_paid_and_ticketed(),
         stage.sold_out(),
@@ -60,6 +61,15 @@ impl Stage<'_> {
     /// The agency refunds this trip.
     async fn waive(&self, id: &str) {
         self.world.run(&format!("insert into plugin_agency.waivers values ('{id}')")).await;
+    }
+
+    /// Until the broker has let the host in, no trip is booked in time.
+    async fn the_agency_listens(&self) {
+        self.start("first", &json!({})).await;
+        eventually("the agency listens", PATIENCE, async || {
+            (!self.bookings("first").await.is_empty()).then_some(())
+        })
+        .await;
     }
 
     async fn booked_paid_and_ticketed(&self) {
