@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde_json::Value;
-use tokio::sync::{self, MutexGuard};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use wasaga_services::{Kafka, KafkaOptions, Postgres, PostgresOptions, free_port};
 use wasaga_store::{
     testing::{self, TestDatabase},
@@ -19,8 +19,8 @@ use crate::{
     eventually,
 };
 
-/// Brokers cost memory and seconds: there is one at a time.
-static ONE_KAFKA: sync::Mutex<()> = sync::Mutex::const_new(());
+/// Brokers cost memory and seconds: there are two at a time.
+static KAFKAS: Semaphore = Semaphore::const_new(2);
 
 /// Sagas that a host has accepted, by an answer of 2xx.
 pub(crate) type Accepted = Arc<Mutex<Vec<String>>>;
@@ -36,7 +36,7 @@ pub struct World {
     pub plugins: PluginDirectory,
     pub(crate) accepted: Accepted,
     pub(crate) directory: Directory,
-    _one_kafka: Option<MutexGuard<'static, ()>>,
+    _of_kafkas: Option<SemaphorePermit<'static>>,
 }
 
 impl World {
@@ -47,13 +47,13 @@ impl World {
 
     /// A world with an Apache Kafka.
     pub async fn on_kafka(plugins: &[&str]) -> Self {
-        let alone = ONE_KAFKA.lock().await;
+        let permit = KAFKAS.acquire().await.expect("it is never closed");
         // A host that was killed leaves its consumer group soon.
         let properties = vec![("group.min.session.timeout.ms".to_owned(), "1000".to_owned())];
         let kafka = Kafka::start(KafkaOptions { properties, ..KafkaOptions::default() });
         Self {
             kafka: Some(kafka.expect("Kafka starts")),
-            _one_kafka: Some(alone),
+            _of_kafkas: Some(permit),
             ..Self::embedded(plugins).await
         }
     }
@@ -74,7 +74,7 @@ impl World {
             plugins: PluginDirectory::create(directory.path().join("plugins"), plugins),
             accepted: Accepted::default(),
             directory,
-            _one_kafka: None,
+            _of_kafkas: None,
         }
     }
 
