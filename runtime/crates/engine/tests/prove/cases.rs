@@ -6,7 +6,7 @@ use std::{
     panic,
     str::FromStr,
     sync::{
-        Mutex,
+        Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
     thread,
@@ -80,8 +80,8 @@ pub fn prove<W: Worker>(plan: Plan, worker: impl Fn() -> W + Sync) -> Coverage {
                 return;
             }
             let cases = plan.chunk.min(plan.cases - chunk * plan.chunk);
-            let seen = run_chunk(Plan { cases, ..plan }, seed + u64::from(chunk), &mut worker);
-            coverage.lock().unwrap().add(&seen);
+            let happened = run_chunk(Plan { cases, ..plan }, seed + u64::from(chunk), &mut worker);
+            coverage.lock().unwrap().add(&happened);
         }
     };
     quietly(|| {
@@ -115,15 +115,15 @@ fn run_chunk(plan: Plan, seed: u64, worker: &mut impl Worker) -> Coverage {
     let worker = Mutex::new(worker);
     let failed = TestRunner::new_with_rng(config, rng).run(&any_case(), |case| {
         // A case that panicked has left it poisoned, and as good as before.
-        let mut worker = worker.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let seen = worker.run(case, false);
-        coverage.lock().unwrap().add(&seen);
+        let mut worker = worker.lock().unwrap_or_else(PoisonError::into_inner);
+        let happened = worker.run(case, false);
+        coverage.lock().unwrap().add(&happened);
         Ok(())
     });
     let Err(failed) = failed else { return coverage.into_inner().unwrap() };
     if let TestError::Fail(_, case) = &failed {
         println!("the story of the smallest case that fails:");
-        let mut worker = worker.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut worker = worker.lock().unwrap_or_else(PoisonError::into_inner);
         let told = panic::AssertUnwindSafe(|| worker.run(case.clone(), true));
         let _ = panic::catch_unwind(told);
     }

@@ -35,6 +35,7 @@ const WANTED: &[(&str, &[&str])] = &[
         &[
             "read again",
             "a reply is early",
+            "replies are early",
             "a reply is taken",
             "a reply is late",
             "a child's end is taken",

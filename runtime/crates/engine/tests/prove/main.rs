@@ -72,11 +72,11 @@ impl Worker for OnPostgres {
     fn run(&mut self, case: Case, told: bool) -> Coverage {
         let (memory, saga, choices) = set(case);
         let definition = Arc::clone(memory.definition());
-        self.runtime.block_on(Box::pin(async {
+        self.runtime.block_on(async {
             self.server.clear().await;
             let twin = Twin::new(&mut self.server, memory, saga.id);
-            Simulation::new(twin, definition, saga, choices).run(told).await
-        }))
+            Box::pin(Simulation::new(twin, definition, saga, choices).run(told)).await
+        })
     }
 }
 

@@ -51,10 +51,12 @@ impl Expected {
         (self.lost, self.died) = (0, false);
     }
 
-    /// A transition to this has landed; answers whether a message was there before it was waited for.
-    pub fn lands(&mut self, model: Model) -> bool {
+    /// A transition to this has landed; answers with how many messages were there before they were waited for. One is
+    /// taken.
+    pub fn lands(&mut self, model: Model) -> usize {
         (self.model, self.lost) = (model, 0);
         self.waits = self.model.awaited_messages();
+        let early = self.waits.keys().filter_map(|key| self.early.get(key)).sum();
         let met = self.waits.keys().find(|key| self.early.contains_key(*key)).cloned();
         if let Some(key) = &met {
             self.take_early(key);
@@ -76,7 +78,7 @@ impl Expected {
                 *told += 1;
             }
         }
-        met.is_some()
+        early
     }
 
     fn take_early(&mut self, key: &str) {
@@ -94,9 +96,9 @@ impl Expected {
 
     /// Whether the saga will see it; `turns_back`: only where it still can.
     pub fn posted(&mut self, turns_back: bool) -> bool {
-        let seen = !self.model.is_over() && !(turns_back && self.model.is_past_pivot());
-        self.mail += i64::from(seen);
-        seen
+        let out_of_reach = self.model.is_over() || (turns_back && self.model.is_past_pivot());
+        self.mail += i64::from(!out_of_reach);
+        !out_of_reach
     }
 
     /// A message has come.

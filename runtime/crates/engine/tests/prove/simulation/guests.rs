@@ -163,7 +163,7 @@ impl<S: Store> Simulation<S> {
         let topic = topic(self.saga.id);
         let message = |correlation| WaitSource::Message { topic: topic.clone(), correlation };
         let own = message(correlation(step, undo));
-        let other = message(format!("{step}/other"));
+        let other = message(other(step));
         let signal = |place: usize| WaitSource::Signal(SIGNALS[place].into());
         let child = self.child();
         let sources = match self.choices.of(9) {
@@ -183,4 +183,8 @@ impl<S: Store> Simulation<S> {
 
 pub fn correlation(step: u16, undo: bool) -> String {
     format!("{step}/{}", if undo { "undo" } else { "do" })
+}
+
+pub fn other(step: u16) -> String {
+    format!("{step}/other")
 }

@@ -9,7 +9,7 @@ use wasaga_domain::{
 
 use super::{
     Simulation,
-    guests::{SIGNALS, correlation},
+    guests::{SIGNALS, correlation, other},
 };
 use crate::{
     outcomes::{payload, why},
@@ -32,8 +32,12 @@ impl<S: Store> Simulation<S> {
             41 => self.child_ends().await,
             42 | 43 => {
                 let step = self.choices.of(self.definition.steps.len()) as u16;
-                let undo = self.choices.of(2) == 1;
-                self.deliver(&correlation(step, undo)).await;
+                let keys = [correlation(step, false), correlation(step, true), other(step)];
+                let key = &keys[self.choices.of(3)];
+                let times = if self.choices.rarely(3) { 2 } else { 1 };
+                for _ in 0..times {
+                    self.deliver(key).await;
+                }
             }
             44 => {
                 let name = self.choices.one(&SIGNALS);
