@@ -71,7 +71,10 @@ async fn a_frozen_host_commits_nothing_of_what_was_taken_over() {
     let plugins = [&ORDER_PLUGINS[..], &["probe-rust"]].concat();
     let world = World::on_kafka(&plugins).await;
     // What its guests have locked, they keep until Postgres ends them, some time after their attempts' deadlines.
-    let options = world.host().set("flows.in_timeout_ms", 3_000);
+    let mut options = world.host().set("flows.in_timeout_ms", 3_000);
+    for step in ["reserve_inventory", "process_payment", "create_shipment", "complete_order"] {
+        options = options.set(&format!("definitions.order.steps.{step}.timeout_ms"), 5_000);
+    }
     let frozen = options.start().await;
     // Guests that are in the middle of their work when time stops for their host.
     let script = json!({"steps": {"b": [{"do": "spin", "ms": 1500}]}});
@@ -93,7 +96,7 @@ async fn a_frozen_host_commits_nothing_of_what_was_taken_over() {
     let held = format!("select count(*) from wasaga.sagas where host_id = {lives}");
     assert!(world.number(&held).await > 0, "it holds leases");
 
-    let other = world.host().set("flows.in_timeout_ms", 3_000).start().await;
+    let other = world.host().start().await;
     world.all_end().await;
     for probe in &probes {
         other.api.reaches(probe, "completed").await;
