@@ -73,8 +73,14 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     };
     let parts = started?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "wasaga is up: http://{address}");
-    signals.stop().await;
-    tracing::info!("stopping; a second signal ends at once");
+    let dead = tokio::select! {
+        () = signals.stop() => None,
+        part = parts.dead() => Some(part),
+    };
+    match dead {
+        Some(part) => tracing::error!(part, "a part of this host has died: stopping"),
+        None => tracing::info!("stopping; a second signal ends at once"),
+    }
     let within = config.engine.stop_timeout();
     tokio::select! {
         stopped = timeout(within, shut_down(stop, serving, parts, &store)) => {
@@ -83,7 +89,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
                  when its lease ends", within.as_millis()
             ))?;
             tracing::info!("stopped");
-            Ok(())
+            dead.map_or(Ok(()), |part| Err(anyhow!("the {part} of this host has died: the log says why")))
         }
         () = signals.stop() => Err(anyhow!("ended by a second signal: what was under way is taken up again when its lease ends")),
     }

@@ -126,6 +126,29 @@ impl Parts {
         Ok(Self { kafka, schedules, retention, engine, inbox, watching, gauges, lease })
     }
 
+    /// Returns the name of the first part that a panic has ended: the others can't do its work.
+    pub(super) async fn dead(&self) -> &'static str {
+        let mut ticks = tokio::time::interval(Duration::from_millis(500));
+        loop {
+            ticks.tick().await;
+            let kafka = self.kafka.as_ref();
+            let dead = [
+                ("engine", self.engine.is_running()),
+                ("inbox", self.inbox.is_running()),
+                ("heartbeat", self.lease.is_running()),
+                ("consumer", kafka.is_none_or(|kafka| kafka.consumer.is_running())),
+                ("relay", kafka.is_none_or(|kafka| kafka.relay.is_running())),
+                ("schedules", self.schedules.is_running()),
+                ("retention", self.retention.as_ref().is_none_or(RetentionHandle::is_running)),
+            ]
+            .into_iter()
+            .find(|(_, is_running)| !is_running);
+            if let Some((name, _)) = dead {
+                return name;
+            }
+        }
+    }
+
     /// Stops them in the order in which work flows: what comes in, what is worked on, what goes out.
     pub(super) async fn stop(self) {
         let Self { kafka, schedules, retention, engine, inbox, watching, gauges, lease } = self;

@@ -40,6 +40,11 @@ impl HostLease {
         Ok(Self { host, stop, beating, store })
     }
 
+    /// Whether it still works; a panic has ended it otherwise.
+    pub fn is_running(&self) -> bool {
+        !self.beating.is_finished()
+    }
+
     /// The id under which the host holds leases now; nothing while it holds none.
     pub fn host(&self) -> watch::Receiver<Option<HostId>> {
         self.host.clone()

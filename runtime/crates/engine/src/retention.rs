@@ -80,6 +80,11 @@ impl Retention {
 }
 
 impl RetentionHandle {
+    /// Whether it still works; a panic has ended it otherwise.
+    pub fn is_running(&self) -> bool {
+        !self.task.is_finished()
+    }
+
     /// Removes nothing more.
     pub async fn stop(self) {
         self.stop.cancel();

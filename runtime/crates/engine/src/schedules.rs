@@ -194,6 +194,11 @@ fn scheduled(catalog: &Catalog) -> impl Iterator<Item = (&Active, &Schedule)> {
 }
 
 impl SchedulesHandle {
+    /// Whether it still works; a panic has ended it otherwise.
+    pub fn is_running(&self) -> bool {
+        !self.task.is_finished()
+    }
+
     /// Starts nothing more.
     pub async fn stop(self) {
         self.stop.cancel();

@@ -115,6 +115,11 @@ pub struct InboxHandle {
 }
 
 impl InboxHandle {
+    /// Whether it still works; a panic has ended it otherwise.
+    pub fn is_running(&self) -> bool {
+        !self.task.is_finished()
+    }
+
     /// Begins nothing more, waits at most the grace for what is under way, and gives the lanes back.
     pub async fn stop(mut self) {
         self.stop.cancel();

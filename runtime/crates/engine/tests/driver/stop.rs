@@ -40,3 +40,18 @@ async fn a_stop_finishes_the_call_and_releases_the_saga() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_panic_of_the_driver_is_seen() {
+    bounded(async {
+        let stage = Stage::new("a").await;
+        let lease = stage.lease(Duration::from_secs(10)).await;
+        let host = stage.host(&lease, Scripted::new(|_| panic!("for a test")));
+        assert!(host.handle.is_running());
+        host.engine.start(stage.request("1")).await.unwrap();
+        until("it has died", async || !host.handle.is_running()).await;
+        host.handle.stop().await;
+        lease.stop().await;
+    })
+    .await;
+}

@@ -80,6 +80,7 @@ pub struct Consumer;
 pub struct ConsumerHandle {
     stop: Arc<AtomicBool>,
     ended: oneshot::Receiver<()>,
+    thread: thread::JoinHandle<()>,
     health: BrokerHealth,
 }
 
@@ -107,15 +108,20 @@ impl Consumer {
             runtime: Handle::current(),
             progress: Progress::default(),
         };
-        thread::Builder::new().name("kafka-consumer".into()).spawn(move || {
+        let thread = thread::Builder::new().name("kafka-consumer".into()).spawn(move || {
             worker.run();
             let _ = end.send(());
         })?;
-        Ok(ConsumerHandle { stop, ended, health })
+        Ok(ConsumerHandle { stop, ended, thread, health })
     }
 }
 
 impl ConsumerHandle {
+    /// Whether it still works; a panic has ended it otherwise.
+    pub fn is_running(&self) -> bool {
+        !self.thread.is_finished()
+    }
+
     /// What is known of the broker.
     pub fn health(&self) -> &BrokerHealth {
         &self.health

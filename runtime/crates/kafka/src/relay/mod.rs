@@ -157,6 +157,11 @@ impl Relay {
 }
 
 impl RelayHandle {
+    /// Whether it still works; a panic has ended it otherwise.
+    pub fn is_running(&self) -> bool {
+        !self.task.is_finished()
+    }
+
     /// Takes nothing more, waits until the broker has what was handed to it, marks it and gives the lane back. Ends in
     /// bounded time: what was not marked is published again by the next leader.
     pub async fn stop(self) {
