@@ -22,7 +22,7 @@ create function wasaga.sagas_commit(
     p_host bigint,
     -- one element a transition
     p_ids uuid[], p_epochs bigint[], p_sequences integer[], p_next_sequences integer[], p_statuses text[],
-    p_states jsonb[], p_settles boolean[], p_seen bigint[], p_due_ms bigint[], p_clears boolean[],
+    p_versions integer[], p_states jsonb[], p_settles boolean[], p_seen bigint[], p_due_ms bigint[], p_clears boolean[],
     -- one element a journal entry; t is its transition's place from 1
     j_t integer[], j_numbers integer[], j_kinds text[], j_steps text[], j_directions text[], j_attempts integer[],
     j_started bigint[], j_at bigint[], j_output_types text[], j_outputs bytea[], j_undo_types text[],
@@ -68,9 +68,10 @@ begin
     with advanced as (
         update wasaga.sagas s
         set sequence = a.next_sequence, status = a.status, state = a.state, updated_at = now(),
+            version = coalesce(a.version, s.version),
             interruptions = 0, host_id = case when a.settles then null else s.host_id end
-        from unnest(p_ids, p_next_sequences, p_statuses, p_states, p_settles)
-            with ordinality as a (id, next_sequence, status, state, settles, n)
+        from unnest(p_ids, p_next_sequences, p_statuses, p_versions, p_states, p_settles)
+            with ordinality as a (id, next_sequence, status, version, state, settles, n)
         where s.id = a.id and v_ok[a.n]
     )
     insert into wasaga.journal (saga_id, number, kind, step, direction, attempt, started_at, at, output_type,
@@ -451,7 +452,7 @@ revoke all on function wasaga_guest.check_token(bytea) from public;
 create function wasaga_guest.sagas_commit(
     p_token bytea, p_host bigint,
     p_ids uuid[], p_epochs bigint[], p_sequences integer[], p_next_sequences integer[], p_statuses text[],
-    p_states jsonb[], p_settles boolean[], p_seen bigint[], p_due_ms bigint[], p_clears boolean[],
+    p_versions integer[], p_states jsonb[], p_settles boolean[], p_seen bigint[], p_due_ms bigint[], p_clears boolean[],
     j_t integer[], j_numbers integer[], j_kinds text[], j_steps text[], j_directions text[], j_attempts integer[],
     j_started bigint[], j_at bigint[], j_output_types text[], j_outputs bytea[], j_undo_types text[],
     j_undos bytea[], j_memo_types text[], j_memos bytea[], j_errors jsonb[], j_digests bytea[], j_by text[],
@@ -465,7 +466,7 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
     perform wasaga_guest.check_token(p_token);
     return query select * from wasaga.sagas_commit(p_host, p_ids, p_epochs, p_sequences, p_next_sequences,
-        p_statuses, p_states, p_settles, p_seen, p_due_ms, p_clears, j_t, j_numbers, j_kinds, j_steps,
+        p_statuses, p_versions, p_states, p_settles, p_seen, p_due_ms, p_clears, j_t, j_numbers, j_kinds, j_steps,
         j_directions, j_attempts, j_started, j_at, j_output_types, j_outputs, j_undo_types, j_undos,
         j_memo_types, j_memos, j_errors, j_digests, j_by, w_t, w_topics, w_correlations, w_steps, o_t,
         o_idempotency_keys, o_topics, o_keys, o_headers, o_values, o_rollbacks, p_starts, p_posts, p_hooks);

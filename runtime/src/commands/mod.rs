@@ -5,6 +5,7 @@ pub(crate) mod migrate;
 pub(crate) mod plugins;
 pub(crate) mod saga;
 mod saga_ask;
+mod saga_migrate;
 mod saga_print;
 pub(crate) mod schedules;
 mod table;

@@ -15,6 +15,7 @@ use wasaga_store::{
 
 use super::{
     saga_ask::{Ask, AskStep, Retry, Signal, SupplyUndo},
+    saga_migrate::Migrate,
     saga_print,
 };
 use crate::{config::Config, host::startup};
@@ -52,6 +53,8 @@ enum Command {
     SupplyUndo(SupplyUndo),
     /// Send a saga a signal
     Signal(Signal),
+    /// Move sagas in flight to another version of their definition
+    Migrate(Migrate),
 }
 
 #[derive(Debug, Args)]
@@ -128,6 +131,7 @@ impl Saga {
                 ask.send(&store, json, |step| Verb::SupplyUndo { step, undo }).await
             }
             Command::Signal(signal) => signal.send(&store, json).await,
+            Command::Migrate(migrate) => migrate.send(config, &store, json).await,
         }
     }
 }

@@ -15,7 +15,7 @@ use wasaga_store::{Store, mail::Posted};
 use super::saga::{print, saga_id};
 
 #[derive(Debug, Args)]
-struct Who {
+pub(super) struct Who {
     /// Who asks [default: the user who runs this]
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
@@ -118,7 +118,7 @@ impl Signal {
 }
 
 impl Who {
-    fn audit(&self, verb: &Verb) -> Audit {
+    pub(super) fn audit(&self, verb: &Verb) -> Audit {
         let reason = self.reason.clone();
         let reason = reason.unwrap_or_else(|| format!("{} on the command line", verb.name()));
         Audit { by: Some(self.by.clone().unwrap_or_else(user)), reason }

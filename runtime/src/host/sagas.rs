@@ -8,7 +8,7 @@ use wasaga_api::ports::{Plugins, Rejected, Sagas, SagasError, StartSaga, Started
 use wasaga_domain::{
     catalog::Catalog,
     ids::SagaId,
-    mail::{Audit, Verb},
+    mail::{Audit, Migration, Verb},
     payload::Payload,
     ports::CatalogSource,
     search::SagaFilter,
@@ -20,7 +20,7 @@ use wasaga_store::{
     Store, StoreError,
     events_read::EventRow,
     saga_read::{JournalRow, SagaRow},
-    saga_search::{Cursor, Page},
+    saga_search::{Cursor, FoundSaga, Page},
     schedules::ScheduleRow,
 };
 
@@ -95,6 +95,14 @@ impl Sagas for HostSagas {
     async fn ask_all(&self, ids: &[SagaId], verb: &Verb, by: &Audit) -> Result<usize, SagasError> {
         self.engine()?;
         Ok(self.store.sagas_ask(ids, verb, by).await.map_err(read_failed)?.len())
+    }
+
+    async fn refusals(
+        &self,
+        saga: &FoundSaga,
+        migration: &Migration,
+    ) -> Result<Vec<String>, SagasError> {
+        self.engine()?.refusals(saga, migration).await.map_err(SagasError::Refused)
     }
 
     async fn signal(

@@ -129,3 +129,50 @@ async fn what_is_asked_says_who_and_why() {
     assert_eq!(cli.mail().await.len(), 8, "the other one was asked all the same");
     cli.refused(&["signal", LIVE, "approved", "{"], "not JSON");
 }
+
+#[tokio::test]
+async fn sagas_are_moved_to_another_version() {
+    let cli = cli().await;
+    let definition = |version: u32, step: &str| {
+        json!({ "name": "order", "version": version,
+            "steps": [{ "name": step, "timeout_ms": 1000, "retry": { "never": {} } }] })
+    };
+    cli.database
+        .run(&format!(
+            "insert into wasaga.modules (digest, plugin, version, manifest, bytes)
+             values (sha256('m'), 'order-saga', '1', '{{}}', '');
+             insert into wasaga.definitions (name, version, plugin, content, digest)
+             values ('order', 1, 'order-saga', '{}', sha256('m')), ('order', 2, 'order-saga', '{}', sha256('m'));
+             update wasaga.sagas set state = '{{\"course\": \"forward\", \"open\": [{{\"step\": 0, \"attempt\": 1,
+                 \"since\": 0, \"activity\": \"run\"}}]}}' where id = '{LIVE}'",
+            definition(1, "reserve"),
+            definition(2, "hold"),
+        ))
+        .await;
+    let why = format!(
+        "{LIVE} (version 1): its step \"reserve\" has begun, and version 2 has no step \"reserve\""
+    );
+    let refused = cli.run(&["migrate", "order", "--to", "2"]);
+    assert_eq!(
+        (refused.code, refused.stdout.lines().next()),
+        (Some(1), Some(&*why)),
+        "{}",
+        refused.stderr
+    );
+    let map =
+        ["migrate", "order", "--to", "2", "--from", "1", "--id", LIVE, "--map", "reserve=hold"];
+    assert_eq!(
+        cli.done(&[&map[..], &["--dry-run"]].concat()),
+        "1 fit, 0 asked, 0 can't be moved\n"
+    );
+    assert!(cli.mail().await.is_empty());
+    assert_eq!(cli.done(&map), "1 fit, 1 asked, 0 can't be moved\n");
+    let verb = json!({ "migrate": { "to": 2, "map": { "reserve": "hold" } } });
+    let by = json!({ "by": "ada", "reason": "migrate on the command line" });
+    assert_eq!(cli.mail().await, [json!({ "verb": verb, "by": by })]);
+    let json = cli.done(&["--json", "migrate", "order", "--to", "2", "--from", "7"]);
+    let json: Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!((&json["matched"], &json["refused"]), (&json!(0), &json!([])));
+    cli.refused(&["migrate", "order", "--to", "3"], "version 3 is not in wasaga.definitions");
+    cli.refused(&["migrate", "order", "--to", "2", "--map", "reserve"], "OLD=NEW");
+}

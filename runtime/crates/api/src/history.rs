@@ -114,7 +114,8 @@ pub(crate) fn history(saga: &SagaRow, journal: &[JournalRow]) -> Vec<Item> {
     }
     let direction = saga.state.direction();
     for open in &saga.state.open {
-        let Some(step) = saga.steps.get(usize::from(open.step)) else {
+        let named = || saga.steps.get(usize::from(open.step)).map(String::as_str);
+        let Some(step) = saga.state.first_name(open.step).or_else(named) else {
             continue;
         };
         let item = item(&mut items, step, direction, open.since);

@@ -29,6 +29,7 @@ use crate::ports::{Plugins, Probe, Sagas};
 
 pub use ends::Ends;
 pub use routes::{
+    migrate::{MigrationView, Refusal},
     saga::{HistoryView, SagaView},
     search::PageView,
 };
@@ -61,6 +62,7 @@ pub fn app(api: ApiState) -> Router {
     let body_limit = api.body_limit;
     Router::new()
         .route("/api/v1/sagas", get(routes::search::search).post(routes::start::start))
+        .route("/api/v1/sagas/bulk/migrate", post(routes::migrate::migrate))
         .route("/api/v1/sagas/bulk/{verb}", post(routes::bulk::bulk))
         .route("/api/v1/sagas/{id}", get(routes::saga::saga))
         .route("/api/v1/sagas/{id}/history", get(routes::saga::history))

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use wasaga_domain::{
     definition::Definition,
     ids::SagaId,
-    mail::{Audit, Verb},
+    mail::{Audit, Migration, Verb},
     payload::Payload,
     ports::CatalogSource,
     search::SagaFilter,
@@ -16,7 +16,7 @@ use wasaga_store::{
     events_read::EventRow,
     retention::Tombstone,
     saga_read::{JournalRow, SagaRow},
-    saga_search::{Cursor, Page},
+    saga_search::{Cursor, FoundSaga, Page},
     schedules::ScheduleRow,
 };
 
@@ -32,6 +32,13 @@ pub trait Sagas: Send + Sync + 'static {
 
     /// Asks the same of many sagas; the answer is how many will see it.
     async fn ask_all(&self, ids: &[SagaId], verb: &Verb, by: &Audit) -> Result<usize, SagasError>;
+
+    /// Why a saga cannot be moved to another version of its definition, all reasons; none: it can, as it stands.
+    async fn refusals(
+        &self,
+        saga: &FoundSaga,
+        migration: &Migration,
+    ) -> Result<Vec<String>, SagasError>;
 
     /// Sends a saga a signal; the answer is its status from before.
     async fn signal(&self, id: SagaId, name: &str, payload: &Payload)

@@ -33,6 +33,8 @@ pub enum EntryKind {
     UndoSupplied,
     /// Somebody settled by hand what was left.
     Resolved,
+    /// Somebody moved the saga to another version of its definition.
+    Migrated,
     /// What somebody asked for was not possible.
     Declined,
     /// The saga started to be undone.
@@ -49,7 +51,7 @@ pub enum EntryKind {
 
 impl EntryKind {
     /// Every kind.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Succeeded,
         Self::Skipped,
         Self::Waiting,
@@ -63,6 +65,7 @@ impl EntryKind {
         Self::PassedOver,
         Self::UndoSupplied,
         Self::Resolved,
+        Self::Migrated,
         Self::Declined,
         Self::Undoing,
         Self::NeedsAttention,
@@ -87,6 +90,7 @@ impl EntryKind {
             Self::PassedOver => "passed_over",
             Self::UndoSupplied => "undo_supplied",
             Self::Resolved => "resolved",
+            Self::Migrated => "migrated",
             Self::Declined => "declined",
             Self::Undoing => "undoing",
             Self::NeedsAttention => "needs_attention",

@@ -50,6 +50,25 @@ impl Ledger {
         }
     }
 
+    /// The same, of steps that are in other places now; what has none is left out.
+    #[must_use]
+    pub fn moved(&self, places: &[Option<u16>]) -> Self {
+        let place = |step: u16| places.get(usize::from(step)).copied().flatten();
+        let payloads = |payloads: &HashMap<u16, Payload>| {
+            let moved = payloads.iter();
+            moved.filter_map(|(step, payload)| Some((place(*step)?, payload.clone()))).collect()
+        };
+        let waits = self.waits.iter().filter_map(|((step, direction), parked)| {
+            Some(((place(*step)?, *direction), parked.clone()))
+        });
+        Self {
+            finished: self.finished.iter().filter_map(|step| place(*step)).collect(),
+            outputs: payloads(&self.outputs),
+            undo: payloads(&self.undo),
+            waits: waits.collect(),
+        }
+    }
+
     fn replace_undo(&mut self, step: u16, undo: Option<Payload>) {
         match undo {
             Some(undo) => self.undo.insert(step, undo),

@@ -1,5 +1,7 @@
 //! What arrives for a saga from outside its lease.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{ids::Digest, message::Message, outcome::ChildEnd, payload::Payload};
@@ -75,6 +77,18 @@ pub enum Verb {
     },
     /// End the saga that asks for an operator: whatever is left was settled by hand.
     Resolve,
+    /// Go on under another version of the definition.
+    Migrate(Migration),
+}
+
+/// Where a saga is to be moved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Migration {
+    /// The definition's version.
+    pub to: u32,
+    /// New names of steps, by the old ones; a step that is not named keeps its name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub map: BTreeMap<String, String>,
 }
 
 /// Who asked for something, and why.
@@ -105,6 +119,7 @@ impl Verb {
             Self::Skip { .. } => "skip",
             Self::SupplyUndo { .. } => "supply-undo",
             Self::Resolve => "resolve",
+            Self::Migrate(_) => "migrate",
         }
     }
 }

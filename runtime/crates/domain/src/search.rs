@@ -5,13 +5,17 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{clock::parse_duration, state::Status};
+use crate::{clock::parse_duration, ids::SagaId, state::Status};
 
 /// Which sagas are meant: those that fit all of it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SagaFilter {
     /// Of the definition of this name.
     pub definition: Option<String>,
+    /// Of this version of it.
+    pub version: Option<u32>,
+    /// One of these; empty: any.
+    pub ids: Vec<SagaId>,
     /// In one of these; empty: in any.
     pub statuses: Vec<Status>,
     /// What they run for.
@@ -36,7 +40,7 @@ pub struct Attribute {
 impl SagaFilter {
     /// The names of its conditions, as the API and the command line have them.
     pub const NAMES: &str =
-        "definition, status, business_key, step, older_than and input./json/pointer";
+        "definition, version, id, status, business_key, step, older_than and input./json/pointer";
 
     /// Whether every saga fits.
     pub fn is_empty(&self) -> bool {
@@ -51,6 +55,17 @@ impl SagaFilter {
         }
         match name {
             "definition" => once(&mut self.definition, value.to_owned())?,
+            "version" => {
+                let version = value.parse().ok().filter(|version| *version > 0);
+                let version = version.ok_or_else(|| format!("{value:?} is no version: from 1"))?;
+                once(&mut self.version, version)?;
+            }
+            "id" => {
+                for id in value.split(',') {
+                    let id = id.parse().map_err(|_| format!("{id:?} is not a UUID"))?;
+                    self.ids.push(SagaId(id));
+                }
+            }
             "business_key" => once(&mut self.business_key, value.to_owned())?,
             "step" => once(&mut self.step, value.to_owned())?,
             "older_than" => once(&mut self.older_than, parse_duration(value)?)?,

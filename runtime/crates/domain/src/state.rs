@@ -101,6 +101,10 @@ pub struct State {
     /// Steps whose undo gave up and was passed over.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leftovers: Vec<u16>,
+    /// Steps that began under another name, in an earlier version of the definition: it stays theirs in the journal
+    /// and in idempotency keys.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub began_as: Vec<(u16, String)>,
     /// Why an operator has to look.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attention: Option<ErrorDetail>,
@@ -178,6 +182,10 @@ pub struct OpenStep {
     /// Failed attempts that the policy counts.
     #[serde(default, skip_serializing_if = "is_default")]
     pub failures: u32,
+    /// Places that it had since it began to wait, before the saga was moved to other versions of its definition: mail may
+    /// still name it so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub was: Vec<u16>,
     /// Whether the effect may have happened in an earlier attempt.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub uncertain: bool,
@@ -233,8 +241,22 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 impl State {
     /// A saga that has just been accepted: the steps that wait for no other are about to run.
     pub fn initial(definition: &Definition, now: UnixMillis) -> Self {
-        let mut state = Self {
-            course: Course::Forward,
+        let deadline = definition.deadline.map(|deadline| now.after(deadline));
+        let pins = definition.pins.clone();
+        let mut state = Self { deadline, pins, ..Self::on(Course::Forward) };
+        state.open_next(definition, now);
+        state
+    }
+
+    /// What is shown of a saga whose state can't be read, and why that is.
+    pub fn unreadable(why: impl Into<String>) -> Self {
+        let attention = Some(ErrorDetail::new("unreadable", why));
+        Self { attention, ..Self::on(Course::Unopened) }
+    }
+
+    fn on(course: Course) -> Self {
+        Self {
+            course,
             open: Vec::new(),
             done: Vec::new(),
             overtaken: Vec::new(),
@@ -242,17 +264,16 @@ impl State {
             undone: Vec::new(),
             undid: false,
             leftovers: Vec::new(),
+            began_as: Vec::new(),
             attention: None,
             paused: false,
             pivoted: false,
-            deadline: definition.deadline.map(|deadline| now.after(deadline)),
+            deadline: None,
             signals: Vec::new(),
             children: Vec::new(),
-            pins: definition.pins.clone(),
+            pins: Pins::new(),
             mail_seen: 0,
-        };
-        state.open_next(definition, now);
-        state
+        }
     }
 
     /// Opens the steps whose predecessors have all passed.
@@ -268,6 +289,22 @@ impl State {
                 self.open.push(OpenStep::first(place as u16, now));
             }
         }
+    }
+
+    /// The name under which a step began, if it is not the definition's.
+    pub fn first_name(&self, step: u16) -> Option<&str> {
+        let began = self.began_as.iter().find(|(place, _)| *place == step);
+        began.map(|(_, name)| name.as_str())
+    }
+
+    /// A step's name in the journal and in idempotency keys.
+    pub fn name_of<'a>(&'a self, definition: &'a Definition, step: u16) -> &'a str {
+        self.first_name(step).unwrap_or(&definition.steps[usize::from(step)].name)
+    }
+
+    /// The place of the step of this name in the journal.
+    pub fn place_of(&self, definition: &Definition, name: &str) -> Option<u16> {
+        (0..definition.steps.len() as u16).find(|&step| self.name_of(definition, step) == name)
     }
 
     /// How many steps were done when the one at this place of `done` began to run beside them.
@@ -359,6 +396,7 @@ impl OpenStep {
             step,
             attempt: 1,
             failures: 0,
+            was: Vec::new(),
             uncertain: false,
             overtaken: None,
             module: None,

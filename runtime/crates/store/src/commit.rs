@@ -37,6 +37,8 @@ pub struct Transition {
     pub sequence: i32,
     /// The next status.
     pub status: Status,
+    /// The version of its definition that the next state is of, where it is another one.
+    pub version: Option<u32>,
     /// The next state, as JSON.
     pub state: Box<RawValue>,
     /// Whether the saga parks or ends: its lease is given up, unless there is mail past `seen`.
@@ -137,6 +139,7 @@ pub(crate) struct Columns<'a> {
     sequences: Vec<i32>,
     next_sequences: Vec<i32>,
     statuses: Vec<&'static str>,
+    versions: Vec<Option<i32>>,
     states: Vec<Json<&'a RawValue>>,
     settles: Vec<bool>,
     seen: Vec<i64>,
@@ -273,6 +276,7 @@ impl<'a> Columns<'a> {
         self.sequences.push(transition.sequence);
         self.next_sequences.push(transition.next_sequence());
         self.statuses.push(transition.status.as_str());
+        self.versions.push(transition.version.map(u32::cast_signed));
         self.states.push(Json(&transition.state));
         self.settles.push(transition.settles);
         self.seen.push(transition.seen);
@@ -311,6 +315,7 @@ impl<'a> Columns<'a> {
             .bind(self.sequences)
             .bind(self.next_sequences)
             .bind(self.statuses)
+            .bind(self.versions)
             .bind(self.states)
             .bind(self.settles)
             .bind(self.seen)
@@ -407,7 +412,7 @@ pub(crate) struct Answer {
 
 const COMMIT: &str = "select t, result, mail from wasaga.sagas_commit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
     $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33,
-    $34, $35, $36, $37, $38, $39, $40, $41, $42)";
+    $34, $35, $36, $37, $38, $39, $40, $41, $42, $43)";
 impl Store {
     /// Commits transitions of different sagas in one transaction: an answer each, in the order given. On an error none
     /// is committed, save after [`StoreError::Connection`], when all may be: [`Store::sagas_position`] tells.

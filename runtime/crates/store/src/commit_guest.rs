@@ -11,7 +11,7 @@ use crate::{
 
 const GUEST_COMMIT: &str = "select t, result, mail from wasaga_guest.sagas_commit($1, $2, $3, $4, $5, $6, $7, $8,
     $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30,
-    $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43)";
+    $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44)";
 
 impl Store {
     /// Commits one transition together with its guest's own SQL, or neither.

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
+use serde_json::value::RawValue;
 use sqlx::{FromRow, types::Json};
+use tracing::error;
 use uuid::Uuid;
 use wasaga_domain::{
     ids::{Digest, HostId, SagaId},
@@ -81,7 +83,7 @@ struct Row {
     sequence: i32,
     interruptions: i16,
     mail: i64,
-    state: Json<State>,
+    state: Json<Box<RawValue>>,
 }
 
 /// The columns of [`Row`], of the row that `update … as saga` returns.
@@ -159,7 +161,56 @@ impl Store {
     ) -> Result<Vec<Claimed>, StoreError> {
         let rows: Vec<Row> =
             sqlx::query_as(sql).bind(host.0).bind(limit as i64).fetch_all(&self.pool).await?;
-        rows.into_iter().map(claimed).collect()
+        let (mut readable, mut unreadable) = (Vec::with_capacity(rows.len()), Vec::new());
+        for row in rows {
+            let (id, epoch) = (SagaId(row.id), row.epoch);
+            match claimed(row) {
+                Ok(saga) => readable.push(saga),
+                Err(error) => unreadable.push((id, epoch, error.to_string())),
+            }
+        }
+        if !unreadable.is_empty() {
+            self.sagas_set_aside(host, &unreadable).await?;
+        }
+        Ok(readable)
+    }
+
+    /// Gives the leases of sagas back whose rows can't be read, each for this reason: they ask for an operator.
+    pub async fn sagas_set_aside(
+        &self,
+        host: HostId,
+        sagas: &[(SagaId, i64, String)],
+    ) -> Result<(), StoreError> {
+        for (saga, _, reason) in sagas {
+            error!(%saga, reason, "a saga cannot be read: it asks for an operator");
+        }
+        sqlx::query(
+            "with held as (
+                 select s.id, lease.reason from unnest($2::uuid[], $3::bigint[], $4::text[]) as lease (id, epoch, reason)
+                 join wasaga.sagas s on s.id = lease.id
+                 where s.host_id = $1 and s.epoch = lease.epoch
+                 order by s.id for no key update of s
+             ), aside as (
+                 update wasaga.sagas saga
+                 set host_id = null, interruptions = 0, status = 'needs_attention', sequence = saga.sequence + 1,
+                     updated_at = now()
+                 from held where saga.id = held.id
+                 returning saga.id, saga.sequence, held.reason
+             ), untimed as (
+                 delete from wasaga.timers where saga_id in (select id from aside)
+             )
+             insert into wasaga.journal (saga_id, number, kind, direction, attempt, started_at, at, error)
+             select id, sequence, 'needs_attention', 'forward', 0, now(), now(),
+                 jsonb_build_object('code', 'unreadable', 'message', reason)
+             from aside",
+        )
+        .bind(host.0)
+        .bind(sagas.iter().map(|(saga, ..)| saga.0).collect::<Vec<_>>())
+        .bind(sagas.iter().map(|(_, epoch, _)| *epoch).collect::<Vec<_>>())
+        .bind(sagas.iter().map(|(.., reason)| reason.as_str()).collect::<Vec<_>>())
+        .execute(&self.pool)
+        .await?;
+        Ok(())
     }
 
     /// Gives leases back: whoever is free goes on with these sagas at once.
@@ -197,8 +248,11 @@ impl Store {
         sqlx::query(
             "with put_off as (
                  update wasaga.sagas saga set host_id = null, interruptions = 0
-                 from unnest($2::uuid[], $3::bigint[]) as lease (id, epoch)
-                 where saga.id = lease.id and saga.host_id = $1 and saga.epoch = lease.epoch
+                 from (select s.id from unnest($2::uuid[], $3::bigint[]) as lease (id, epoch)
+                       join wasaga.sagas s on s.id = lease.id
+                       where s.host_id = $1 and s.epoch = lease.epoch
+                       order by s.id for no key update of s) held
+                 where saga.id = held.id
                  returning saga.id
              )
              insert into wasaga.timers (saga_id, due_at)
@@ -332,7 +386,8 @@ fn claimed(row: Row) -> Result<Claimed, StoreError> {
         epoch: row.epoch,
         sequence: row.sequence,
         mail: row.mail,
-        state: row.state.0,
+        state: serde_json::from_str(row.state.0.get())
+            .map_err(|error| StoreError::stored("wasaga.sagas", "state", row.id, error))?,
     })
 }
 

@@ -1,6 +1,7 @@
 //! `wasaga.sagas` and `wasaga.journal` for whoever looks from outside: the API, the demo, an operator. Nothing here
 //! takes a lease or changes a row.
 
+use serde_json::value::RawValue;
 use sqlx::{FromRow, types::Json};
 use wasaga_domain::{
     attempt::Direction,
@@ -95,7 +96,7 @@ struct Saga {
     version: i32,
     business_key: Option<String>,
     status: String,
-    state: Json<State>,
+    state: Json<Box<RawValue>>,
     sequence: i32,
     input_type: String,
     input: Vec<u8>,
@@ -212,7 +213,7 @@ impl Saga {
             status: Status::parse(&self.status).ok_or_else(|| unfit("status", &self.status))?,
             definition: self.definition,
             business_key: self.business_key,
-            state: self.state.0,
+            state: shown(&self.state.0),
             sequence: u32::try_from(self.sequence).map_err(|error| unfit("sequence", &error))?,
             input: Payload::new(self.input_type, self.input),
             created_at: UnixMillis(self.created_ms),
@@ -221,6 +222,11 @@ impl Saga {
             archived,
         })
     }
+}
+
+/// A state for a reader; one that can't be read says so.
+pub(crate) fn shown(state: &RawValue) -> State {
+    serde_json::from_str(state.get()).unwrap_or_else(|error| State::unreadable(error.to_string()))
 }
 
 impl Entry {

@@ -3,6 +3,7 @@
 
 use std::{fmt, str::FromStr};
 
+use serde_json::value::RawValue;
 use sqlx::{AssertSqlSafe, FromRow, types::Json};
 use uuid::Uuid;
 use wasaga_domain::{
@@ -12,7 +13,7 @@ use wasaga_domain::{
     state::{State, Status},
 };
 
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, saga_read::shown};
 
 /// How many sagas a page looks at, at most.
 pub const LOOKS: i64 = 10_000;
@@ -88,7 +89,7 @@ struct Row {
     version: i32,
     business_key: Option<String>,
     status: String,
-    state: Json<State>,
+    state: Json<Box<RawValue>>,
     steps: Option<Json<Vec<String>>>,
     created_micros: i64,
     updated_ms: i64,
@@ -106,7 +107,8 @@ const FITS: &str = "
     and (cardinality($8::text[]) = 0 or status = any ($8))
     and ($9::text is null or business_key = $9)
     and ($10::text is null or wasaga.works_on(definition, version, state, $10))
-    and ($11::jsonb is null or wasaga.input_has(input_type, input, $11))";
+    and ($11::jsonb is null or wasaga.input_has(input_type, input, $11))
+    and ($12::int is null or version = $12)";
 
 /// The newest sagas in each of these places: each is read in its index's order, and no farther than $6 sagas.
 fn newest(places: &[&str], fits: &str) -> String {
@@ -121,9 +123,9 @@ fn newest(places: &[&str], fits: &str) -> String {
 
 /// Where to look, each by an index of its own; and whether whatever stands there fits.
 fn places(filter: &SagaFilter) -> (&'static [&'static str], bool) {
-    let SagaFilter { definition, statuses, step, input, business_key, older_than: _ } = filter;
-    if business_key.is_some() {
-        return (&["id = any ($12)"], true);
+    let SagaFilter { definition, version, ids, statuses, step, input, business_key, .. } = filter;
+    if business_key.is_some() || !ids.is_empty() {
+        return (&["id = any ($13)"], true);
     }
     let ended = statuses.iter().filter(|status| status.is_final()).count();
     let (places, statuses_fit): (&[_], _) = match statuses.as_slice() {
@@ -133,7 +135,8 @@ fn places(filter: &SagaFilter) -> (&'static [&'static str], bool) {
         _ if ended == 0 => (&["not ended"], false),
         _ => (&["not ended", "ended"], false),
     };
-    (places, statuses_fit && definition.is_none() && step.is_none() && input.is_empty())
+    let named = definition.is_some() || version.is_some() || step.is_some() || !input.is_empty();
+    (places, statuses_fit && !named)
 }
 
 impl Store {
@@ -170,9 +173,10 @@ impl Store {
             .bind(statuses)
             .bind(filter.business_key.as_deref())
             .bind(filter.step.as_deref())
-            .bind((!filter.input.is_empty()).then_some(Json(&filter.input)));
-        if let Some(key) = &filter.business_key {
-            query = query.bind(self.ids_of(filter.definition.as_deref(), key).await?);
+            .bind((!filter.input.is_empty()).then_some(Json(&filter.input)))
+            .bind(filter.version.map(u32::cast_signed));
+        if let Some(ids) = self.ids_of(filter).await? {
+            query = query.bind(ids);
         }
         let mut rows: Vec<Row> = query.fetch_all(&self.pool).await?;
         let next = if rows.len() > limit {
@@ -221,16 +225,20 @@ impl Store {
         Ok(last.map(|(micros, id)| Cursor { micros, id }))
     }
 
-    /// Which sagas a business key may mean: an id is derived from it and its definition.
-    async fn ids_of(&self, definition: Option<&str>, key: &str) -> Result<Vec<Uuid>, StoreError> {
-        let definitions = if let Some(definition) = definition {
-            vec![definition.to_owned()]
+    /// Which sagas the filter names, by id or by business key, from which and its definition an id is derived.
+    async fn ids_of(&self, filter: &SagaFilter) -> Result<Option<Vec<Uuid>>, StoreError> {
+        let named: Vec<Uuid> = filter.ids.iter().map(|id| id.0).collect();
+        let Some(key) = &filter.business_key else {
+            return Ok((!named.is_empty()).then_some(named));
+        };
+        let definitions = if let Some(definition) = &filter.definition {
+            vec![definition.clone()]
         } else {
             let names = sqlx::query_scalar("select distinct name from wasaga.definitions");
             names.fetch_all(&self.pool).await?
         };
-        let id = |definition: &String| SagaId::derived(definition, key).0;
-        Ok(definitions.iter().map(id).collect())
+        let ids = definitions.iter().map(|definition| SagaId::derived(definition, key).0);
+        Ok(Some(ids.filter(|id| named.is_empty() || named.contains(id)).collect()))
     }
 }
 
@@ -252,7 +260,7 @@ impl Row {
             status: Status::parse(&self.status).ok_or_else(|| unfit("status", &self.status))?,
             definition: self.definition,
             business_key: self.business_key,
-            state: self.state.0,
+            state: shown(&self.state.0),
             steps: self.steps.map(|steps| steps.0).unwrap_or_default(),
             created_at: UnixMillis(self.created_micros.div_euclid(1000)),
             updated_at: UnixMillis(self.updated_ms),

@@ -23,10 +23,14 @@ use crate::{
 };
 
 /// How many sagas are asked in one transaction.
-const BATCH: usize = 200;
+pub(super) const BATCH: usize = 200;
 
 /// No further batch is begun after this; the answer says where to go on.
-const WITHIN: Duration = Duration::from_secs(20);
+pub(super) const WITHIN: Duration = Duration::from_secs(20);
+
+/// Statuses of sagas that have not ended.
+pub(super) const LIVE: &[Status] =
+    &[Pending, Running, Waiting, Paused, Compensating, NeedsAttention];
 
 /// What came of it.
 #[derive(Serialize)]
@@ -98,7 +102,7 @@ fn verb_of(name: &str, filter: &SagaFilter) -> Result<Option<(Verb, &'static [St
 }
 
 /// Leaves out what has ended, and, where the caller names no status, what is not usually meant.
-fn narrow(filter: &mut SagaFilter, usual: &[Status]) -> Result<(), ApiError> {
+pub(super) fn narrow(filter: &mut SagaFilter, usual: &[Status]) -> Result<(), ApiError> {
     if filter.statuses.is_empty() {
         filter.statuses = usual.to_vec();
     }

@@ -139,11 +139,20 @@ impl Ask {
         if undo.is_some() {
             return Err(misfit("/undo", "only supply-undo takes it"));
         }
-        let reason = reason.unwrap_or_else(|| format!("{} over the API", verb.name()));
-        check_length("/reason", &reason)?;
-        by.as_deref().map_or(Ok(()), |by| check_length("/by", by))?;
-        Ok(Audit { by, reason })
+        audit_of(verb, reason, by)
     }
+}
+
+/// Who asks, and why.
+pub(super) fn audit_of(
+    verb: &Verb,
+    reason: Option<String>,
+    by: Option<String>,
+) -> Result<Audit, ApiError> {
+    let reason = reason.unwrap_or_else(|| format!("{} over the API", verb.name()));
+    check_length("/reason", &reason)?;
+    by.as_deref().map_or(Ok(()), |by| check_length("/by", by))?;
+    Ok(Audit { by, reason })
 }
 
 fn check_length(pointer: &str, text: &str) -> Result<(), ApiError> {

@@ -25,7 +25,7 @@ use wasaga_domain::{
     clock::{Clock, SystemClock},
     definition::{Definition, Overrides},
     ids::{Digest, HostId, SagaId},
-    mail::{Audit, Verb},
+    mail::{Audit, Migration, Verb},
     manifest::{Manifest, Trigger},
     payload::Payload,
     ports::CatalogSource,
@@ -38,7 +38,7 @@ use wasaga_store::{
     events_read::EventRow,
     mail::Posted,
     saga_read::{JournalRow, SagaRow},
-    saga_search::{Cursor, Page},
+    saga_search::{Cursor, FoundSaga, Page},
     saga_start,
     schedules::ScheduleRow,
     testing::{self, TestDatabase},
@@ -232,6 +232,19 @@ impl Sagas for NullEngine {
 
     async fn ask_all(&self, ids: &[SagaId], verb: &Verb, by: &Audit) -> Result<usize, SagasError> {
         Ok(self.store.sagas_ask(ids, verb, by).await.map_err(internal)?.len())
+    }
+
+    /// The saga of the business key "stuck" can't be moved, and nobody has version 9.
+    async fn refusals(
+        &self,
+        saga: &FoundSaga,
+        migration: &Migration,
+    ) -> Result<Vec<String>, SagasError> {
+        if migration.to == 9 {
+            return Err(SagasError::Refused("there is no version 9".into()));
+        }
+        let stuck = saga.business_key.as_deref() == Some("stuck");
+        Ok(stuck.then(|| "its step is done".to_owned()).into_iter().collect())
     }
 
     async fn signal(

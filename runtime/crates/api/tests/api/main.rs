@@ -7,6 +7,7 @@ mod bad_input;
 mod events;
 mod health;
 mod host;
+mod migrate;
 mod retention;
 mod sagas;
 mod schedules;

@@ -192,6 +192,7 @@ impl Turn<'_> {
         };
         if let Some(open) = self.open(open.step) {
             open.activity = activity;
+            open.was.clear();
         }
     }
 

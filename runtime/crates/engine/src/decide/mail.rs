@@ -38,7 +38,10 @@ impl Turn<'_> {
     fn reply(&mut self, step: u16, correlation: String, message: Message) {
         let expected =
             WaitSource::Message { topic: message.topic.clone(), correlation: correlation.clone() };
-        if let Some(open) = self.open(step).filter(|open| waits_for(open, &expected)) {
+        let is_meant = |open: &&mut OpenStep| {
+            (open.step == step || open.was.contains(&step)) && waits_for(open, &expected)
+        };
+        if let Some(open) = self.state().open.iter_mut().find(is_meant) {
             open.activity = Activity::Resume(Arrival::Message { correlation, message });
             return;
         }
@@ -46,7 +49,8 @@ impl Turn<'_> {
             "a message of {} came for {correlation}: nobody waits for it any more",
             message.topic
         );
-        self.late(Some(step), "late-message", late);
+        let step = Some(step).filter(|step| usize::from(*step) < self.definition.steps.len());
+        self.late(step, "late-message", late);
     }
 
     /// A signal goes to the first step that waits for it, or is kept for one that will.

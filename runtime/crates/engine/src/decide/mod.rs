@@ -1,7 +1,7 @@
 //! What follows an event: a pure function from a saga's state to its next one, with what has to be committed
 //! beside it. No I/O, no clock, no chance: they are passed in.
 //!
-//! A file a kind of event (`opened`, `claimed`, `due`, `mail`, `verbs`, `finished`), and a file a rule that several of them
+//! A file a kind of event (`opened`, `claimed`, `due`, `mail`, `verbs`, `migrate`, `finished`), and a file a rule that several of them
 //! follow: `forward` is how steps open and pass, `children` what becomes of the sagas it starts, `undo` how a saga turns back, `pivot` when it can't, `deadline` when
 //! it has to. To add an event: a variant here, a file of its name, and a case in the tests' model.
 
@@ -12,6 +12,7 @@ mod due;
 mod finished;
 mod forward;
 mod mail;
+mod migrate;
 mod opened;
 mod pivot;
 mod undo;
@@ -27,6 +28,8 @@ use wasaga_domain::{
     outcome::{Effect, ErrorDetail, Failure, StepOutcome},
     state::{OpenStep, State},
 };
+
+pub use migrate::{Migrate, Moved, migrate};
 
 /// What may happen to a saga.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +48,8 @@ pub enum Event {
     Due,
     /// Mail came, in the order of its numbers.
     Mail(Vec<Mail>),
+    /// Mail came that moves it to another version of its definition. No guest is being called.
+    Migrate(Migrate),
     /// An attempt ended.
     Finished(Finished),
 }
@@ -90,6 +95,8 @@ pub struct Decision {
     pub cancels: Vec<SagaId>,
     /// Steps that are tried past their policy's last attempt, since the saga can't turn back.
     pub insists: Vec<u16>,
+    /// The definition that the next state is of, where it is another one.
+    pub moved: Option<Moved>,
 }
 
 impl Decision {
@@ -120,9 +127,12 @@ pub fn decide(
         Event::Claimed { interruptions } => turn.claimed(interruptions),
         Event::Due => turn.due(),
         Event::Mail(mail) => turn.mail(mail),
+        Event::Migrate(request) => turn.migrate(request),
         Event::Finished(finished) => turn.finished(finished)?,
     }
-    turn.decision.state.pivoted = turn.is_past_pivot();
+    let Decision { state, moved, .. } = &mut turn.decision;
+    let definition = moved.as_ref().map_or(definition, |moved| &moved.definition);
+    state.pivoted = pivot::is_past_pivot(definition, state);
     Ok(turn.decision)
 }
 
@@ -141,6 +151,7 @@ impl<'a> Turn<'a> {
             effects: Vec::new(),
             cancels: Vec::new(),
             insists: Vec::new(),
+            moved: None,
         };
         Self { definition, now, decision }
     }

@@ -32,6 +32,7 @@ impl Turn<'_> {
                 self.place(&step).and_then(|step| self.supply_undo(step, undo, &by))
             }
             Verb::Resolve => self.resolve(&by),
+            Verb::Migrate(_) => Err("it is no mail among others".into()),
         };
         if let Err(why) = done {
             self.decision.entries.truncate(before);
@@ -225,7 +226,13 @@ impl Turn<'_> {
         }
     }
 
-    fn audit(&mut self, kind: EntryKind, step: Option<u16>, by: &Audit, error: ErrorDetail) {
+    pub(super) fn audit(
+        &mut self,
+        kind: EntryKind,
+        step: Option<u16>,
+        by: &Audit,
+        error: ErrorDetail,
+    ) {
         let direction = self.decision.state.direction();
         let entry = Entry::of_saga(kind, direction, self.now.at).with_error(error);
         self.decision.entries.push(Entry { step, by: by.by.clone(), ..entry });

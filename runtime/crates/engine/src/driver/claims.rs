@@ -15,15 +15,18 @@ use wasaga_domain::{
     ids::{HostId, SagaId},
     journal::Entry,
     ledger::Ledger,
-    mail::Mail,
+    state::State,
 };
 use wasaga_store::{
     Store, StoreError,
     saga_claim::{Claimed, LedgerRow},
 };
 
-use super::held::{Busy, Facts, Held};
-use crate::definitions::DefinitionSource;
+use super::{
+    held::{Busy, Facts, Held},
+    post,
+};
+use crate::{decide, definitions::DefinitionSource};
 
 /// A claimed saga with all that is needed to go on.
 pub struct Loaded {
@@ -31,8 +34,8 @@ pub struct Loaded {
     pub held: Held,
     /// Leases in a row that were lost with their host.
     pub interruptions: u16,
-    /// What its state has not taken in.
-    pub mail: Vec<Mail>,
+    /// What its mail says first.
+    pub mail: Option<decide::Event>,
 }
 
 /// What a round of claims found.
@@ -107,6 +110,7 @@ async fn load(
             Ok(definition) => {
                 let rows = ledgers.remove(&saga.id).unwrap_or_default();
                 let mail = mail.remove(&saga.id).unwrap_or_default();
+                let mail = post::event(definitions, &saga.definition, mail).await;
                 loaded.push(Loaded {
                     interruptions: saga.interruptions,
                     held: held(saga, definition, rows),
@@ -128,7 +132,9 @@ async fn load(
 /// A claimed saga, and the part of its journal that its ledger is made of.
 pub fn held(saga: Claimed, definition: Arc<Definition>, rows: Vec<LedgerRow>) -> Held {
     let mut ledger = Ledger::default();
-    rows.into_iter().filter_map(|row| entry(&definition, row)).for_each(|e| ledger.record(&e));
+    rows.into_iter()
+        .filter_map(|row| entry(&definition, &saga.state, row))
+        .for_each(|entry| ledger.record(&entry));
     Held {
         life: 0,
         since: Instant::now(),
@@ -151,13 +157,14 @@ pub fn held(saga: Claimed, definition: Arc<Definition>, rows: Vec<LedgerRow>) ->
         },
         calling: HashSet::new(),
         busy: Busy::No,
+        migrates: false,
         finished: VecDeque::new(),
     }
 }
 
 /// The part of a journal entry that the ledger is made of.
-fn entry(definition: &Definition, row: LedgerRow) -> Option<Entry> {
-    let step = definition.position(&row.step)? as u16;
+fn entry(definition: &Definition, state: &State, row: LedgerRow) -> Option<Entry> {
+    let step = state.place_of(definition, &row.step)?;
     let direction = if row.forward { Direction::Forward } else { Direction::Undo };
     Some(Entry {
         step: Some(step),

@@ -197,6 +197,7 @@ mod tests {
             epoch: 1,
             sequence: 0,
             status: Status::Running,
+            version: None,
             state: to_raw_value(&0).unwrap(),
             settles: false,
             seen: 0,

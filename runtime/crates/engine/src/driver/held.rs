@@ -20,7 +20,7 @@ use wasaga_domain::{
 use wasaga_store::commit::{Hook, JournalEntry, KeyedEffect, RegisteredWait, Transition};
 
 use super::lifecycle;
-use crate::decide::{Decision, Finished};
+use crate::decide::{Decision, Finished, Moved};
 use wasaga_domain::outcome::WaitSource;
 
 /// What never changes of a saga.
@@ -68,6 +68,8 @@ pub struct Held {
     pub calling: HashSet<u16>,
     /// What waits for the database.
     pub busy: Busy,
+    /// Whether it is to be moved to another version of its definition as soon as no guest is called.
+    pub migrates: bool,
     /// Ends of attempts that came while it was busy.
     pub finished: VecDeque<(Finished, Option<Box<dyn GuestTransaction>>)>,
 }
@@ -89,7 +91,8 @@ impl Held {
     }
 
     fn key(&self, step: u16, direction: Direction) -> String {
-        idempotency_key(self.facts.id, self.facts.nonce, &self.step(step).name, direction)
+        let name = self.state.name_of(&self.facts.definition, step);
+        idempotency_key(self.facts.id, self.facts.nonce, name, direction)
     }
 
     /// The call that an open step is about to make.
@@ -150,7 +153,7 @@ impl Held {
 
     /// What has to be committed for a decision.
     pub fn transition(&self, decision: &Decision, now: UnixMillis, hears: bool) -> Transition {
-        let name = |step: u16| self.step(step).name.as_ref().to_owned();
+        let name = |step: u16| self.state.name_of(&self.facts.definition, step).to_owned();
         // The effects are those of the state before: its direction, not that of the next one.
         let direction = self.state.direction();
         let entries = decision
@@ -176,13 +179,16 @@ impl Held {
             let plugin = self.facts.definition.plugin.clone();
             Hook { plugin, number: *number, told: told.clone() }
         });
-        let settles = decision.settles() && !self.is_under_way();
+        // Only a migration leaves known mail for later.
+        let has_mail = self.mail > decision.state.mail_seen;
+        let settles = decision.settles() && !self.is_under_way() && !has_mail;
         let due = decision.state.due().filter(|_| settles).map(|due| due.since(now));
         Transition {
             saga: self.facts.id,
             epoch: self.epoch,
             sequence: self.sequence,
             status: self.status(decision),
+            version: decision.moved.as_ref().map(|moved| moved.definition.version),
             state: serde_json::value::to_raw_value(&decision.state)
                 .expect("a state has no key that is not text"),
             settles,
@@ -226,6 +232,11 @@ impl Held {
         !self.calling.is_empty() || !self.finished.is_empty()
     }
 
+    /// Whether nothing further is called: it is to be moved when the calls under way have ended.
+    pub fn awaits_calls(&self) -> bool {
+        self.migrates && !self.calling.is_empty()
+    }
+
     /// Whether a step waits for something from outside.
     pub fn waits(&self) -> bool {
         self.state.open.iter().any(|open| matches!(open.activity, Activity::Wait { .. }))
@@ -241,6 +252,19 @@ impl Held {
             decision.entries.iter().for_each(|entry| ledger.record(entry));
         }
         self.state = decision.state;
+        if let Some(moved) = decision.moved {
+            self.moved(moved);
+        }
+    }
+
+    /// Steps are in other places now. No guest is being called; what has returned is still to be decided.
+    fn moved(&mut self, Moved { definition, places }: Moved) {
+        self.facts.definition = definition;
+        self.ledger = Arc::new(self.ledger.moved(&places));
+        for (finished, _) in &mut self.finished {
+            // Whatever was called is open, and has a place.
+            finished.step = places[usize::from(finished.step)].unwrap_or(finished.step);
+        }
     }
 }
 

@@ -9,6 +9,7 @@ pub mod claims;
 mod committer;
 pub mod held;
 mod lifecycle;
+mod post;
 mod starts;
 
 use std::{sync::Arc, time::Duration};
@@ -21,14 +22,14 @@ use wasaga_domain::{
     clock::Clock,
     definition::Definition,
     ids::{Digest, HostId, SagaId},
-    mail::{Audit, Verb},
+    mail::{Audit, Migration, Verb},
     payload::Payload,
     ports::StepExecutor,
     state::Status,
 };
-use wasaga_store::{Store, mail::Posted};
+use wasaga_store::{Store, mail::Posted, saga_search::FoundSaga};
 
-use crate::definitions::DefinitionSource;
+use crate::{definitions::DefinitionSource, migration};
 use actor::{Actor, Event};
 pub use committer::fate;
 
@@ -142,6 +143,7 @@ pub enum VerbError {
 pub struct Engine {
     events: mpsc::UnboundedSender<Event>,
     store: Store,
+    definitions: Arc<dyn DefinitionSource>,
     sagas: Arc<Notify>,
 }
 
@@ -158,6 +160,7 @@ impl Engine {
         let engine = Self {
             events: events.clone(),
             store: parts.store.clone(),
+            definitions: Arc::clone(&parts.definitions),
             sagas: Arc::clone(&parts.sagas),
         };
         let actor = tokio::spawn(Actor::new(parts, options, events.clone()).run(receiver));
@@ -175,6 +178,15 @@ impl Engine {
     /// Asks something of a saga; the status is that of before.
     pub async fn ask(&self, saga: SagaId, verb: &Verb, by: &Audit) -> Result<Status, VerbError> {
         self.posted(saga, self.store.saga_ask(saga, verb, by).await)
+    }
+
+    /// Why this saga cannot be moved; see [`migration::refusals`].
+    pub async fn refusals(
+        &self,
+        saga: &FoundSaga,
+        migration: &Migration,
+    ) -> Result<Vec<String>, String> {
+        migration::refusals(&*self.definitions, saga, migration).await
     }
 
     /// Sends a saga a signal; the status is that of before.
@@ -208,6 +220,11 @@ impl Engine {
 }
 
 impl EngineHandle {
+    /// Whether it still works; a panic has ended it otherwise.
+    pub fn is_running(&self) -> bool {
+        !self.actor.is_finished()
+    }
+
     /// Claims and calls nothing more, waits for what is under way (no longer than the grace), and releases the rest.
     pub async fn stop(self) {
         let _ = self.events.send(Event::Stop);

@@ -92,6 +92,7 @@ fn new_held(request: StartRequest, saga: NewSaga) -> Held {
         registered: false,
         calling: std::collections::HashSet::new(),
         busy: Busy::No,
+        migrates: false,
         finished: std::collections::VecDeque::new(),
     }
 }

@@ -1,6 +1,6 @@
 //! Definitions, outcomes and a saga that is led by hand: each decision is taken as committed.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use wasaga_domain::{
     attempt::Direction,
@@ -15,7 +15,7 @@ use wasaga_domain::{
     retry::RetryPolicy,
     state::{Activity, State},
 };
-use wasaga_engine::decide::{Decision, Event, Finished, Now, decide};
+use wasaga_engine::decide::{Decision, Event, Finished, Migrate, Now, decide};
 
 pub type Outcome = Result<StepOutcome, Failure>;
 
@@ -238,6 +238,17 @@ impl Run {
 
     pub fn asks(&mut self, what: Verb) -> &mut Self {
         self.mail(verb(what))
+    }
+
+    /// An operator moves it; if that is done, it goes on under `to`.
+    pub fn migrates(&mut self, to: Definition, map: &BTreeMap<String, String>) -> &mut Self {
+        self.mails += 1;
+        let (to, map) = (Ok(Arc::new(to)), map.clone());
+        self.happens(Event::Migrate(Migrate { number: self.mails, to, map, by: audit() }));
+        if let Some(moved) = self.last.as_ref().and_then(|last| last.moved.as_ref()) {
+            self.definition = Definition::clone(&moved.definition);
+        }
+        self
     }
 
     pub fn cancel(&mut self) -> &mut Self {

@@ -12,6 +12,7 @@ mod guards;
 mod interruptions;
 mod mail;
 mod may_have_happened;
+mod migrations;
 mod opened;
 mod operators;
 mod parallel;

@@ -1,6 +1,6 @@
 //! A database, and hosts on it.
 
-use std::{collections::HashMap, future::Future, sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use tokio::{
@@ -49,14 +49,14 @@ pub async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut()
     }
 }
 
-/// Definitions that a test knows by name.
-#[derive(Default)]
-pub struct Known(pub HashMap<String, Arc<Definition>>);
+/// Definitions that a test knows, all of one name.
+pub struct Known(pub Vec<Arc<Definition>>);
 
 #[async_trait]
 impl DefinitionSource for Known {
-    async fn definition(&self, name: &str, _: u32) -> Result<Arc<Definition>, String> {
-        self.0.get(name).cloned().ok_or_else(|| format!("{name} is not known"))
+    async fn definition(&self, name: &str, version: u32) -> Result<Arc<Definition>, String> {
+        let known = self.0.iter().find(|known| *known.name == *name && known.version == version);
+        known.cloned().ok_or_else(|| format!("{name} version {version} is not known"))
     }
 }
 
@@ -106,6 +106,8 @@ pub const BLOCKED_STARTS: &str = "pg_stat_activity where datname = current_datab
 pub struct Stage {
     pub db: TestDatabase,
     pub definition: Arc<Definition>,
+    /// What else hosts know.
+    pub others: Vec<Arc<Definition>>,
 }
 
 pub struct Host {
@@ -122,7 +124,7 @@ impl Stage {
     }
 
     pub async fn with(definition: Arc<Definition>) -> Self {
-        Self { db: database().await, definition }
+        Self { db: database().await, definition, others: Vec::new() }
     }
 
     /// The steps' plugin has a table of its own.
@@ -188,12 +190,12 @@ impl Stage {
     ) -> Host {
         let script = Arc::new(script);
         let sagas = Arc::new(Notify::new());
-        let known = [(self.definition.name.to_string(), Arc::clone(&self.definition))];
+        let known = self.others.iter().chain([&self.definition]).cloned().collect();
         let (sender, ends) = mpsc::unbounded_channel();
         let parts = Parts {
             store,
             executor: Arc::clone(&script) as _,
-            definitions: Arc::new(Known(known.into())),
+            definitions: Arc::new(Known(known)),
             clock: Arc::new(SystemClock),
             host,
             sagas: Arc::clone(&sagas),

@@ -44,7 +44,7 @@ async fn nothing_gets_out_of_the_role() {
         '{0}', '{null}', '{null}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', null, null)";
     assert_eq!(code(store, wrong).await, "42501");
     let wrong =
-        format!("select * from wasaga_guest.sagas_commit('\\x00', 1{})", ", null".repeat(41));
+        format!("select * from wasaga_guest.sagas_commit('\\x00', 1{})", ", null".repeat(42));
     assert_eq!(code(store, &wrong).await, "42501");
 }
 

@@ -336,6 +336,6 @@ async fn a_signal_by_sql_is_the_one_of_the_api() {
     let wasaga_domain::mail::MailContent::Signal { name, payload } = &mail[1].content else {
         panic!("{said:?}");
     };
-    assert_eq!((name.as_str(), &payload.data[..]), ("go", &br#"{"n": 1}"#[..]));
+    assert_eq!((name.as_str(), payload), ("go", &Payload::json(r#"{"n": 1}"#)));
     assert_eq!(slice::from_ref(&mail[2].number), [3]);
 }

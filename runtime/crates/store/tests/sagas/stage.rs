@@ -124,6 +124,7 @@ pub fn step(saga: SagaId) -> Transition {
         epoch: 1,
         sequence: 0,
         status: Status::Running,
+        version: None,
         state: to_raw_value(&state()).unwrap(),
         settles: false,
         seen: 0,

@@ -7,7 +7,6 @@ use tokio::time::Instant;
 use tracing::warn;
 use wasaga_domain::{
     ids::{HostId, SagaId},
-    mail::Mail,
     state::Course,
 };
 use wasaga_store::StoreError;
@@ -82,7 +81,7 @@ impl Actor {
     }
 
     /// What a claimed saga has missed: mail, or time that passed, and then the interruptions of what follows.
-    fn take_up(&mut self, saga: SagaId, interruptions: u16, mail: Vec<Mail>) {
+    fn take_up(&mut self, saga: SagaId, interruptions: u16, mail: Option<decide::Event>) {
         let Some(held) = self.held.get_mut(&saga) else { return };
         let now = Now { at: self.parts.clock.now(), chance: random(), calling: &[] };
         if held.state.course == Course::Unopened {
@@ -93,7 +92,7 @@ impl Actor {
                 _ => return self.apply(saga, opened, None),
             }
         }
-        let missed = if mail.is_empty() { decide::Event::Due } else { decide::Event::Mail(mail) };
+        let missed = mail.unwrap_or(decide::Event::Due);
         match decide(&held.facts.definition, &held.state, missed.clone(), now) {
             Ok(decision) if decision.entries.is_empty() => held.state = decision.state,
             _ => return self.apply(saga, missed, None),

@@ -19,7 +19,6 @@ use tokio::{
 use wasaga_domain::{
     clock::UnixMillis,
     ids::{HostId, SagaId},
-    mail::Mail,
     ports::StepReport,
 };
 use wasaga_store::{StoreError, commit::Transition};
@@ -31,7 +30,7 @@ use super::{
     held::{Busy, Held},
     starts::Start,
 };
-use crate::decide::{Decision, Finished};
+use crate::decide::{self, Decision, Finished};
 
 /// So many batches of starts may wait; who comes then is told so.
 const STARTS_PER_BATCH: usize = 8;
@@ -44,7 +43,7 @@ pub(super) enum Event {
     Reported { saga: SagaId, life: u64, step: u16, started_at: UnixMillis, report: StepReport },
     Committed(HostId, Vec<(Pending, Option<Outcome>)>),
     Mailed(HostId, Result<Vec<(SagaId, i64)>, StoreError>),
-    MailRead { saga: SagaId, life: u64, mail: Vec<Mail> },
+    MailRead { saga: SagaId, life: u64, last: Option<i64>, event: Option<decide::Event> },
     Posted(SagaId),
     Leased(HostId, Result<Vec<(SagaId, i64)>, StoreError>),
     Stop,
@@ -174,7 +173,7 @@ impl Actor {
                 }
             }
             Event::Mailed(host, mail) => self.mailed(host, mail),
-            Event::MailRead { saga, life, mail } => self.mail_read(saga, life, mail),
+            Event::MailRead { saga, life, last, event } => self.mail_read(saga, life, last, event),
             Event::Posted(saga) => {
                 if let Some(held) = self.held.get_mut(&saga) {
                     held.mail = held.mail.max(held.state.mail_seen + 1);

@@ -1,6 +1,6 @@
 //! What a held saga does next: its mail first, then the ends of its attempts, then the calls that are due.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, sync::Arc};
 
 use rand::random;
 use tokio::time::Instant;
@@ -8,7 +8,6 @@ use tracing::{error, warn};
 use wasaga_domain::{
     clock::UnixMillis,
     ids::{HostId, SagaId},
-    mail::Mail,
     ports::{GuestTransaction, StepReport},
 };
 use wasaga_store::{StoreError, commit::Transition};
@@ -20,6 +19,7 @@ use crate::{
         claims::Reach,
         committer::Pause,
         held::{Busy, Held},
+        post,
     },
 };
 
@@ -32,14 +32,14 @@ impl Actor {
             return;
         }
         let due = held.state.due();
-        if held.mail > held.state.mail_seen {
+        if held.mail > held.state.mail_seen && !held.awaits_calls() {
             held.busy = Busy::ReadingMail;
             self.read_mail(saga);
         } else if let Some((finished, transaction)) = held.finished.pop_front() {
             self.apply(saga, decide::Event::Finished(finished), transaction);
         } else if due.is_some_and(|due| due <= now) || held.has_nothing_to_do() {
             self.apply(saga, decide::Event::Due, None);
-        } else if self.stopping.is_none() {
+        } else if self.stopping.is_none() && !held.awaits_calls() {
             self.call(saga);
             self.note_wake(saga, due, now);
         }
@@ -175,6 +175,8 @@ impl Actor {
         held.busy = Busy::ReadingMail;
         let (life, seen) = (held.life, held.state.mail_seen);
         let (store, events) = (self.parts.store.clone(), self.events.clone());
+        let definitions = Arc::clone(&self.parts.definitions);
+        let definition = Arc::clone(&held.facts.definition.name);
         tokio::spawn(async move {
             let mut pause = Pause::default();
             let mail = loop {
@@ -184,19 +186,27 @@ impl Actor {
                 }
                 pause.wait().await;
             };
-            let _ = events.send(Event::MailRead { saga, life, mail });
+            let last = mail.last().map(|last| last.number);
+            let event = post::event(&*definitions, &definition, mail).await;
+            let _ = events.send(Event::MailRead { saga, life, last, event });
         });
     }
 
-    pub(super) fn mail_read(&mut self, saga: SagaId, life: u64, mail: Vec<Mail>) {
+    pub(super) fn mail_read(
+        &mut self,
+        saga: SagaId,
+        life: u64,
+        last: Option<i64>,
+        event: Option<decide::Event>,
+    ) {
         let Some(held) = self.held.get_mut(&saga).filter(|held| held.life == life) else { return };
         held.busy = Busy::No;
-        let last = mail.last().map_or(held.state.mail_seen, |last| last.number);
-        held.mail = last.max(held.state.mail_seen);
-        if mail.is_empty() {
-            self.go_on(saga);
-        } else {
-            self.apply(saga, decide::Event::Mail(mail), None);
+        held.mail = last.unwrap_or_default().max(held.state.mail_seen);
+        let is_migration = matches!(event, Some(decide::Event::Migrate(_)));
+        held.migrates = is_migration && !held.calling.is_empty();
+        match event {
+            Some(event) if !held.migrates => self.apply(saga, event, None),
+            _ => self.go_on(saga),
         }
     }
 }
