@@ -227,9 +227,9 @@ impl Store {
 
     /// Which sagas the filter names, by id or by business key, from which and its definition an id is derived.
     async fn ids_of(&self, filter: &SagaFilter) -> Result<Option<Vec<Uuid>>, StoreError> {
-        let named: Vec<Uuid> = filter.ids.iter().map(|id| id.0).collect();
+        let wanted: Vec<Uuid> = filter.ids.iter().map(|id| id.0).collect();
         let Some(key) = &filter.business_key else {
-            return Ok((!named.is_empty()).then_some(named));
+            return Ok((!wanted.is_empty()).then_some(wanted));
         };
         let definitions = if let Some(definition) = &filter.definition {
             vec![definition.clone()]
@@ -238,7 +238,7 @@ impl Store {
             names.fetch_all(&self.pool).await?
         };
         let ids = definitions.iter().map(|definition| SagaId::derived(definition, key).0);
-        Ok(Some(ids.filter(|id| named.is_empty() || named.contains(id)).collect()))
+        Ok(Some(ids.filter(|id| wanted.is_empty() || wanted.contains(id)).collect()))
     }
 }
 

@@ -83,13 +83,13 @@ pub fn migrate(
     names: &BTreeMap<String, String>,
     now: UnixMillis,
 ) -> Result<(State, Vec<Option<u16>>), Vec<String>> {
-    let named = |step: &str| names.get(step).map_or(step.to_owned(), String::clone);
-    let place = |step: &str| to.position(&named(step)).map(|place| place as u16);
+    let target = |step: &str| names.get(step).map_or(step.to_owned(), String::clone);
+    let place = |step: &str| to.position(&target(step)).map(|place| place as u16);
     let places: Vec<_> = from.steps.iter().map(|step| place(&step.name)).collect();
     let check = Check { from, state, to, places: &places };
     let mut refusals = check.unknown(names);
     let begun = check.begun();
-    refusals.extend(begun.iter().filter_map(|&step| check.has_no_place(step, &named)));
+    refusals.extend(begun.iter().filter_map(|&step| check.has_no_place(step, &target)));
     refusals.extend(check.collisions(&begun));
     if refusals.is_empty() {
         refusals.extend(begun.iter().filter_map(|&step| check.undo_differs(step)));
@@ -117,11 +117,11 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    fn old(&self, step: u16) -> &str {
+    fn old_name(&self, step: u16) -> &str {
         &self.from.steps[usize::from(step)].name
     }
 
-    fn new(&self, place: u16) -> &str {
+    fn new_name(&self, place: u16) -> &str {
         &self.to.steps[usize::from(place)].name
     }
 
@@ -170,14 +170,14 @@ impl Check<'_> {
         unknown
     }
 
-    fn has_no_place(&self, step: u16, named: &impl Fn(&str) -> String) -> Option<String> {
-        let (old, standing) = (self.old(step), self.standing(step));
+    fn has_no_place(&self, step: u16, target: &impl Fn(&str) -> String) -> Option<String> {
+        let (old, standing) = (self.old_name(step), self.standing(step));
         let none = self.places[usize::from(step)].is_none();
         none.then(|| {
             let version = self.to.version;
             format!(
                 "its step {old:?} {standing}, and version {version} has no step {:?}",
-                named(old)
+                target(old)
             )
         })
     }
@@ -189,7 +189,8 @@ impl Check<'_> {
         for &step in begun {
             let Some(place) = self.places[usize::from(step)] else { continue };
             if let Some(other) = taken.insert(place, step) {
-                let (one, other, new) = (self.old(other), self.old(step), self.new(place));
+                let (one, other, new) =
+                    (self.old_name(other), self.old_name(step), self.new_name(place));
                 collisions.push(format!("its steps {one:?} and {other:?} would both be {new:?}"));
             }
         }
@@ -206,7 +207,7 @@ impl Check<'_> {
         let has_undo =
             |definition: &Definition, step: u16| definition.steps[usize::from(step)].undo.is_some();
         let (was, is) = (has_undo(self.from, step), has_undo(self.to, self.place(step)));
-        let (old, version) = (self.old(step), self.to.version);
+        let (old, version) = (self.old_name(step), self.to.version);
         match (was, is) {
             (true, false) if stands => Some(format!(
                 "its step {old:?} may have to be undone, and version {version} has no undo for it"
@@ -226,10 +227,10 @@ impl Check<'_> {
         let missing = after.iter().find(|before| !passed.contains(before))?;
         Some(format!(
             "its step {:?} {}, and version {} wants {:?} before it, which has not passed",
-            self.old(step),
+            self.old_name(step),
             self.standing(step),
             self.to.version,
-            self.new(*missing),
+            self.new_name(*missing),
         ))
     }
 
@@ -242,8 +243,8 @@ impl Check<'_> {
                 if before.contains(&self.place(then)) {
                     contradictions.push(format!(
                         "its step {:?} was done before {:?}, and version {} wants them the other way round",
-                        self.old(first),
-                        self.old(then),
+                        self.old_name(first),
+                        self.old_name(then),
                         self.to.version,
                     ));
                 }
@@ -265,7 +266,7 @@ impl Check<'_> {
         moved.began_as = begun
             .iter()
             .map(|&step| (self.place(step), self.state.name_of(self.from, step).to_owned()))
-            .filter(|(place, name)| self.new(*place) != name)
+            .filter(|(place, name)| self.new_name(*place) != name)
             .collect();
         moved.began_as.sort_unstable();
         if moved.course == Course::Forward {
