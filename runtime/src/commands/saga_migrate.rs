@@ -1,6 +1,6 @@
 //! `wasaga saga migrate`: sagas in flight go on under another version of their definition.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use anyhow::{anyhow, bail};
 use clap::Args;
@@ -68,7 +68,7 @@ impl Migrate {
         let Self { definition, to, from, ids, map, dry_run, who } = self;
         let definitions =
             StoredDefinitions::new(Arc::new(NoPlugins), store.clone(), config.definitions.clone());
-        let migration = Migration { to, map: BTreeMap::from_iter(map) };
+        let migration = Migration { to, map: map.into_iter().collect() };
         let verb = Verb::Migrate(migration.clone());
         let by = who.audit(&verb);
         let filter = SagaFilter {

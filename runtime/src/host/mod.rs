@@ -77,9 +77,10 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         () = signals.stop() => None,
         part = parts.dead() => Some(part),
     };
-    match dead {
-        Some(part) => tracing::error!(part, "a part of this host has died: stopping"),
-        None => tracing::info!("stopping; a second signal ends at once"),
+    if let Some(part) = dead {
+        tracing::error!(part, "a part of this host has died: stopping");
+    } else {
+        tracing::info!("stopping; a second signal ends at once");
     }
     let within = config.engine.stop_timeout();
     tokio::select! {

@@ -26,7 +26,7 @@ async fn stage_of(first: &str, second: &str) -> Stage {
 
 fn to(map: &[(&str, &str)]) -> Verb {
     let map = map.iter().map(|(old, new)| ((*old).to_owned(), (*new).to_owned()));
-    Verb::Migrate(Migration { to: 2, map: BTreeMap::from_iter(map) })
+    Verb::Migrate(Migration { to: 2, map: map.collect() })
 }
 
 async fn migrate(host: &Host, saga: SagaId, map: &[(&str, &str)]) {
