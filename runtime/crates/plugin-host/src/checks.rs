@@ -51,6 +51,8 @@ fn alone(manifest: &Manifest, steps: bool, tasks: bool) -> Result<(), String> {
     for saga in &manifest.sagas {
         of_saga(manifest, saga).map_err(|fault| format!("saga {:?}: {fault}", saga.name))?;
     }
+    unique(starting_topics(manifest).iter(), "topic triggers")?;
+    unique(manifest.sagas.iter().flat_map(http).map(|trigger| &trigger.path), "http triggers")?;
     for subscription in &manifest.subscriptions {
         of_subscription(subscription, tasks)
             .map_err(|fault| format!("subscription to {:?}: {fault}", subscription.topic))?;
@@ -93,9 +95,7 @@ fn of_saga(manifest: &Manifest, saga: &Saga) -> Result<(), String> {
             ));
         }
     }
-    let topics = topics(saga);
-    unique(topics.iter().map(|(topic, _)| topic), "topic triggers")?;
-    for (topic, _) in &topics {
+    for (topic, _) in &topics(saga) {
         legal_topic(topic).map_err(|fault| format!("a trigger names {fault}"))?;
         if manifest.subscriptions.iter().any(|subscription| subscription.topic == *topic) {
             return Err(format!(
@@ -103,9 +103,7 @@ fn of_saga(manifest: &Manifest, saga: &Saga) -> Result<(), String> {
             ));
         }
     }
-    let triggers: Vec<_> = http(saga).collect();
-    unique(triggers.iter().map(|trigger| &trigger.path), "http triggers")?;
-    triggers.into_iter().try_for_each(of_trigger)
+    http(saga).try_for_each(of_trigger)
 }
 
 /// The topics whose records start a saga.
@@ -115,6 +113,11 @@ fn topics(saga: &Saga) -> Vec<(String, Locator)> {
         _ => None,
     };
     saga.triggers.iter().filter_map(topic).collect()
+}
+
+/// The topics whose records start any of the plugin's sagas.
+fn starting_topics(manifest: &Manifest) -> Vec<String> {
+    manifest.sagas.iter().flat_map(topics).map(|(topic, _)| topic).collect()
 }
 
 /// When the saga starts by itself.
@@ -213,6 +216,20 @@ pub(crate) fn beside(manifest: &Manifest, catalog: &Catalog) -> Result<(), Strin
             return Err(format!(
                 "plugin {name}: http trigger {:?} belongs to plugin {other}: choose another path",
                 route.path
+            ));
+        }
+        let (mine, theirs_start) = (starting_topics(manifest), starting_topics(theirs));
+        let hears = |manifest: &Manifest, topic: &String| {
+            manifest.subscriptions.iter().any(|subscription| subscription.topic == *topic)
+        };
+        let taken = |topic: &&String| theirs_start.contains(topic) || hears(theirs, topic);
+        let taken = mine.iter().find(taken);
+        if let Some(topic) =
+            taken.or_else(|| theirs_start.iter().find(|topic| hears(manifest, topic)))
+        {
+            return Err(format!(
+                "plugin {name}: topic {topic:?} is heard by plugin {other} too, and starts sagas of one of them: a topic \
+                 has one recipient, so let one of them hear another one"
             ));
         }
         for heard in &manifest.subscriptions {

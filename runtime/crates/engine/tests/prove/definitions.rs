@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use wasaga_domain::{
-    definition::{Definition, Step, Undo},
+    definition::{Definition, Pins, Step, Undo},
     manifest::OnUndoFailure,
     retry::RetryPolicy,
 };
@@ -39,6 +39,8 @@ pub fn any_definition() -> impl Strategy<Value = Definition> {
                 plugin: "worker".parse().unwrap(),
                 lifecycle_topic: published.then(|| "lives".into()),
                 deadline,
+                pin_workers: false,
+                pins: Pins::new(),
             }
         },
     )

@@ -19,7 +19,10 @@ use wasaga_domain::{
     start::NewSaga,
     state::{Course, State, Status},
 };
-use wasaga_engine::driver::claims::{Loaded, held};
+use wasaga_engine::{
+    decide::Event,
+    driver::claims::{Loaded, held},
+};
 use wasaga_store::{
     commit::{JournalEntry, Position, Transition, Verdict},
     saga_claim::{Claimed, LedgerRow},
@@ -304,6 +307,7 @@ impl Store for Memory {
             state: self.state.clone(),
         };
         let mail = self.mail(self.state.mail_seen).await;
+        let mail = (!mail.is_empty()).then_some(Event::Mail(mail));
         let held = held(claimed, Arc::clone(&self.definition), self.ledger());
         Some(Loaded { held, interruptions: self.interruptions, mail })
     }

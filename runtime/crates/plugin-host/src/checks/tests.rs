@@ -12,7 +12,10 @@ fn good() -> Value {
         "sagas": [{
             "name": "order", "version": 1,
             "steps": [{"name": "reserve", "timeout_ms": 1000, "retry": {"never": {}}}],
-            "triggers": [{"http": {"path": "/api/v1/orders", "key_name": "order_id"}}],
+            "triggers": [
+                {"http": {"path": "/api/v1/orders", "key_name": "order_id"}},
+                {"topic": {"topic": "orders.placed", "business_key": "key"}},
+            ],
             "input_schema": {"type": "object"},
             "lifecycle_topic": "orders.lives",
         }],
@@ -105,6 +108,17 @@ fn each_fault_is_named() {
 }
 
 #[test]
+fn two_sagas_share_no_start() {
+    let mut sagas = good()["sagas"].clone();
+    let second = json!({"name": "second", "version": 1, "steps": sagas[0]["steps"],
+        "triggers": [sagas[0]["triggers"][1]]});
+    sagas.as_array_mut().expect("a list").push(second.clone());
+    assert!(fault("/sagas", sagas.clone()).contains("topic triggers has \"orders.placed\" twice"));
+    sagas[1]["triggers"][0] = sagas[0]["triggers"][0].clone();
+    assert!(fault("/sagas", sagas).contains("http triggers has \"/api/v1/orders\" twice"));
+}
+
+#[test]
 fn what_it_lists_it_exports() {
     let good = with("/version", json!("1.2.3"));
     let fault = manifest(&good, false, true).expect_err("a fault");
@@ -126,7 +140,14 @@ fn two_plugins_share_no_name_route_or_topic() {
     assert!(fault(&mine).contains("saga \"order\" is defined by plugin others"));
     mine.sagas[0].name = "my-order".into();
     assert!(fault(&mine).contains("http trigger \"/api/v1/orders\" belongs to plugin others"));
+    mine.sagas[0].triggers.remove(0);
+    let shared = "topic \"orders.placed\" is heard by plugin others too, and starts sagas";
+    assert!(fault(&mine).contains(shared));
     mine.sagas[0].triggers.clear();
+    let subscriptions = mine.subscriptions.clone();
+    mine.subscriptions[0].topic = "orders.placed".into();
+    assert!(fault(&mine).contains(shared));
+    mine.subscriptions = subscriptions;
     assert!(fault(&mine).contains("topic \"commands\" is heard by plugin others otherwise"));
     mine.subscriptions[1].topic = "my-commands".into();
     assert_eq!(beside(&mine, &catalog), Ok(()), "the same correlation is one recipient");

@@ -12,7 +12,7 @@ impl Model {
             Verb::Cancel => self.cancel(now),
             Verb::Pause => self.pause(),
             Verb::Resume => self.resume(),
-            Verb::Retry { step } => place(step).is_some_and(|step| self.retry(step, now)),
+            Verb::Retry { step, .. } => place(step).is_some_and(|step| self.retry(step, now)),
             Verb::Skip { step } => place(step).is_some_and(|step| self.skip(step, now)),
             Verb::SupplyUndo { step, undo } => {
                 let step = place(step).filter(|_| self.way == Way::Back);
@@ -23,6 +23,7 @@ impl Model {
                 step.is_some()
             }
             Verb::Resolve => self.resolve(now),
+            Verb::Migrate(_) => panic!("nobody moves it to another definition"),
         };
         if done {
             self.note(of, verb.name());

@@ -57,6 +57,7 @@ impl<S: Store> Simulation<S> {
             registered: false,
             calling: HashSet::new(),
             busy: Busy::No,
+            migrates: false,
             finished: VecDeque::new(),
         };
         self.hold(id, held);
@@ -90,8 +91,7 @@ impl<S: Store> Simulation<S> {
             }
             self.remember(decision, model);
         }
-        let missed = if mail.is_empty() { Event::Due } else { Event::Mail(mail) };
-        let (decision, model) = self.decide(&missed);
+        let (decision, model) = self.decide(&mail.unwrap_or(Event::Due));
         if decision.entries.is_empty() {
             self.remember(decision, model);
             self.apply(Event::Claimed { interruptions }).await;
@@ -202,6 +202,7 @@ fn happens(model: &mut Model, event: &Event, now: Moment) -> &'static str {
             model.ends(finished.step, &finished.outcome, finished.wrote, now);
             "finished"
         }
+        Event::Migrate(_) => panic!("nobody moves it to another definition"),
     }
 }
 
@@ -248,6 +249,7 @@ fn told(event: &Event) -> String {
         Event::Opened { refusal: None } => "it is opened".into(),
         Event::Claimed { interruptions } => format!("claimed after {interruptions} lost hosts"),
         Event::Due => "what is due goes on".into(),
+        Event::Migrate(_) => "it is moved to another definition".into(),
     }
 }
 

@@ -63,7 +63,7 @@ impl<S: Store> Simulation<S> {
         };
         match what {
             0 | 1 => Verb::Resume,
-            2 | 3 => Verb::Retry { step },
+            2 | 3 => Verb::Retry { step, module: None },
             4 | 5 => Verb::Skip { step },
             6 => {
                 self.payloads += 1;
