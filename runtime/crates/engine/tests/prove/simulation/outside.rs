@@ -31,12 +31,8 @@ impl<S: Store> Simulation<S> {
             }
             41 => self.child_ends().await,
             42 | 43 => {
-                let step = self.choices.of(self.definition.steps.len()) as u16;
-                let keys = [correlation(step, false), correlation(step, true), other(step)];
-                let key = &keys[self.choices.of(3)];
-                let times = if self.choices.rarely(3) { 2 } else { 1 };
-                for _ in 0..times {
-                    self.deliver(key).await;
+                for key in self.early_keys() {
+                    self.deliver(&key).await;
                 }
             }
             44 => {
@@ -51,6 +47,21 @@ impl<S: Store> Simulation<S> {
                 self.ask(what).await;
             }
             _ => {}
+        }
+    }
+
+    /// What steps have not asked for yet, or do not ask for any more: often of one that is being called.
+    fn early_keys(&mut self) -> Vec<String> {
+        let called = self.host.as_ref().and_then(|host| host.calls.keys().next().copied());
+        let any = self.choices.of(self.definition.steps.len()) as u16;
+        let step = called.filter(|_| self.choices.rarely(2)).unwrap_or(any);
+        let (forward, back) = (correlation(step, false), correlation(step, true));
+        match self.choices.of(5) {
+            0 => vec![forward],
+            1 => vec![back],
+            2 => vec![forward.clone(), forward],
+            3 => vec![back, other(step)],
+            _ => vec![forward, other(step)],
         }
     }
 
