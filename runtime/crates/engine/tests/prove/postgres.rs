@@ -218,6 +218,7 @@ fn ended(saga: SagaId, position: Position, error: Option<&ErrorDetail>) -> Trans
         saga,
         epoch,
         sequence,
+        version: None,
         status,
         state: to_raw_value(&json!({ "course": course, "mail_seen": mail })).unwrap(),
         settles: true,
