@@ -79,7 +79,9 @@ pub(crate) async fn lint(
     if as_json {
         println!("{}", serde_json::to_string_pretty(&findings)?);
     } else {
-        findings.iter().for_each(|finding| println!("{finding}"));
+        for finding in &findings {
+            println!("{finding}");
+        }
     }
     let errors = findings.iter().filter(|finding| finding.level == Level::Error).count();
     let warnings = findings.len() - errors;

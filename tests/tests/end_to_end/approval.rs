@@ -191,7 +191,7 @@ impl Stage<'_> {
         assert!(ended["error"]["message"].as_str().is_some_and(|why| why.contains("cents")));
         let seen = "a saga that never ran has no step";
         eventually(seen, PATIENCE, async || {
-            (self.world.journal(&saga).await == ["saga_failed"]).then_some(())
+            (self.world.journal(&saga).await == ["undoing", "saga_failed"]).then_some(())
         })
         .await;
     }

@@ -156,6 +156,7 @@ impl Definition {
     }
 
     /// The same, with the modules that its sagas keep where they keep any; `active` knows a plugin's module.
+    #[must_use]
     pub fn pinned(mut self, active: impl Fn(&PluginName) -> Option<Digest>) -> Self {
         if self.pin_workers {
             let pin = |step: &Step| Some((step.worker.clone(), active(&step.worker)?));

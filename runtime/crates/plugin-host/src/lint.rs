@@ -39,7 +39,7 @@ pub fn lint(manifest: &Manifest, overrides: &Overrides, grants: &Grants) -> Vec<
     for saga in &manifest.sagas {
         match Definition::new(saga, &manifest.name, overrides) {
             Ok(definition) => {
-                Lint { definition: &definition, findings: &mut findings }.saga(overrides)
+                Lint { definition: &definition, findings: &mut findings }.saga(overrides);
             }
             Err(bad) => findings.push(error(format!("saga {:?}", bad.saga), bad.fault)),
         }
