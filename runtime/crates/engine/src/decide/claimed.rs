@@ -17,9 +17,6 @@ impl Turn<'_> {
             self.turn_back();
             return;
         }
-        if interruptions == 0 || self.decision.state.is_held() {
-            return;
-        }
         for open in &mut self.decision.state.open {
             if open.runs() {
                 open.attempt += u32::from(interruptions);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wasaga_domain::{manifest::OnUndoFailure, retry::RetryPolicy};
+use wasaga_domain::{journal::EntryKind, manifest::OnUndoFailure, retry::RetryPolicy};
 
 use crate::build::{Run, done, permanent, retryable, step, steps, undo, unknown, wait};
 
@@ -20,6 +20,12 @@ fn an_exhausted_undo_stops_the_saga() {
     assert_eq!(run.state.due(), None);
     let tail = ["undo retrying b", "undo failed b", "needs_attention"];
     assert_eq!(run.journal[run.journal.len() - 3..], tail);
+    let why = |kind: EntryKind| {
+        let entry = run.entries.iter().rfind(|entry| entry.kind == kind);
+        entry.and_then(|entry| entry.error.as_ref()).map(|error| error.code.as_str())
+    };
+    assert_eq!(why(EntryKind::Undoing), Some("permanent"), "the history says why it turned back");
+    assert_eq!(why(EntryKind::NeedsAttention), Some("retryable"), "and why it asks");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! A lease that was not released counts as an attempt of what could have been running; three in a row need attention.
 
+use wasaga_domain::mail::Verb;
+
 use crate::build::{Run, attempts, done, step, steps, wait};
 
 #[test]
@@ -14,6 +16,14 @@ fn a_lost_lease_counts_an_attempt() {
     assert_eq!(run.claimed(1).runs(), "a 2");
     let last = run.last.as_ref().unwrap();
     assert!(last.entries.is_empty(), "nothing to commit: a crash only repeats it");
+}
+
+#[test]
+fn a_paused_saga_may_have_been_running_too() {
+    let mut run = Run::of(steps("a"));
+    run.asks(Verb::Pause).claimed(3);
+    assert_eq!((run.status(), run.runs().as_str()), ("paused", "-"));
+    assert_eq!(run.resume().runs(), "a 4");
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod build;
 mod cancel;
 mod children;
 mod deadlines;
+mod entries;
 mod guards;
 mod interruptions;
 mod mail;

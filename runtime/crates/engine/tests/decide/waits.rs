@@ -1,11 +1,13 @@
 //! A wait is durable; a message, time or an operator ends it. Late messages are journalled.
 
 use wasaga_domain::{
+    definition::Undo,
+    manifest::OnUndoFailure,
     outcome::{Arrival, StepOutcome, Wait},
     state::Activity,
 };
 
-use crate::build::{Run, STEP_TIMEOUT, done, permanent, retryable, source, steps, wait};
+use crate::build::{Run, STEP_TIMEOUT, done, permanent, retryable, source, steps, undo, wait};
 
 fn arrival(run: &Run) -> &Arrival {
     match &run.state.open[0].activity {
@@ -102,4 +104,13 @@ fn an_undo_may_wait_too() {
     assert_eq!(run.status(), "compensating");
     assert_eq!(run.reply(0, "a/undo").runs(), "resume undo a 1");
     assert_eq!(run.ends(done()).status(), "compensated");
+}
+
+#[test]
+fn the_wait_of_an_undo_ends_with_the_undos_own_time() {
+    let mut all = steps("a b");
+    all[0].undo = Some(Undo { timeout: 5 * STEP_TIMEOUT, ..undo(OnUndoFailure::NeedsAttention) });
+    let mut run = Run::of(all);
+    run.ends(done()).ends(permanent()).ends(wait("a/undo", true));
+    assert_eq!(run.state.due(), Some(run.now.after(5 * STEP_TIMEOUT)));
 }
