@@ -82,7 +82,7 @@ impl Worker for OnPostgres {
 
 #[test]
 fn in_memory() {
-    let cases = number("WASAGA_PROVE_CASES", 10_000);
+    let cases = number("WASAGA_PROVE_CASES", COVERING.0);
     let plan = Plan { cases, chunk: 500, workers: cores(), shrinks: 50_000 };
     let coverage = prove(plan, || InMemory);
     let faults = coverage.faults();
