@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use wasaga_domain::{
     clock::UnixMillis,
-    definition::{Definition, Step},
+    definition::{Definition, Pins, Step},
+    ids::Digest,
     outcome::StepOutcome,
     state::State,
 };
@@ -49,6 +50,16 @@ fn with_pivot(mut all: Vec<Step>, name: &str) -> Vec<Step> {
     let step = all.iter_mut().find(|step| &*step.name == name).unwrap();
     step.pivot = true;
     all
+}
+
+#[test]
+fn the_new_version_runs_its_own_code() {
+    let mut run = at_b("a b");
+    let module =
+        |name: &str| Pins::from([("worker".parse().unwrap(), Digest::of(name.as_bytes()))]);
+    run.state.pins = module("old");
+    let to = Definition { pins: module("new"), ..version(steps("a b")) };
+    assert_eq!(moved(&run, &to, "").unwrap().pins, module("new"));
 }
 
 #[test]

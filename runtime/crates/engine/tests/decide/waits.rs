@@ -55,6 +55,7 @@ fn a_message_that_nobody_waits_for_is_journalled() {
     let mut run = Run::of(steps("a"));
     run.reply(0, "a");
     assert_eq!(run.journal, ["late_message a"]);
+    assert_eq!(run.entries[0].error.as_ref().unwrap().code, "late-message");
     assert_eq!(run.runs(), "a 1");
 }
 
