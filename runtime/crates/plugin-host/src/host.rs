@@ -25,7 +25,7 @@ use crate::{
     cache::Cache,
     calls::Calls,
     engine::engine,
-    failure::{is_resumed, unavailable},
+    failure::{found, is_resumed, unavailable},
     grants::Grants,
     lanes::{Errand, Lanes, Work},
     limits::Limits,
@@ -202,13 +202,14 @@ impl PluginHost {
     fn run_pinned(&self, digest: Digest, call: StepCall, report: Report<StepReport>) {
         let (pinned, lanes, calls) = (self.pinned.clone(), self.lanes.clone(), self.calls.clone());
         self.runtime.spawn(async move {
-            let report = Reporter::new(report, Some(digest)).resumed(is_resumed(&call.kind));
+            let resumed = is_resumed(&call.kind);
+            let report = Reporter::new(report, Some(digest)).resumed(resumed);
             match pinned.get(&call.worker, digest).await {
                 Ok(plugin) => {
                     let work = Work::Step(Box::new(call), report);
                     lanes.run(Errand { calls, plugin, work });
                 }
-                Err(failure) => report.send(Ended::failed(failure)),
+                Err(failure) => report.send(Ended::failed(found(failure, resumed))),
             }
         });
     }

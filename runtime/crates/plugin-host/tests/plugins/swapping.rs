@@ -15,7 +15,7 @@ use wasaga_domain::{
 use wasaga_plugin_host::{PluginHost, Watcher};
 
 use crate::stage::{
-    Directory, Modules, active, call, component, failed, generous, output, report, run,
+    Directory, Modules, active, call, component, failed, generous, output, report, resume, run,
 };
 
 fn host(modules: &Arc<Modules>) -> Arc<PluginHost> {
@@ -202,6 +202,12 @@ async fn a_module_that_cannot_be_called_is_told_by_name() {
     let (class, code, message) = failed(other.outcome);
     assert_eq!((class, &*code), ("permanent", "other-plugin"), "{message}");
     assert!(message.contains("is plugin bench, and the step's worker is probe"), "{message}");
+
+    // In `resume` it is no answer: what was sent before may have been done.
+    let resumed = resume(&host, "probe", &json!({"do": "done"})).await;
+    let resumed = StepCall { module: Some(Digest::of(&component("bench-rust"))), ..resumed };
+    let (class, code, message) = failed(report(&host, resumed).await.outcome);
+    assert_eq!((class, &*code), ("unknown", "other-plugin"), "{message}");
 
     modules.down.store(true, Ordering::Relaxed);
     let missing = Digest::of(b"missing");
