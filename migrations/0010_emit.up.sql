@@ -26,7 +26,7 @@ create table wasaga.accepted (
 create index accepted_until on wasaga.accepted (until);
 
 -- Bytes of what JSON holds as base64. The relay is as strict.
-create function wasaga.from_base64(p_what text, p_text text) returns bytea language plpgsql immutable as $$
+create function wasaga.from_base64(p_what text, p_text text) returns bytea language plpgsql immutable strict as $$
 declare
     v_bytes bytea;
 begin
@@ -252,10 +252,11 @@ create function wasaga.emit(
     idempotency_key text default null, rollback jsonb default null, aggregate_id text default null,
     event_type text default null, max_attempts integer default null, cloud_event_source text default null,
     traceparent text default null, key_bytes bytea default null, payload_bytes bytea default null
-) returns bigint language sql security definer set search_path = pg_catalog, pg_temp as $$
-    select wasaga.task_out_emit('the message', topic, key, key_bytes, payload, payload_bytes, headers, idempotency_key,
-        rollback, aggregate_id, event_type, max_attempts, cloud_event_source, traceparent)
-$$;
+) returns bigint language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    return wasaga.task_out_emit('the message', topic, key, key_bytes, payload, payload_bytes, headers, idempotency_key,
+        rollback, aggregate_id, event_type, max_attempts, cloud_event_source, traceparent);
+end $$;
 
 -- The same for many messages, an array of objects whose members are named as emit's parameters are; key_bytes and
 -- payload_bytes are base64, and null is as good as absent. All of them are sent, or none. Answers with their ids, in order.

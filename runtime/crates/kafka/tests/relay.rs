@@ -193,6 +193,24 @@ async fn a_message_is_given_up_after_its_last_refusal() {
     assert_eq!(world.count("dead_letter_out where attempts = 3").await, 1);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_applications_message_has_its_own_maximum_of_attempts() {
+    let mut world = World::new().await;
+    let mock = MockCluster::new(1).expect("a mock");
+    let (broker, topic) = (mock.bootstrap_servers(), topic("two-attempts"));
+    mock.create_topic(&topic, 1, 1).expect("a topic");
+    let refusal = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+    mock.request_errors(RDKafkaApiKey::Produce, &[refusal; 2]);
+    let rollback = format!("{{\"topic\": \"{topic}\", \"key\": \"k\", \"payload\": \"undone\"}}");
+    let emit = format!("'{topic}', 'k', '1', max_attempts => 2, rollback => '{rollback}'");
+    world.sql.run(&format!("select wasaga.emit({emit})")).await;
+    let relay = world.relay(&client(&broker, &[]), RelayOptions { max_attempts: 10, ..quick() });
+    wait_until!("its rollback is published", world.count(WAITING).await == 0);
+    relay.stop().await;
+    assert_eq!(by_key(&read(&broker, &topic, 1))["k"], ["\"undone\""]);
+    assert_eq!(world.count("dead_letter_out where attempts = 2").await, 1);
+}
+
 #[tokio::test]
 async fn a_broker_that_comes_back_gets_everything_in_order() {
     let log = Log::of_this_thread();

@@ -20,6 +20,7 @@ pub mod guest_sql;
 mod guest_statement;
 mod guest_values;
 pub mod headers;
+pub mod horizons;
 pub mod hosts;
 pub mod lanes;
 pub mod mail;

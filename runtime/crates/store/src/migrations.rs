@@ -30,6 +30,7 @@ const SCRIPTS: &[(i64, &str, &str, &str)] = &scripts! {
     7 "0007_events";
     8 "0008_start";
     9 "0009_retention";
+    10 "0010_emit";
 };
 
 /// A migration, as `wasaga migrate status` prints it.

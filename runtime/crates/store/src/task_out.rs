@@ -31,6 +31,8 @@ pub struct TaskOut {
     pub value: Option<Vec<u8>>,
     /// Refusals so far.
     pub attempts: i32,
+    /// Refusals before it is given up; absent: as the relay has it.
+    pub max_attempts: Option<i32>,
 }
 
 impl TaskOut {
@@ -84,6 +86,7 @@ type Columns = (
     Vec<Json<Value>>,
     Vec<Option<Vec<u8>>>,
     Vec<i32>,
+    Vec<Option<i32>>,
 );
 
 impl Store {
@@ -120,7 +123,8 @@ impl Store {
                  coalesce(array_agg(key), '{}'),
                  coalesce(array_agg(headers), '{}'),
                  coalesce(array_agg(value), '{}'),
-                 coalesce(array_agg(attempts), '{}')
+                 coalesce(array_agg(attempts), '{}'),
+                 coalesce(array_agg(max_attempts), '{}')
              from (select * from wasaga.task_out where id in (select id from chosen where before < $9)
                  order by id) as t",
         )
@@ -262,15 +266,16 @@ impl Store {
 }
 
 fn rows(columns: Columns) -> Vec<TaskOut> {
-    let (_, ids, messages, sagas, idempotency, traces, topics, keys, headers, values, attempts) =
+    let (_, ids, messages, sagas, idempotency, traces, topics, keys, headers, values, tried, most) =
         columns;
-    let mut attempts = attempts.into_iter();
+    let mut attempts = tried.into_iter().zip(most);
     let payloads = keys.into_iter().zip(headers).zip(values);
     let origins = sagas.into_iter().zip(idempotency).zip(traces);
     let rows = ids.into_iter().zip(messages).zip(topics).zip(origins).zip(payloads);
     rows.map(|((((id, message_id), topic), origin), payload)| {
         let ((saga_id, idempotency_key), traceparent) = origin;
         let ((key, Json(headers)), value) = payload;
+        let (attempts, max_attempts) = attempts.next().unwrap_or_default();
         TaskOut {
             id,
             message_id,
@@ -281,7 +286,8 @@ fn rows(columns: Columns) -> Vec<TaskOut> {
             key,
             headers,
             value,
-            attempts: attempts.next().unwrap_or(0),
+            attempts,
+            max_attempts,
         }
     })
     .collect()

@@ -48,11 +48,29 @@ impl TestDatabase {
         run.await.unwrap_or_else(|error| panic!("{statements}: {error}"));
     }
 
+    /// A login role of an application, which may use the schema `wasaga` and run these of its functions; answers with
+    /// the url to connect by. It goes with the database.
+    pub async fn application(&self, functions: &str) -> String {
+        let role = application(&self.name);
+        self.run(&format!(
+            "create role {role} login password 'app'; grant usage on schema wasaga to {role};
+             grant execute on function {functions} to {role};
+             create schema shop authorization {role}"
+        ))
+        .await;
+        let (_, server) = self.url.split_once('@').expect("the url names a user");
+        format!("postgres://{role}:app@{server}")
+    }
+
     /// The first column of a query whose first column is text.
     pub async fn texts(&self, query: &str) -> Vec<Option<String>> {
         let texts = sqlx::query_scalar(AssertSqlSafe(query.to_owned())).fetch_all(&self.store.pool);
         texts.await.unwrap_or_else(|error| panic!("{query}: {error}"))
     }
+}
+
+fn application(database: &str) -> String {
+    format!("{database}_app")
 }
 
 impl Drop for TestDatabase {
@@ -62,13 +80,15 @@ impl Drop for TestDatabase {
             let mut connection = PgConnection::connect(&maintenance).await?;
             let drop = format!("drop database if exists {name} with (force)");
             sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut connection).await?;
-            // Plugins' login roles belong to the server and outlive the database.
+            // Login roles belong to the server and outlive the database.
             let roles = format!(
                 "do $$ declare role text; begin
-                     for role in select rolname from pg_roles where rolname like 'wasaga_plugin_%_{}'
+                     for role in select rolname from pg_roles
+                         where rolname like 'wasaga_plugin_%_{}' or rolname = '{}'
                      loop execute format('drop role %I', role); end loop;
                  end $$",
-                database_hash(&name)
+                database_hash(&name),
+                application(&name)
             );
             sqlx::raw_sql(AssertSqlSafe(roles)).execute(&mut connection).await
         };

@@ -37,7 +37,8 @@ pub(super) struct Sending {
     key: Option<Vec<u8>>,
     size: usize,
     /// Refusals before this one.
-    pub(super) attempts: i32,
+    attempts: i32,
+    max_attempts: Option<i32>,
 }
 
 /// See the module.
@@ -140,8 +141,8 @@ impl Book {
     /// It was handed over: a report will come.
     pub(super) fn sent(&mut self, row: TaskOut) {
         let size = row.size();
-        let TaskOut { id, topic, key, attempts, .. } = row;
-        self.sending.insert(id, Sending { topic, key, size, attempts });
+        let TaskOut { id, topic, key, attempts, max_attempts, .. } = row;
+        self.sending.insert(id, Sending { topic, key, size, attempts, max_attempts });
     }
 
     /// The broker has it. Its key goes on at once; it is excluded from reads until it is marked.
@@ -164,11 +165,18 @@ impl Book {
     }
 
     /// It was refused, and its topic rests; the message stays in hand until [`Self::counted`] or [`Self::given_up`].
-    /// Answers with the refusals before, and when the rest ends.
-    pub(super) fn refused(&mut self, id: i64, now: Instant) -> Option<(i32, Instant)> {
+    /// Answers with whether this was its last refusal, `max_attempts` where the message has none of its own, and when
+    /// the rest ends.
+    pub(super) fn refused(
+        &mut self,
+        id: i64,
+        max_attempts: i32,
+        now: Instant,
+    ) -> Option<(bool, Instant)> {
         let sending = self.sending.get(&id)?;
-        let (attempts, topic) = (sending.attempts, sending.topic.clone());
-        Some((attempts, self.rest(Place::Topic(topic), now)))
+        let is_last = sending.attempts + 1 >= sending.max_attempts.unwrap_or(max_attempts);
+        let topic = sending.topic.clone();
+        Some((is_last, self.rest(Place::Topic(topic), now)))
     }
 
     /// Its refusal is stored: it is read again later.

@@ -19,6 +19,7 @@ fn row(id: i64, topic: &str, key: Option<u8>) -> TaskOut {
         headers: serde_json::json!([]),
         value: None,
         attempts: 0,
+        max_attempts: None,
     }
 }
 
@@ -172,7 +173,7 @@ impl World {
             Event::Refuse(index) => {
                 if let Some(id) = pick(index, &reports) {
                     self.deciding.insert(id);
-                    self.book.refused(id, now);
+                    self.book.refused(id, 10, now);
                 }
             }
             Event::Decide(index, last) => {

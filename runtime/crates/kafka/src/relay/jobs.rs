@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::time::{Instant, sleep};
+use tokio::{
+    time::{Instant, sleep},
+    try_join,
+};
 use wasaga_store::{
     StoreError,
     task_out::{Backlog, Leased, TaskOut},
@@ -98,8 +101,11 @@ impl Leader<'_> {
             self.jobs.spawn(async move {
                 // Bounded by the time to the next round: a backlog of old messages goes little by little.
                 while now.elapsed() < FORGET_EVERY / 2 {
-                    match store.task_out_forget(retention, FORGET_BATCH).await {
-                        Ok(forgotten) if forgotten >= FORGET_BATCH as u64 => {}
+                    match try_join!(
+                        store.task_out_forget(retention, FORGET_BATCH),
+                        store.horizons_forget(FORGET_BATCH),
+                    ) {
+                        Ok((tasks, keys)) if tasks.max(keys) >= FORGET_BATCH as u64 => {}
                         Ok(_) => break,
                         Err(error) => {
                             tracing::warn!(%error, "relay: old messages can't be deleted");

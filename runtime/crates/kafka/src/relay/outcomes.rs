@@ -43,11 +43,12 @@ impl Leader<'_> {
                 }
             }
             Verdict::Refused => {
-                let Some((attempts, until)) = self.book.refused(id, now) else {
+                let Some((is_last, until)) = self.book.refused(id, self.options.max_attempts, now)
+                else {
                     return;
                 };
                 self.next_read = self.next_read.min(until.into());
-                if attempts + 1 >= self.options.max_attempts {
+                if is_last {
                     self.give_up(id, reason);
                 } else {
                     tracing::debug!(task_out = id, %reason, "relay: refused");

@@ -21,6 +21,8 @@ async fn nothing_gets_out_of_the_role() {
         ("select * from plugin_other.secrets", "42501"),
         ("select wasaga_guest.check_token('x')", "42501"),
         ("select wasaga.start_saga('order', '1', '{}')", "42501"),
+        ("select wasaga.emit('order.events')", "42501"),
+        ("select wasaga.accept('order', '1')", "42501"),
         ("create schema mine", "42501"),
         ("create table wasaga_guest.t ()", "42501"),
         ("create function wasaga_guest.f() returns int language sql return 1", "42501"),
