@@ -7,6 +7,11 @@ pub fn postgres() -> String {
     variable("WASAGA_TEST_POSTGRES")
 }
 
+/// The bootstrap address of a broker that many tests share.
+pub fn kafka() -> String {
+    variable("WASAGA_TEST_KAFKA")
+}
+
 /// The directory with the built plugins.
 pub fn plugins() -> PathBuf {
     variable("WASAGA_TEST_PLUGINS").into()

@@ -17,6 +17,7 @@ mod host;
 mod order;
 mod outbox;
 mod plugins;
+mod program;
 mod wait;
 mod world;
 
@@ -25,5 +26,6 @@ pub use host::{Host, HostOptions};
 pub use order::Order;
 pub use outbox::Record;
 pub use plugins::{ORDER_PLUGINS, PluginDirectory, bytes_of};
+pub use program::{Program, Running, example};
 pub use wait::{PATIENCE, eventually};
 pub use world::World;

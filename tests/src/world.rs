@@ -108,6 +108,12 @@ impl World {
         HostOptions::new(keys, api, self.directory.path())
     }
 
+    /// The url by which an application connects, whose role may run these functions of the schema `wasaga`, and do as it
+    /// likes in the schema `shop`.
+    pub async fn application(&self, functions: &str) -> String {
+        self.database.application(functions).await
+    }
+
     /// Runs statements.
     pub async fn run(&self, sql: &str) {
         Session::open(&self.database.url).await.run(sql).await;

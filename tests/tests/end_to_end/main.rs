@@ -9,6 +9,8 @@ mod intake;
 mod messages;
 mod orders;
 mod outages;
+mod outbox_clients;
+mod outbox_service;
 mod payout;
 mod plugins;
 mod steps;
