@@ -1,6 +1,7 @@
 //! examples/outbox: an application in each language writes an order and emits a message in one transaction.
 
 use serde_json::json;
+use wasaga_store::testing_sql::Session;
 use wasaga_tests::{PATIENCE, Program, World, environment, eventually, example};
 
 /// Places orders by the command that `place` makes of an order's id and its cents: one, the same again, and one that
@@ -9,9 +10,7 @@ async fn orders_are_placed(program: Program, place: impl Fn(&str, &str) -> Vec<S
     let world = World::embedded(&[]).await;
     let url = world.application("wasaga.emit").await;
     let program = program.set("DATABASE_URL", &url);
-    program
-        .run(&["psql", &url, "-v", "ON_ERROR_STOP=1", "-c", &example("outbox/orders.sql")])
-        .await;
+    Session::open(&url).await.run(&example("outbox/orders.sql")).await;
     let brokers = json!(environment::kafka());
     let _host = world.host().unset("kafka.embedded").set("kafka.brokers", brokers).start().await;
     let place = async |order, cents| {
@@ -20,13 +19,14 @@ async fn orders_are_placed(program: Program, place: impl Fn(&str, &str) -> Vec<S
     };
 
     let placed = place("o-1", "1200").await.expect("the order is placed");
-    let id = "select id::text from wasaga.task_out";
-    let id = world.texts(id).await.concat();
+    let ids = "select id::text from wasaga.task_out";
+    let id = world.texts(ids).await.concat();
     assert!(placed.contains(&format!("order o-1 is placed: message {id}\n")), "{placed}");
     let again = place("o-1", "1200").await.expect("the same is no error");
     assert_eq!(again, placed, "the second is the first");
     let refused = place("o-2", "0").await.expect_err("an order without a price is refused");
     assert!(refused.contains("orders_cents_check"), "{refused}");
+    assert_eq!(world.texts(ids).await, [id], "and sends nothing");
 
     let messages = "select concat_ws(' ', status, topic, convert_from(key, 'UTF8'),
             convert_from(value, 'UTF8')::jsonb, idempotency_key, aggregate_id, event_type)

@@ -1,6 +1,7 @@
 //! examples/outbox/services: a service that is no plugin answers a saga's commands.
 
 use serde_json::{Value, json};
+use wasaga_store::testing_sql::Session;
 use wasaga_tests::{Order, PATIENCE, Program, World, eventually, example};
 
 #[tokio::test]
@@ -12,16 +13,7 @@ async fn a_python_service_answers_the_order_saga() {
     let url = world.application("wasaga.accept, wasaga.emit").await;
     let kafka = world.kafka.as_ref().expect("the world has one").bootstrap();
     let program = program.set("DATABASE_URL", &url).set("KAFKA_BROKERS", &kafka);
-    program
-        .run(&[
-            "psql",
-            &url,
-            "-v",
-            "ON_ERROR_STOP=1",
-            "-c",
-            &example("outbox/services/payments.sql"),
-        ])
-        .await;
+    Session::open(&url).await.run(&example("outbox/services/payments.sql")).await;
     let host = world.host().start().await;
     let service = ["./.venv/bin/python", "payment.py"];
     let running = program.start(&service);
