@@ -211,6 +211,27 @@ async fn an_applications_message_has_its_own_maximum_of_attempts() {
     assert_eq!(world.count("dead_letter_out where attempts = 2").await, 1);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_past_its_horizon_is_forgotten() {
+    let mut world = World::new().await;
+    let mock = MockCluster::new(1).expect("a mock");
+    let (broker, topic) = (mock.bootstrap_servers(), topic("horizon"));
+    mock.create_topic(&topic, 1, 1).expect("a topic");
+    for name in ["old", "new"] {
+        let emit = format!("wasaga.emit('{topic}', idempotency_key => '{name}')");
+        world.sql.run(&format!("select {emit}, wasaga.accept('test', '{name}')")).await;
+    }
+    let past = "set until = now() where";
+    world.sql.run(&format!("update wasaga.emitted {past} idempotency_key = 'old'")).await;
+    world.sql.run(&format!("update wasaga.accepted {past} message_id = 'old'")).await;
+    let relay = world.relay(&client(&broker, &[]), quick());
+    wait_until!("the key is forgotten", world.count("emitted").await == 1);
+    wait_until!("the message is forgotten", world.count("accepted").await == 1);
+    relay.stop().await;
+    let left = "emitted join wasaga.accepted on idempotency_key = 'new' and message_id = 'new'";
+    assert_eq!(world.count(left).await, 1);
+}
+
 #[tokio::test]
 async fn a_broker_that_comes_back_gets_everything_in_order() {
     let log = Log::of_this_thread();

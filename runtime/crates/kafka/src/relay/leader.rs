@@ -15,7 +15,7 @@ use wasaga_store::{Store, lanes::Lane};
 use super::{
     Relay, RelayOptions,
     book::Book,
-    jobs::{FORGET_EVERY, Job},
+    jobs::Job,
     producer::{Producer, Report, Sent},
 };
 use crate::BrokerHealth;
@@ -92,7 +92,7 @@ impl<'a> Leader<'a> {
             next_mark: now,
             next_send: now,
             next_backlog: now,
-            next_forget: now + FORGET_EVERY,
+            next_forget: now,
         })
     }
 
