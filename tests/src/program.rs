@@ -75,10 +75,10 @@ impl Program {
         let ran = tokio::time::timeout(PATIENCE, ran).await.expect("it ends in time");
         let ran = ran.unwrap_or_else(|error| panic!("{program}: {error}"));
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        match ran.status.success() {
-            true => Ok(text(&ran.stdout)),
-            false => Err(text(&ran.stdout) + &text(&ran.stderr)),
+        if !ran.status.success() {
+            return Err(text(&ran.stdout) + &text(&ran.stderr));
         }
+        Ok(text(&ran.stdout))
     }
 
     /// Starts a command in its directory that runs until it is dropped.
@@ -103,10 +103,7 @@ impl Program {
 
     /// A program with a slash in its name is in the example's directory.
     fn path(&self, program: &str) -> PathBuf {
-        match program.contains('/') {
-            true => self.directory.join(program),
-            false => program.into(),
-        }
+        if program.contains('/') { self.directory.join(program) } else { program.into() }
     }
 }
 
