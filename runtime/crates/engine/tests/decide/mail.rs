@@ -55,3 +55,9 @@ fn a_reply_during_the_undo_is_late() {
     assert_eq!(run.journal.last().unwrap(), "undo late_message b");
     assert_eq!(run.runs(), "undo a 1");
 }
+
+#[test]
+fn a_reply_for_a_step_that_the_saga_has_no_more_is_late_for_the_saga() {
+    let mut run = Run::of(steps("a"));
+    assert_eq!(run.reply(1, "b").journal, ["late_message"]);
+}

@@ -7,12 +7,15 @@ use wasaga_domain::{
     clock::UnixMillis,
     definition::{Definition, Pins, Step},
     ids::Digest,
+    manifest::OnUndoFailure,
     outcome::StepOutcome,
     state::State,
 };
 use wasaga_engine::decide::migrate;
 
-use crate::build::{Outcome, Run, done, graph, permanent, retryable, steps, unknown, wait};
+use crate::build::{
+    Outcome, Run, done, graph, permanent, retryable, steps, undo, unknown, wait,
+};
 
 /// Version 2.
 fn version(steps: Vec<Step>) -> Definition {
@@ -103,6 +106,18 @@ fn a_reply_finds_its_step_in_its_new_place() {
 }
 
 #[test]
+fn only_a_wait_that_moves_keeps_its_place_in_mind() {
+    let was_after = |outcome: Outcome, to: &str| {
+        let mut run = at_b("a b");
+        run.ends(outcome).migrates(version(graph(to)), &names(""));
+        run.state.open[0].was.clone()
+    };
+    assert_eq!(was_after(wait("b", true), "b<a a"), [1]);
+    assert_eq!(was_after(wait("b", true), "a b<a"), [0u16; 0]);
+    assert_eq!(was_after(retryable(), "b<a a"), [0u16; 0]);
+}
+
+#[test]
 fn on_the_way_back_the_order_of_the_definition_does_not_count() {
     let mut run = Run::of(steps("a b c"));
     run.ends(done()).ends(done()).ends(permanent());
@@ -161,6 +176,21 @@ fn what_may_have_happened_needs_its_undo() {
     assert!(moved(&run, &version(steps("a b c")), "").is_ok(), "it can be undone from now on");
     run.ends(permanent());
     assert!(refused(&run, steps("a b c"), "").contains("being undone without its step \"a\""));
+}
+
+#[test]
+fn what_is_undone_needs_its_undo_no_more_unless_it_is_left_over() {
+    let back_at_a = |of_b: OnUndoFailure, ends: Outcome| {
+        let mut all = steps("a b c");
+        all[1].undo = Some(undo(of_b));
+        let mut run = Run::of(all);
+        run.ends(done()).ends(done()).ends(permanent()).ends(ends);
+        assert_eq!(run.runs(), "undo a 1");
+        moved(&run, &version(without_undo(steps("a b c"), "b")), "")
+    };
+    assert!(back_at_a(OnUndoFailure::NeedsAttention, done()).is_ok());
+    let refusal = back_at_a(OnUndoFailure::GoOn, permanent()).unwrap_err().join("; ");
+    assert!(refusal.contains("its step \"b\" may have to be undone"), "{refusal}");
 }
 
 #[test]
