@@ -93,7 +93,7 @@ fn options_of_librdkafka_pass_through() {
         ("consumer.check.crcs", "true"),
     ];
     let expected: BTreeMap<_, _> = expected.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
-    assert_eq!(config.kafka.properties("b:1"), expected);
+    assert_eq!(config.kafka.properties("b:1").expect("no secret is missing"), expected);
     assert_eq!(config.kafka.broker(), Brokers::Named);
 }
 

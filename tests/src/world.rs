@@ -108,6 +108,11 @@ impl World {
         HostOptions::new(keys, api, self.directory.path())
     }
 
+    /// Where the database is, past whatever stands before it.
+    pub fn database_url(&self) -> &str {
+        &self.database.url
+    }
+
     /// The url by which an application connects, whose role may run these functions of the schema `wasaga`, and do as it
     /// likes in the schema `shop`.
     pub async fn application(&self, functions: &str) -> String {

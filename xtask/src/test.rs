@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use wasaga_services::{Kafka, KafkaOptions, Postgres, PostgresOptions};
 
 use crate::interrupt::Interrupt;
@@ -27,7 +27,7 @@ pub(crate) struct Stage {
     // Held for their Drop, which stops them.
     _postgres: Postgres,
     _kafka: Kafka,
-    pub(crate) environment: [(&'static str, OsString); 4],
+    pub(crate) environment: Vec<(&'static str, OsString)>,
 }
 
 pub fn run(arguments: &Arguments, interrupt: &Interrupt) -> Result<ExitCode> {
@@ -49,17 +49,20 @@ pub fn run(arguments: &Arguments, interrupt: &Interrupt) -> Result<ExitCode> {
 
 impl Stage {
     pub(crate) fn set(interrupt: &Interrupt) -> Result<Self> {
-        setup::ensure(setup::BUILD.into_iter().chain(setup::KAFKA))?;
+        setup::ensure(setup::BUILD.into_iter().chain(setup::TESTS))?;
         let plugins = guests::build_all()?;
         // Bins and tests in one build: with the dev-dependencies' features or without them,
         // wasmtime would be compiled twice.
         must(&mut cargo("build --release --workspace --bins --tests".split(' ')), interrupt)?;
         let postgres = Postgres::start(PostgresOptions::default())?;
         interrupt.check()?;
-        let kafka = Kafka::start(KafkaOptions::default())?;
-        let environment = [
+        let kafka = Kafka::start(KafkaOptions { secured: true, ..KafkaOptions::default() })?;
+        let (secured, certificate) = kafka.secured().context("Kafka has its second port")?;
+        let environment = vec![
             ("WASAGA_TEST_POSTGRES", postgres.url().into()),
             ("WASAGA_TEST_KAFKA", kafka.bootstrap().into()),
+            ("WASAGA_TEST_KAFKA_SECURED", secured.into()),
+            ("WASAGA_TEST_KAFKA_CERTIFICATE", certificate.into()),
             ("WASAGA_TEST_PLUGINS", plugins.into()),
             ("WASAGA_TEST_HOST", binary("wasaga")?.into()),
         ];

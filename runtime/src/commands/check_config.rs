@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use wasaga_kafka::ClientOptions;
 
 use crate::{
-    config::{Brokers, Config},
+    config::{Brokers, Config, DatabaseUrl},
     host::client_options,
 };
 
@@ -14,7 +14,7 @@ const NOWHERE: &str = "127.0.0.1:1";
 
 /// What a run would refuse before it does anything; prints where the host would find its parts.
 pub(crate) fn check(config: &Config) -> anyhow::Result<()> {
-    let database = config.database.options().map(|_| config.database.url.as_ref())?;
+    let database = DatabaseUrl::from(config.database.options()?.url.as_str());
     let broker = match config.kafka.broker() {
         Brokers::Off => "none".to_owned(),
         Brokers::Embedded => {
@@ -29,7 +29,7 @@ pub(crate) fn check(config: &Config) -> anyhow::Result<()> {
     let plugins = config.plugins.dir.as_ref().map(|dir| dir.display().to_string());
     let lines: BTreeMap<_, _> = [
         ("http", format!("{}:{}", config.server.host, config.server.port)),
-        ("database", database.map(ToString::to_string).unwrap_or_default()),
+        ("database", database.to_string()),
         ("broker", broker),
         ("plugins", plugins.unwrap_or_else(|| "those of the database".to_owned())),
     ]

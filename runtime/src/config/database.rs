@@ -1,11 +1,15 @@
 //! `[database]`: Postgres.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde::Deserialize;
 use wasaga_store::StoreOptions;
 
-use super::{ConfigError, at_least};
+use super::{ConfigError, at_least, secrets};
 
 /// Postgres.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -13,6 +17,14 @@ use super::{ConfigError, at_least};
 pub struct Database {
     /// Where it is; there is no default.
     pub url: Option<DatabaseUrl>,
+    /// Holds the url.
+    pub url_file: Option<PathBuf>,
+    /// Whether a pooler in transaction mode, as PgBouncer, answers there.
+    pub pgbouncer: bool,
+    /// The same database past the pooler.
+    pub direct_url: Option<DatabaseUrl>,
+    /// Holds that url.
+    pub direct_url_file: Option<PathBuf>,
     /// Connections for the host's own work.
     pub max_connections: u32,
     /// Connections for guests' SQL, all plugins together.
@@ -80,6 +92,10 @@ impl Default for Database {
             StoreOptions::new("");
         Self {
             url: None,
+            url_file: None,
+            pgbouncer: false,
+            direct_url: None,
+            direct_url_file: None,
             max_connections,
             max_guest_connections,
             acquire_timeout_ms: acquire_timeout.as_millis() as u64,
@@ -92,14 +108,19 @@ impl Default for Database {
 impl Database {
     /// What the store is opened with.
     pub fn options(&self) -> Result<StoreOptions, ConfigError> {
-        let url = self.url.as_ref().ok_or_else(|| {
+        let url = exposed(self.url.as_ref(), "database.url_file", self.url_file.as_deref())?;
+        let file = self.direct_url_file.as_deref();
+        let direct_url = exposed(self.direct_url.as_ref(), "database.direct_url_file", file)?;
+        let url = url.ok_or_else(|| {
             ConfigError::new(
                 "database.url is missing: set it, or the environment variable DATABASE_URL, as \
-                 postgres://user:password@host:5432/database",
+                 postgres://user:password@host:5432/database; or database.url_file, which holds it",
             )
         })?;
         Ok(StoreOptions {
-            url: url.expose().to_owned(),
+            url,
+            pgbouncer: self.pgbouncer,
+            direct_url,
             max_connections: self.max_connections,
             max_guest_connections: self.max_guest_connections,
             acquire_timeout: Duration::from_millis(self.acquire_timeout_ms),
@@ -107,8 +128,29 @@ impl Database {
     }
 
     pub(super) fn fault(&self) -> Option<String> {
-        at_least("database.max_connections", self.max_connections, 4)
+        let twice = |name: &str, url: &Option<DatabaseUrl>, file: &Option<PathBuf>| {
+            let both = url.is_some() && file.is_some();
+            both.then(|| {
+                format!("database.{name} and database.{name}_file exclude each other: remove one")
+            })
+        };
+        twice("url", &self.url, &self.url_file)
+            .or_else(|| twice("direct_url", &self.direct_url, &self.direct_url_file))
+            .or_else(|| at_least("database.max_connections", self.max_connections, 4))
             .or_else(|| at_least("database.max_guest_connections", self.max_guest_connections, 1))
             .or_else(|| at_least("database.acquire_timeout_ms", self.acquire_timeout_ms, 100))
+    }
+}
+
+/// A url, or what the file holds.
+fn exposed(
+    url: Option<&DatabaseUrl>,
+    key: &str,
+    file: Option<&Path>,
+) -> Result<Option<String>, ConfigError> {
+    match (url, file) {
+        (Some(url), _) => Ok(Some(url.expose().to_owned())),
+        (None, Some(path)) => secrets::read(key, path).map(Some),
+        (None, None) => Ok(None),
     }
 }

@@ -1,9 +1,12 @@
 //! `[kafka]`: the broker, and whatever librdkafka can be told.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use figment::value::{Dict, Value};
 use serde::{Deserialize, Deserializer, de::Error as _};
+use wasaga_kafka::TokenSource;
+
+use super::{ConfigError, secrets};
 
 /// The broker.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -23,6 +26,26 @@ pub struct Kafka {
     pub producer: Properties,
     /// librdkafka's options for the consumer alone.
     pub consumer: Properties,
+    /// Where bearer tokens come from, for `sasl.mechanism = OAUTHBEARER`.
+    pub oauth: OAuth,
+}
+
+/// Where bearer tokens come from: a file, or an identity provider.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OAuth {
+    /// Holds a JWT, which something else keeps fresh.
+    pub token_file: Option<PathBuf>,
+    /// The provider's token endpoint.
+    pub token_url: Option<String>,
+    /// The client that asks there.
+    pub client_id: Option<String>,
+    /// Its secret.
+    pub client_secret: Option<String>,
+    /// Holds its secret.
+    pub client_secret_file: Option<PathBuf>,
+    /// What to ask for.
+    pub scope: Option<String>,
 }
 
 /// Which broker there is.
@@ -51,6 +74,7 @@ impl Default for Kafka {
             properties: Properties::default(),
             producer: Properties::default(),
             consumer: Properties::default(),
+            oauth: OAuth::default(),
         }
     }
 }
@@ -65,19 +89,21 @@ impl Kafka {
         }
     }
 
-    /// All of librdkafka's options, those for one side with `producer.` or `consumer.` before their names.
-    pub fn properties(&self, brokers: &str) -> BTreeMap<String, String> {
+    /// All of librdkafka's options, those for one side with `producer.` or `consumer.` before their names; secrets
+    /// are read from where they are.
+    pub fn properties(&self, brokers: &str) -> Result<BTreeMap<String, String>, ConfigError> {
         let side = |prefix: &'static str, properties: &Properties| {
             let own = properties.0.clone().into_iter();
             own.map(move |(name, value)| (format!("{prefix}{name}"), value))
         };
         let servers = ("bootstrap.servers".to_owned(), brokers.to_owned());
-        [servers]
+        let all = [servers]
             .into_iter()
             .chain(side("", &self.properties))
             .chain(side("producer.", &self.producer))
             .chain(side("consumer.", &self.consumer))
-            .collect()
+            .collect();
+        secrets::resolved(all)
     }
 
     pub(super) fn fault(&self) -> Option<String> {
@@ -86,6 +112,9 @@ impl Kafka {
             return Some(
                 "kafka.embedded = true and kafka.brokers exclude each other: remove one".into(),
             );
+        }
+        if let Some(fault) = self.oauth.fault() {
+            return Some(fault);
         }
         if self.group.trim().is_empty() {
             return Some("kafka.group is empty: name the consumer group".into());
@@ -100,6 +129,56 @@ impl Kafka {
             let name = servers.iter().find(|name| properties.0.contains_key(**name))?;
             Some(format!("kafka.{side} {name:?}: the brokers are named by kafka.brokers"))
         })
+    }
+}
+
+impl OAuth {
+    /// Where tokens come from, if they do.
+    pub fn source(&self) -> Result<Option<TokenSource>, ConfigError> {
+        if let Some(path) = &self.token_file {
+            return Ok(Some(TokenSource::File(path.clone())));
+        }
+        let (Some(url), Some(client_id)) = (&self.token_url, &self.client_id) else {
+            return Ok(None);
+        };
+        let client_secret = match (&self.client_secret, &self.client_secret_file) {
+            (_, Some(path)) => secrets::read("kafka.oauth.client_secret_file", path)?,
+            (secret, None) => secret.clone().unwrap_or_default(),
+        };
+        let (url, client_id, scope) = (url.clone(), client_id.clone(), self.scope.clone());
+        Ok(Some(TokenSource::Endpoint { url, client_id, client_secret, scope }))
+    }
+
+    fn fault(&self) -> Option<String> {
+        let secrets = usize::from(self.client_secret.is_some())
+            + usize::from(self.client_secret_file.is_some());
+        let client = self.client_id.is_some() || self.scope.is_some() || secrets > 0;
+        let fault = match (&self.token_file, &self.token_url) {
+            (Some(_), Some(_)) => {
+                "token_file and kafka.oauth.token_url exclude each other: remove one"
+            }
+            (_, None) if client => {
+                "token_url is missing: name the identity provider's token endpoint"
+            }
+            (_, Some(_)) if self.client_id.is_none() => {
+                "client_id is missing: name the client of token_url"
+            }
+            (_, Some(_)) if secrets != 1 => {
+                "client_secret_file is missing, or client_secret is set too: give one of them"
+            }
+            _ => return None,
+        };
+        Some(format!("kafka.oauth.{fault}"))
+    }
+}
+
+impl fmt::Debug for OAuth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OAuth")
+            .field("token_file", &self.token_file)
+            .field("token_url", &self.token_url)
+            .field("client_id", &self.client_id)
+            .finish_non_exhaustive()
     }
 }
 

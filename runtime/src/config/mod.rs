@@ -1,5 +1,6 @@
 //! What an operator may set. Defaults come first, then a TOML file, then environment variables: `WASAGA_` and the key
-//! with `__` between sections (`WASAGA_SERVER__PORT`), then `DATABASE_URL`, `SERVER_PORT` and `KAFKA_BROKERS`.
+//! with `__` between sections (`WASAGA_SERVER__PORT`), then `DATABASE_URL`, `DATABASE_URL_FILE`,
+//! `SERVER_PORT` and `KAFKA_BROKERS`.
 //!
 //! To add a key: a field with its default in a section's file, its check in [`Config::fault`], its lines in
 //! wasaga.example.toml, which a test compares with the defaults.
@@ -12,6 +13,7 @@ mod log;
 mod plugins;
 mod retention;
 mod schedules;
+mod secrets;
 mod server;
 
 use std::path::{Path, PathBuf};
@@ -26,7 +28,7 @@ use wasaga_domain::definition::Overrides;
 pub use database::{Database, DatabaseUrl, Migrate};
 pub use engine::{Engine, Flows};
 pub use error::ConfigError;
-pub use kafka::{Brokers, Kafka, Properties};
+pub use kafka::{Brokers, Kafka, OAuth, Properties};
 pub use log::{Log, LogFormat};
 pub use plugins::Plugins;
 pub use retention::Retention;
@@ -109,13 +111,14 @@ fn own_variables() -> Env {
 }
 
 fn common_variables() -> Env {
-    Env::raw().only(&["DATABASE_URL", "SERVER_PORT", "KAFKA_BROKERS"]).map(|name| {
-        match name.as_str().to_ascii_uppercase().as_str() {
+    Env::raw().only(&["DATABASE_URL", "DATABASE_URL_FILE", "SERVER_PORT", "KAFKA_BROKERS"]).map(
+        |name| match name.as_str().to_ascii_uppercase().as_str() {
             "DATABASE_URL" => "database.url".into(),
+            "DATABASE_URL_FILE" => "database.url_file".into(),
             "SERVER_PORT" => "server.port".into(),
             _ => "kafka.brokers".into(),
-        }
-    })
+        },
+    )
 }
 
 /// The fault of a number that is too small.

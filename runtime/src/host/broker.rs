@@ -50,7 +50,7 @@ pub(crate) fn client_options(config: &Config, brokers: &str) -> Result<ClientOpt
              development set kafka.embedded = true; to go without, kafka.enabled = false",
         ));
     }
-    let mut properties = config.kafka.properties(brokers);
+    let mut properties = config.kafka.properties(brokers)?;
     let session = ["session.timeout.ms", "consumer.session.timeout.ms"];
     if config.kafka.broker() == Brokers::Embedded
         && !session.iter().any(|name| properties.contains_key(*name))
@@ -58,5 +58,10 @@ pub(crate) fn client_options(config: &Config, brokers: &str) -> Result<ClientOpt
         // The embedded broker's groups take as long as that whenever they form anew.
         properties.insert(session[1].into(), "6000".into());
     }
-    ClientOptions::new(properties).map_err(|error| ConfigError::new(error.to_string()))
+    let options =
+        ClientOptions::new(properties).map_err(|error| ConfigError::new(error.to_string()))?;
+    Ok(match config.kafka.oauth.source()? {
+        Some(tokens) => options.with_tokens(tokens),
+        None => options,
+    })
 }

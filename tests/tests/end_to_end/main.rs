@@ -13,5 +13,7 @@ mod outbox_clients;
 mod outbox_service;
 mod payout;
 mod plugins;
+mod pooler;
+mod rights;
 mod steps;
 mod trip;

@@ -7,12 +7,13 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use rustix::process::geteuid;
 
-/// The executable file `name` on PATH.
+/// The executable file `name` on PATH, or where Debian has servers, which is not on everybody's PATH.
 pub fn find_binary(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|directory| directory.join(name)).find(|file| {
-        file.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
-    })
+    let servers = PathBuf::from("/usr/sbin");
+    std::env::split_paths(&path).chain([servers]).map(|directory| directory.join(name)).find(
+        |file| file.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0),
+    )
 }
 
 /// Runs a command to its end; its output goes to stderr. Fails when it fails.

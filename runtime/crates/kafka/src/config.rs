@@ -1,9 +1,12 @@
 //! librdkafka's options, passed through: `producer.` and `consumer.` before a key limit it to one side. Refused is
 //! only what would break a promise, or what librdkafka itself does not know.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use rdkafka::{ClientConfig, config::RDKafkaLogLevel, error::KafkaError};
+use tokio::runtime::Handle;
+
+use crate::oauth::{TokenSource, Tokens};
 
 /// An option that can't be had.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -68,16 +71,23 @@ const ALIASES: [(&str, &str); 3] = [
     ("metadata.broker.list", "bootstrap.servers"),
 ];
 
-/// Checked options for both clients.
-#[derive(Clone, Debug)]
+/// Checked options for both clients. Their values are not printed: there are passwords among them.
+#[derive(Clone)]
 pub struct ClientOptions {
     properties: BTreeMap<String, String>,
+    tokens: Option<Arc<TokenSource>>,
+}
+
+impl fmt::Debug for ClientOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.properties.keys()).finish()
+    }
 }
 
 impl ClientOptions {
     /// Checks every option; nothing is connected yet.
     pub fn new(properties: BTreeMap<String, String>) -> Result<Self, ConfigError> {
-        let options = Self { properties };
+        let options = Self { properties, tokens: None };
         let broker = |side| options.of(side).any(|(_, name, _)| name == "bootstrap.servers");
         if !broker(Side::Producer) || !broker(Side::Consumer) {
             return Err(ConfigError::NoBroker);
@@ -90,7 +100,7 @@ impl ClientOptions {
                 {
                     return Err(ConfigError::Fixed {
                         key: key.to_owned(),
-                        value: value.to_owned(),
+                        value: shown(name, value),
                         needed: allowed.first().unwrap_or(&"nothing").to_string(),
                         why,
                     });
@@ -99,6 +109,12 @@ impl ClientOptions {
             options.client(side).create_native_config().map_err(|error| options.refusal(error))?;
         }
         Ok(options)
+    }
+
+    /// With bearer tokens, for `sasl.mechanism = OAUTHBEARER`.
+    #[must_use]
+    pub fn with_tokens(self, source: TokenSource) -> Self {
+        Self { tokens: Some(Arc::new(source)), ..self }
     }
 
     /// The options of one side: the key as it was written, its own name, its value; the side's own come last.
@@ -127,7 +143,7 @@ impl ClientOptions {
                 let mut all = self.of(Side::Producer).chain(self.of(Side::Consumer));
                 let written = all.find(|(_, own, given)| *own == name && *given == value);
                 let key = written.map_or(name.clone(), |(key, _, _)| key.to_owned());
-                ConfigError::Refused { key, value, reason }
+                ConfigError::Refused { key, value: shown(&name, &value), reason }
             }
             other => ConfigError::Together(other.to_string()),
         }
@@ -189,6 +205,12 @@ impl ClientOptions {
         Ok(config)
     }
 
+    /// Where the clients' bearer tokens come from. Must be called within a tokio runtime.
+    pub(crate) fn tokens(&self) -> Option<Tokens> {
+        let source = self.tokens.clone()?;
+        Some(Tokens { source, runtime: Handle::current() })
+    }
+
     /// For a consumer of this group.
     pub(crate) fn consumer(&self, group: &str) -> ClientConfig {
         let mut config = self.client(Side::Consumer);
@@ -199,6 +221,12 @@ impl ClientOptions {
         }
         config
     }
+}
+
+/// A value as it may be printed.
+fn shown(name: &str, value: &str) -> String {
+    let is_secret = ["password", "secret", ".pem", "oauthbearer.config"];
+    if is_secret.iter().any(|part| name.contains(part)) { "***".into() } else { value.to_owned() }
 }
 
 #[cfg(test)]

@@ -51,6 +51,15 @@ fn an_unknown_option_is_named_as_it_was_written() {
 }
 
 #[test]
+fn secrets_are_not_printed() {
+    let error = options(&[("consumer.ssl.key.password", "hush"), ("ssl.key.pem", "hush")]);
+    let error = error.expect_err("that is no key").to_string();
+    assert!(error.contains("ssl.key.pem") && !error.contains("hush"), "{error}");
+    let debug = format!("{:?}", options(&[("sasl.password", "hush")]));
+    assert!(!debug.contains("hush"), "{debug}");
+}
+
+#[test]
 fn no_record_outlives_the_lease() {
     for value in ["10000", "0", "soon"] {
         let error = options(&[("delivery.timeout.ms", value)])

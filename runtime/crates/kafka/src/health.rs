@@ -5,7 +5,9 @@ use std::{
     time::Instant,
 };
 
-use rdkafka::{config::RDKafkaLogLevel, error::KafkaError, statistics::Statistics};
+use rdkafka::{
+    config::RDKafkaLogLevel, error::KafkaError, statistics::Statistics, types::RDKafkaErrorCode,
+};
 
 /// What is known of the broker.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +33,11 @@ impl BrokerHealth {
     }
 
     pub(crate) fn failed(&self, error: &KafkaError, reason: &str) {
+        let all_down = error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown);
+        if all_down && self.lock().last_error.is_some() {
+            // It follows upon the error that says why.
+            return;
+        }
         let text = if reason.is_empty() { error.to_string() } else { reason.to_owned() };
         if self.lock().last_error.replace(text.clone()).as_ref() != Some(&text) {
             tracing::warn!(error = %error, "kafka: {text}");

@@ -6,10 +6,12 @@ pub mod config;
 pub mod consumer;
 pub mod dev_broker;
 pub mod health;
+mod oauth;
 pub mod relay;
 
 pub use config::{ClientOptions, ConfigError};
 pub use consumer::{Consumer, ConsumerHandle, ConsumerOptions};
 pub use dev_broker::DevBroker;
 pub use health::{BrokerHealth, BrokerState};
+pub use oauth::TokenSource;
 pub use relay::{Relay, RelayHandle, RelayOptions};

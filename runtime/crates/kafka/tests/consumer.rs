@@ -13,7 +13,7 @@ use rdkafka::{
     client::DefaultClientContext,
     mocking::MockCluster,
 };
-use support::{World, broker, client, group::members, outage::Way, produce, topic};
+use support::{World, broker, client, group::members, outage::Way, produce, secured, topic};
 use wasaga_domain::{
     catalog::{Catalog, Plugin},
     ids::Digest,
@@ -90,6 +90,16 @@ async fn consumption_goes_on_where_the_database_says() {
     assert_eq!(offsets[0].as_deref(), Some(expected.join(",").as_str()));
     assert_eq!(world.sql.number("select next from wasaga.next_offsets").await, 50);
     assert_eq!(world.sql.number("select count(distinct (key, lane)) from wasaga.task_in").await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_come_over_tls_to_an_account() {
+    let mut world = World::new().await;
+    let (broker, topic) = (broker(), topic("secured"));
+    produce(&broker, &topic, &records(0, 30));
+    let consumer = consume(&world, &secured::scram("a-password", &[]), &[&topic]);
+    wait_until!("they are stored", world.count("task_in").await == 30);
+    consumer.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

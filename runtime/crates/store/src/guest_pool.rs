@@ -31,9 +31,13 @@ const WIDEST_REMEMBERED: usize = 256;
 /// How long cleaning a connection may take; then it is closed.
 const CLEANING: Duration = Duration::from_secs(5);
 
+/// Why guests have no connection behind a pooler.
+pub(crate) const NO_WAY: &str = "database.direct_url is missing: plugins' SQL goes past the pooler, set it to Postgres's own place";
+
 /// The connections of all plugins.
 pub(crate) struct GuestPool {
-    connect: PgConnectOptions,
+    /// Absent: a pooler stands before Postgres, and no way past it is known.
+    connect: Option<PgConnectOptions>,
     max: usize,
     in_use: Arc<Semaphore>,
     idle: Mutex<Vec<Idle>>,
@@ -82,10 +86,13 @@ impl fmt::Debug for GuestPool {
 
 impl GuestPool {
     /// A pool of at most `max` connections, made when they are needed.
-    pub(crate) fn new(connect: &PgConnectOptions, max: u32) -> Self {
+    pub(crate) fn new(connect: Option<&PgConnectOptions>, max: u32) -> Self {
         let max = (max as usize).max(1);
+        let guests = |connect: &PgConnectOptions| {
+            connect.clone().application_name("wasaga guest").statement_cache_capacity(0)
+        };
         Self {
-            connect: connect.clone().application_name("wasaga guest").statement_cache_capacity(0),
+            connect: connect.map(guests),
             max,
             in_use: Arc::new(Semaphore::new(max)),
             idle: Mutex::default(),
@@ -109,8 +116,9 @@ impl GuestPool {
 
     /// A connection of its own, logged in as the role, which this pool does not count.
     pub(crate) async fn connect(&self, role: &GuestRole) -> Result<PgConnection, sqlx::Error> {
-        let options = self.connect.clone().username(&role.name).password(&role.password);
-        guest_gate::connect(&options).await
+        let connect =
+            self.connect.clone().ok_or_else(|| sqlx::Error::Configuration(NO_WAY.into()))?;
+        guest_gate::connect(&connect.username(&role.name).password(&role.password)).await
     }
 
     /// An idle connection of the role; else makes room for a new one, so that `max` bounds all that are open.
@@ -232,7 +240,7 @@ mod tests {
 
     #[test]
     fn shapes_of_long_or_wide_statements_are_not_remembered() {
-        let pool = GuestPool::new(&PgConnectOptions::new_without_pgpass(), 1);
+        let pool = GuestPool::new(Some(&PgConnectOptions::new_without_pgpass()), 1);
         let plugin: PluginName = "writer".parse().unwrap();
         let column = SqlColumn { name: "c".into(), type_name: "int8".into() };
         let is_remembered = |bytes: usize, columns: usize| {

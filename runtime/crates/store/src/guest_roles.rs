@@ -19,7 +19,7 @@ use wasaga_domain::{
     ports::ModuleError,
 };
 
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, guest_pool::NO_WAY};
 
 /// A bound for a plugin gone wild, all hosts together; a host's own bound is `max_guest_connections`.
 const CONNECTION_LIMIT: u32 = 100;
@@ -50,7 +50,7 @@ impl Store {
         &self,
         plugin: &PluginName,
     ) -> Result<Option<GuestRole>, StoreError> {
-        role_row(&mut *self.pool.acquire().await?, plugin).await
+        role_row(&mut *self.pool.begin().await?, plugin).await
     }
 
     /// Makes or mends the role and the schema of a plugin, also where the database was restored on a server that
@@ -59,6 +59,9 @@ impl Store {
         &self,
         plugin: &PluginName,
     ) -> Result<GuestRole, ModuleError> {
+        if self.direct.is_none() {
+            return Err(ModuleError::Rejected(format!("plugin {plugin} needs SQL, but {NO_WAY}")));
+        }
         let situation: Situation = sqlx::query_as(
             "select current_database()::text as database, current_user::text as user,
                  (select rolsuper from pg_roles where rolname = current_user) as superuser,

@@ -5,6 +5,7 @@
 
 pub mod commit;
 pub mod commit_guest;
+mod connections;
 pub mod definitions;
 pub mod error;
 pub mod events_read;

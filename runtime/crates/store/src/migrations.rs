@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use sqlx::{
-    SqlStr,
+    Connection, PgConnection, SqlStr,
     migrate::{MigrateError, Migration, MigrationType, Migrator},
 };
 
@@ -65,12 +65,26 @@ fn migrator() -> Migrator {
 impl Store {
     /// Brings the schema up to this host's version. Several hosts may do so at once.
     pub async fn migrate_up(&self) -> Result<(), MigrateError> {
-        migrator().run(&self.pool).await
+        let is_up_to_date = async || -> Result<bool, StoreError> {
+            Ok(self.migrate_status().await?.iter().all(|migration| migration.applied))
+        };
+        if self.direct.is_none() && is_up_to_date().await.unwrap_or(false) {
+            return Ok(());
+        }
+        migrator().run(&mut self.direct_connection().await?).await
     }
 
     /// Takes the schema down to `target`; 0 takes everything away.
     pub async fn migrate_down(&self, target: i64) -> Result<(), MigrateError> {
-        migrator().undo(&self.pool, target).await
+        migrator().undo(&mut self.direct_connection().await?, target).await
+    }
+
+    /// Migrations lock the database for a session, which a pooler in transaction mode does not have.
+    async fn direct_connection(&self) -> Result<PgConnection, MigrateError> {
+        let no_way = "database.direct_url is missing: migrations go past the pooler, set it to Postgres's own place";
+        let direct =
+            self.direct.as_ref().ok_or_else(|| sqlx::Error::Configuration(no_way.into()))?;
+        Ok(PgConnection::connect_with(direct).await?)
     }
 
     /// Every migration this host knows, in order, and whether the database has it.

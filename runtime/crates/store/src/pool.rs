@@ -2,18 +2,19 @@
 
 use std::{str::FromStr, sync::Arc, time::Duration};
 
-use sqlx::{
-    PgPool,
-    postgres::{PgConnectOptions, PgPoolOptions},
-};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
-use crate::{StoreError, guest_pool::GuestPool};
+use crate::{StoreError, connections::Connections, guest_pool::GuestPool};
 
 /// How to reach Postgres.
 #[derive(Clone, Debug)]
 pub struct StoreOptions {
     /// `postgres://user:password@host:port/database`.
     pub url: String,
+    /// Whether a pooler in transaction mode, as PgBouncer, answers there.
+    pub pgbouncer: bool,
+    /// The same database past the pooler, for migrations and guests' SQL.
+    pub direct_url: Option<String>,
     /// Connections for the host's own work.
     pub max_connections: u32,
     /// Connections for guests' SQL, all plugins together.
@@ -27,6 +28,8 @@ impl StoreOptions {
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
+            pgbouncer: false,
+            direct_url: None,
             max_connections: 16,
             max_guest_connections: 16,
             acquire_timeout: Duration::from_secs(5),
@@ -37,21 +40,34 @@ impl StoreOptions {
 /// The database. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
-    pub(crate) pool: PgPool,
+    pub(crate) pool: Connections,
+    /// Past a pooler; absent where there is no such way.
+    pub(crate) direct: Option<PgConnectOptions>,
     pub(crate) guests: Arc<GuestPool>,
 }
 
 impl Store {
     /// A store whose connections are made when they are needed: also while Postgres is away.
     pub fn new(options: StoreOptions) -> Result<Self, StoreError> {
-        let connect = PgConnectOptions::from_str(&options.url)?.application_name("wasaga");
+        let place = |url: &str| Ok(PgConnectOptions::from_str(url)?.application_name("wasaga"));
+        let connect: PgConnectOptions = place(&options.url).map_err(StoreError::Other)?;
+        let direct = match &options.direct_url {
+            Some(url) => Some(place(url).map_err(StoreError::Other)?),
+            None if options.pgbouncer => None,
+            None => Some(connect.clone()),
+        };
         let pool = PgPoolOptions::new()
             .max_connections(options.max_connections)
             .acquire_timeout(options.acquire_timeout)
             .test_before_acquire(false)
-            .connect_lazy_with(connect.clone());
-        let guests = Arc::new(GuestPool::new(&connect, options.max_guest_connections));
-        Ok(Self { pool, guests })
+            .connect_lazy_with(if options.pgbouncer {
+                connect.statement_cache_capacity(0)
+            } else {
+                connect
+            });
+        let pool = Connections::new(pool, options.pgbouncer);
+        let guests = Arc::new(GuestPool::new(direct.as_ref(), options.max_guest_connections));
+        Ok(Self { pool, direct, guests })
     }
 
     /// Whether Postgres answers.

@@ -25,7 +25,7 @@ pub enum Unreachable {
 impl Store {
     /// `host:port`, or the socket's path.
     pub fn address(&self) -> String {
-        let connect = self.pool.connect_options();
+        let connect = self.pool.options();
         match connect.get_socket() {
             Some(path) => path.display().to_string(),
             None => format!("{}:{}", connect.get_host(), connect.get_port()),
@@ -34,7 +34,7 @@ impl Store {
 
     /// Makes one connection of its own and closes it.
     pub async fn reach(&self) -> Result<(), Unreachable> {
-        match timeout(ATTEMPT, self.pool.connect_options().connect()).await {
+        match timeout(ATTEMPT, self.pool.options().connect()).await {
             Ok(Ok(connection)) => {
                 // It was made: how it ends does not matter.
                 let _ = connection.close().await;
@@ -46,7 +46,7 @@ impl Store {
     }
 
     fn unreachable(&self, error: &sqlx::Error) -> Unreachable {
-        let (place, connect) = (self.address(), self.pool.connect_options());
+        let (place, connect) = (self.address(), self.pool.options());
         let user = connect.get_username();
         let code = error.as_database_error().and_then(DatabaseError::code);
         let refused = |what: String| Unreachable::Refused(format!("Postgres at {place} {what}"));

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::Options;
+use super::{Options, secured};
 use crate::net::random_u64;
 
 pub(super) const PROPERTIES: &str = "server.properties";
@@ -21,9 +21,18 @@ rootLogger.level=INFO
 rootLogger.appenderRef.console.ref=console
 ";
 
-pub(super) fn write(dir: &Path, port: u16, controller: u16, options: &Options) -> Result<()> {
+#[derive(Clone, Copy)]
+pub(super) struct Ports {
+    pub(super) client: u16,
+    pub(super) controller: u16,
+    pub(super) secured: Option<u16>,
+}
+
+pub(super) fn write(dir: &Path, ports: Ports, options: &Options) -> Result<()> {
+    let secured = ports.secured.map(|_| secured::properties(dir)).transpose()?;
     let asked = options.properties.iter().map(|(name, value)| format!("{name}={value}\n"));
-    let text: String = std::iter::once(properties(dir, port, controller, options.partitions))
+    let text: String = std::iter::once(properties(dir, ports, options.partitions))
+        .chain(secured)
         .chain(asked)
         .collect();
     for (name, text) in [(PROPERTIES, text.as_str()), (LOG4J, LOG4J_TEXT)] {
@@ -35,18 +44,20 @@ pub(super) fn write(dir: &Path, port: u16, controller: u16, options: &Options) -
 
 /// One node is broker and controller; every internal topic lives with one replica. A broker that
 /// was killed may register again when its session is over: a third of the usual wait.
-fn properties(dir: &Path, port: u16, controller: u16, partitions: u32) -> String {
+fn properties(dir: &Path, ports: Ports, partitions: u32) -> String {
+    let Ports { client, controller, secured } = ports;
+    let secured = secured.map(|port| format!(",SECURED://127.0.0.1:{port}")).unwrap_or_default();
     let logs = dir.join("logs");
     let logs = logs.display();
     format!(
         "\
 process.roles=broker,controller
 node.id=1
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners=PLAINTEXT://127.0.0.1:{client},CONTROLLER://127.0.0.1:{controller}{secured}
+advertised.listeners=PLAINTEXT://127.0.0.1:{client}{secured}
 controller.listener.names=CONTROLLER
 controller.quorum.voters=1@127.0.0.1:{controller}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURED:SASL_SSL
 inter.broker.listener.name=PLAINTEXT
 log.dirs={logs}
 num.partitions={partitions}

@@ -1,9 +1,10 @@
 //! A single-node Apache Kafka (`KRaft`) on loopback, from Maven Central; Java 17 or later.
 //!
-//! `jars` fetches the broker, `config` writes its files.
+//! `jars` fetches the broker, `config` writes its files, `secured` is its second port.
 
 mod config;
 mod jars;
+mod secured;
 
 use std::fs;
 use std::path::PathBuf;
@@ -19,6 +20,8 @@ use crate::process::Signal;
 use crate::programs::output_of;
 use crate::workdir::WorkDir;
 
+pub use secured::ACCOUNT;
+
 /// A broker that was killed with much in its log takes its time to recover.
 const START_PATIENCE: Duration = Duration::from_mins(1);
 const STOP_PATIENCE: Duration = Duration::from_secs(15);
@@ -33,11 +36,13 @@ pub struct Options {
     pub port: Option<u16>,
     /// Further lines of server.properties; they win over all others.
     pub properties: Vec<(String, String)>,
+    /// Whether it has a second port, with TLS and accounts.
+    pub secured: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { partitions: 4, heap_mb: 256, port: None, properties: Vec::new() }
+        Self { partitions: 4, heap_mb: 256, port: None, properties: Vec::new(), secured: false }
     }
 }
 
@@ -48,6 +53,7 @@ pub struct Kafka {
     broker: Option<Daemon>,
     port: u16,
     controller_port: u16,
+    secured_port: Option<u16>,
     heap_mb: u32,
     dir: WorkDir,
 }
@@ -60,9 +66,13 @@ impl Kafka {
         let dir = WorkDir::create("kafka")?;
         let port = options.port.map_or_else(free_port, Ok)?;
         let controller_port = free_port()?;
-        config::write(dir.path(), port, controller_port, &options)?;
+        let secured_port = options.secured.then(free_port).transpose()?;
+        let ports =
+            config::Ports { client: port, controller: controller_port, secured: secured_port };
+        config::write(dir.path(), ports, &options)?;
         let heap_mb = options.heap_mb;
-        let mut kafka = Self { libs, broker: None, port, controller_port, heap_mb, dir };
+        let mut kafka =
+            Self { libs, broker: None, port, controller_port, secured_port, heap_mb, dir };
         kafka.format()?;
         kafka.start_again()?;
         Ok(kafka)
@@ -71,6 +81,13 @@ impl Kafka {
     /// What a client's `bootstrap.servers` wants: `127.0.0.1:PORT`.
     pub fn bootstrap(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// The second port: `127.0.0.1:PORT`, with TLS, for the account [`ACCOUNT`] by SCRAM-SHA-512, and for unsigned
+    /// bearer tokens by OAUTHBEARER; and the file of the certificate to trust.
+    pub fn secured(&self) -> Option<(String, PathBuf)> {
+        let port = self.secured_port?;
+        Some((format!("127.0.0.1:{port}"), self.dir.path().join(secured::CERTIFICATE)))
     }
 
     /// The broker's process id, while it runs.
@@ -94,7 +111,7 @@ impl Kafka {
         if self.broker.is_some() {
             bail!("Kafka on port {} runs already", self.port);
         }
-        for port in [self.port, self.controller_port] {
+        for port in [self.port, self.controller_port].into_iter().chain(self.secured_port) {
             wait_until_free(port, START_PATIENCE)?;
         }
         let log = self.dir.path().join("broker.log");
@@ -119,7 +136,11 @@ impl Kafka {
     fn format(&self) -> Result<()> {
         let mut command = self.java("kafka.tools.StorageTool");
         command.args(["format", "--cluster-id", &config::new_cluster_id(), "--config"]);
-        output_of(command.arg(self.properties())).map(drop)
+        command.arg(self.properties());
+        if self.secured_port.is_some() {
+            command.args(["--add-scram", &secured::scram_account()]);
+        }
+        output_of(&mut command).map(drop)
     }
 
     fn properties(&self) -> PathBuf {

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::account::{Account, open_to_all};
+use crate::account::{Account, open_to_all};
 use crate::cache::{filled_once, user_cache};
 use crate::java::{self, Jars};
 use crate::programs::{find_binary, install_debian_packages, run};

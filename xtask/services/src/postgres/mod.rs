@@ -1,8 +1,7 @@
 //! A throwaway Postgres cluster on loopback: real binaries, real fsync.
 //!
-//! `binaries` finds or fetches the programs, `account` is the user that runs them.
+//! `binaries` finds or fetches the programs.
 
-mod account;
 mod binaries;
 
 use std::fs;
@@ -12,12 +11,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use crate::account::Account;
 use crate::daemon::Daemon;
 use crate::net::{free_port, wait_until, wait_until_free};
 use crate::process::{self, Signal};
 use crate::programs::output_of;
 use crate::workdir::WorkDir;
-use account::Account;
 
 /// The one role of the cluster: superuser, trusted on loopback.
 const USER: &str = "wasaga";

@@ -13,9 +13,7 @@ use wasaga_domain::{
 };
 use wasaga_engine::decide::migrate;
 
-use crate::build::{
-    Outcome, Run, done, graph, permanent, retryable, steps, undo, unknown, wait,
-};
+use crate::build::{Outcome, Run, done, graph, permanent, retryable, steps, undo, unknown, wait};
 
 /// Version 2.
 fn version(steps: Vec<Step>) -> Definition {

@@ -49,3 +49,11 @@ fn it_opens_once() {
     run.happens(Event::Opened { refusal: Some("late".into()) });
     assert_eq!((run.state, Course::Forward), (before.clone(), before.course));
 }
+
+#[test]
+fn mail_that_was_taken_in_before_is_not_taken_in_again() {
+    let mut run = accepted();
+    run.state.mail_seen = 3;
+    run.happens(Event::Opened { refusal: None });
+    assert_eq!((run.state.mail_seen, run.runs().as_str()), (3, "a 1, b 1"));
+}

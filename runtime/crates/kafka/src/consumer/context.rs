@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    error::Error,
     mem,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -13,6 +14,7 @@ use std::{
 
 use rdkafka::{
     ClientContext, Offset, TopicPartitionList,
+    client::OAuthToken,
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol},
     error::{KafkaError, KafkaResult},
@@ -23,7 +25,10 @@ use rdkafka::{
 use tokio::{runtime::Handle, time::timeout};
 use wasaga_store::Store;
 
-use crate::health::{self, BrokerHealth};
+use crate::{
+    health::{self, BrokerHealth},
+    oauth::{self, Tokens},
+};
 
 /// How long Postgres may take for a statement before it counts as away.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
@@ -50,6 +55,7 @@ pub(super) struct Context {
     pub(super) store: Store,
     pub(super) runtime: Handle,
     pub(super) health: BrokerHealth,
+    pub(super) tokens: Option<Tokens>,
     pub(super) stop: Arc<AtomicBool>,
     /// Where a partition starts of which no offset is stored.
     pub(super) start: Offset,
@@ -151,6 +157,8 @@ impl Context {
 }
 
 impl ClientContext for Context {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         health::log(level, facility, message);
     }
@@ -161,6 +169,10 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         self.health.failed(&error, reason);
+    }
+
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        oauth::token(self.tokens.as_ref())
     }
 }
 

@@ -100,6 +100,7 @@ impl Consumer {
         let worker = Worker {
             store,
             config: client.consumer(&options.group),
+            tokens: client.tokens(),
             catalog,
             options,
             wake,

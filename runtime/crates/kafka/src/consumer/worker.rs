@@ -26,7 +26,7 @@ use super::{
     keep::Batch,
     record,
 };
-use crate::BrokerHealth;
+use crate::{BrokerHealth, oauth::Tokens};
 
 pub(super) const TICK: Duration = Duration::from_millis(100);
 const SECOND: Duration = Duration::from_secs(1);
@@ -41,6 +41,7 @@ pub(super) struct Worker {
     pub(super) options: ConsumerOptions,
     pub(super) wake: Arc<Notify>,
     pub(super) health: BrokerHealth,
+    pub(super) tokens: Option<Tokens>,
     pub(super) stop: Arc<AtomicBool>,
     pub(super) runtime: Handle,
     pub(super) progress: Progress,
@@ -93,6 +94,7 @@ impl Worker {
             store: self.store.clone(),
             runtime: self.runtime.clone(),
             health: self.health.clone(),
+            tokens: self.tokens.clone(),
             stop: self.stop.clone(),
             start,
             held: Mutex::new(Held::default()),

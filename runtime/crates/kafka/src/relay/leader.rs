@@ -18,7 +18,7 @@ use super::{
     jobs::Job,
     producer::{Producer, Report, Sent},
 };
-use crate::BrokerHealth;
+use crate::{BrokerHealth, oauth::Tokens};
 
 /// Between two reads while messages come; it grows to the sweep while none do.
 pub(super) const FIRST_IDLE: Duration = Duration::from_millis(20);
@@ -40,6 +40,7 @@ pub(super) enum End {
 pub(super) struct Leader<'a> {
     pub(super) store: Store,
     config: &'a rdkafka::ClientConfig,
+    tokens: Option<&'a Tokens>,
     pub(super) options: &'a RelayOptions,
     changes: &'a mut watch::Receiver<Option<HostId>>,
     wake: Arc<Notify>,
@@ -70,8 +71,9 @@ impl<'a> Leader<'a> {
         let now = Instant::now();
         Ok(Self {
             store: relay.store.clone(),
-            producer: Producer::new(&relay.config, &relay.health)?,
+            producer: Producer::new(&relay.config, relay.tokens.as_ref(), &relay.health)?,
             config: &relay.config,
+            tokens: relay.tokens.as_ref(),
             options: &relay.options,
             changes: &mut relay.host,
             wake: relay.wake.clone(),
@@ -177,7 +179,7 @@ impl<'a> Leader<'a> {
     fn replace_producer(&mut self) -> bool {
         tracing::warn!("relay: the producer is at its end and is replaced");
         self.producer_broken = false;
-        match Producer::new(self.config, self.health) {
+        match Producer::new(self.config, self.tokens, self.health) {
             Ok(producer) => {
                 self.producer = producer;
                 self.book.producer_lost(&self.deciding, Instant::now().into_std());

@@ -26,7 +26,7 @@ use wasaga_store::{
     lanes::{Flow, Lane},
 };
 
-use crate::{BrokerHealth, ClientOptions, ConfigError};
+use crate::{BrokerHealth, ClientOptions, ConfigError, oauth::Tokens};
 use leader::{End, Leader};
 
 /// How the relay works. The defaults fit.
@@ -72,6 +72,7 @@ impl Default for RelayOptions {
 pub struct Relay {
     store: Store,
     config: rdkafka::ClientConfig,
+    tokens: Option<Tokens>,
     options: RelayOptions,
     host: watch::Receiver<Option<HostId>>,
     wake: Arc<Notify>,
@@ -101,7 +102,8 @@ impl Relay {
         let config = client.producer(options.lease)?;
         let stop = CancellationToken::new();
         let within = options.stop_within;
-        let relay = Self { store, config, options, host, wake, health, stop: stop.clone() };
+        let tokens = client.tokens();
+        let relay = Self { store, config, tokens, options, host, wake, health, stop: stop.clone() };
         Ok(RelayHandle { stop, task: tokio::spawn(relay.run()), within })
     }
 

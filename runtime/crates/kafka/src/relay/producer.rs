@@ -1,7 +1,10 @@
 //! The idempotent producer, and the reports of what became of its records.
 
+use std::error::Error;
+
 use rdkafka::{
     ClientConfig, ClientContext,
+    client::OAuthToken,
     config::RDKafkaLogLevel,
     error::KafkaError,
     message::{DeliveryResult, Header, OwnedHeaders},
@@ -13,7 +16,10 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use wasaga_store::{headers, task_out::TaskOut};
 
 use super::verdict::Failure;
-use crate::health::{self, BrokerHealth};
+use crate::{
+    health::{self, BrokerHealth},
+    oauth::{self, Tokens},
+};
 
 /// The end of a record: its row, and what went wrong.
 pub(super) type Report = (i64, Option<Failure>);
@@ -31,9 +37,12 @@ pub(super) enum Sent {
 struct Context {
     reports: UnboundedSender<Report>,
     health: BrokerHealth,
+    tokens: Option<Tokens>,
 }
 
 impl ClientContext for Context {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         health::log(level, facility, message);
     }
@@ -42,6 +51,10 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         self.health.failed(&error, reason);
+    }
+
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        oauth::token(self.tokens.as_ref())
     }
 }
 
@@ -61,9 +74,13 @@ pub(super) struct Producer {
 }
 
 impl Producer {
-    pub(super) fn new(config: &ClientConfig, health: &BrokerHealth) -> Result<Self, KafkaError> {
+    pub(super) fn new(
+        config: &ClientConfig,
+        tokens: Option<&Tokens>,
+        health: &BrokerHealth,
+    ) -> Result<Self, KafkaError> {
         let (sender, reports) = unbounded_channel();
-        let context = Context { reports: sender, health: health.clone() };
+        let context = Context { reports: sender, health: health.clone(), tokens: tokens.cloned() };
         Ok(Self { producer: Some(config.create_with_context(context)?), reports })
     }
 

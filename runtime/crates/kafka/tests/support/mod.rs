@@ -4,6 +4,7 @@
 pub mod group;
 pub mod log;
 pub mod outage;
+pub mod secured;
 
 use std::{
     collections::BTreeMap,

@@ -1,4 +1,4 @@
-//! The account that runs Postgres when this process is root, which Postgres refuses.
+//! The account that runs Postgres and its pooler when this process is root, which they refuse.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown};
@@ -13,7 +13,7 @@ use rustix::process::geteuid;
 const CANDIDATES: [&str; 2] = ["postgres", "nobody"];
 
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Account {
+pub(crate) struct Account {
     uid: u32,
     gid: u32,
 }
@@ -50,7 +50,7 @@ impl Account {
 }
 
 /// Whether every user can reach and run `program`: what lies in root's home is not.
-pub(super) fn open_to_all(program: &Path) -> bool {
+pub(crate) fn open_to_all(program: &Path) -> bool {
     let enterable =
         |path: &Path| path.metadata().is_ok_and(|m| m.permissions().mode() & 0o001 != 0);
     program.ancestors().all(enterable)

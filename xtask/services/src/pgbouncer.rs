@@ -1,0 +1,86 @@
+//! A `PgBouncer` in transaction mode on loopback, in front of a Postgres.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::account::Account;
+use crate::daemon::Daemon;
+use crate::net::{free_port, wait_for_port};
+use crate::process::Signal;
+use crate::programs::find_binary;
+use crate::workdir::WorkDir;
+
+const START_PATIENCE: Duration = Duration::from_secs(10);
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A running pooler. Dropped, it is stopped.
+pub struct PgBouncer {
+    pooler: Option<Daemon>,
+    port: u16,
+    _dir: WorkDir,
+}
+
+impl PgBouncer {
+    /// Starts it before the server of `url` (`postgres://USER@127.0.0.1:PORT/…`, which trusts loopback), with
+    /// `connections` to each database of it.
+    pub fn start(url: &str, connections: u32) -> Result<Self> {
+        let program = find_binary("pgbouncer")
+            .context("pgbouncer is missing: install it (Debian: apt-get install pgbouncer)")?;
+        let (user, server) = url
+            .strip_prefix("postgres://")
+            .and_then(|rest| rest.split_once('@'))
+            .context("the url names no user")?;
+        let (_, server_port) = server
+            .split_once('/')
+            .unwrap_or((server, ""))
+            .0
+            .split_once(':')
+            .context("the url names no port")?;
+        let dir = WorkDir::create("pgbouncer")?;
+        let port = free_port()?;
+        let account = Account::unprivileged()?;
+        let file = |name: &str, text: String| -> Result<PathBuf> {
+            let file = dir.path().join(name);
+            fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+            account.map_or(Ok(()), |account| account.give(&file))?;
+            Ok(file)
+        };
+        let users = file("users.txt", format!("\"{user}\" \"\"\n"))?;
+        let settings = file(
+            "pgbouncer.ini",
+            format!(
+                "[databases]\n* = host=127.0.0.1 port={server_port}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
+                 listen_port = {port}\nunix_socket_dir =\nauth_type = trust\nauth_file = {}\n\
+                 pool_mode = transaction\ndefault_pool_size = {connections}\nmax_client_conn = 500\n\
+                 ignore_startup_parameters = extra_float_digits\n",
+                users.display()
+            ),
+        )?;
+        let mut command = Command::new(program);
+        if let Some(account) = account {
+            account.run_as(&mut command);
+        }
+        let log = dir.path().join("pgbouncer.log");
+        let pooler = Daemon::spawn(command.arg(&settings), &log)?;
+        let pooler = Self { pooler: Some(pooler), port, _dir: dir };
+        wait_for_port(port, START_PATIENCE).with_context(|| {
+            format!("its log:\n{}", fs::read_to_string(&log).unwrap_or_default())
+        })?;
+        Ok(pooler)
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+impl Drop for PgBouncer {
+    fn drop(&mut self) {
+        // Its server has nothing to lose.
+        let _ = self.pooler.take().map(|pooler| pooler.stop(Signal::INT, STOP_PATIENCE));
+    }
+}
