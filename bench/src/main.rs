@@ -2,8 +2,12 @@
 //! run. `cargo xtask bench` sets up what they need.
 
 mod call;
+mod figures;
+mod inbox;
 mod limits;
 mod null;
+mod records;
+mod relay;
 mod sagas;
 
 use anyhow::Result;
@@ -14,11 +18,17 @@ use clap::Parser;
 enum Bench {
     /// A four-step saga from its start to its committed end, in a closed loop
     Sagas(sagas::Arguments),
+    /// Records to finished tasks, a fresh WASM instance each
+    Inbox(inbox::Arguments),
+    /// The outbox's relay, from the commit to the consumer
+    Relay(relay::Arguments),
 }
 
 #[tokio::main]
 async fn main() -> Result<()> {
     match Bench::parse() {
         Bench::Sagas(arguments) => sagas::run(&arguments).await,
+        Bench::Inbox(arguments) => inbox::run(&arguments).await,
+        Bench::Relay(arguments) => relay::run(&arguments).await,
     }
 }

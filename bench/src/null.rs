@@ -1,4 +1,4 @@
-//! The null engine: in place of the plugin host, a step that is done at once, with the same payload.
+//! The null engine: in place of the plugin host, a step or a task that is done at once, the step with the same payload.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use wasaga_domain::{
     ids::Digest,
     outcome::{Done, StepOutcome},
     payload::Payload,
-    ports::{Report, StepCall, StepExecutor, StepReport},
+    ports::{Report, StepCall, StepExecutor, StepReport, TaskCall, TaskExecutor, TaskReport},
 };
 
-/// Replaces the step executor and nothing else.
+/// Replaces the executor and nothing else.
 pub struct NullExecutor {
     /// What each step returns.
     pub output: Payload,
@@ -20,6 +20,17 @@ impl StepExecutor for NullExecutor {
         let done = Done { output: self.output.clone(), undo: None, effects: Vec::new() };
         report(StepReport {
             outcome: Ok(StepOutcome::Done(done)),
+            digest: Some(Digest([0; 32])),
+            transaction: None,
+            took: Duration::ZERO,
+        });
+    }
+}
+
+impl TaskExecutor for NullExecutor {
+    fn handle_in(&self, _: TaskCall, report: Report<TaskReport>) {
+        report(TaskReport {
+            outcome: Ok(Vec::new()),
             digest: Some(Digest([0; 32])),
             transaction: None,
             took: Duration::ZERO,

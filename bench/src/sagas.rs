@@ -34,7 +34,12 @@ use wasaga_plugin_host::{Options, PluginHost};
 use wasaga_services::process;
 use wasaga_store::testing::database_on;
 
-use crate::{call, limits, null::NullExecutor};
+use crate::{
+    call,
+    figures::{percentile, print},
+    limits,
+    null::NullExecutor,
+};
 
 /// Sessions report what they counted up to a second after their last transaction.
 const COUNTERS_SETTLE: Duration = Duration::from_millis(2500);
@@ -127,14 +132,7 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
         pgbench_commits_per_s: limits::pgbench_commits_per_s(&server)?,
         wasm_call_us: wasm_call_us(&*executor, &definition).await?,
     };
-    if arguments.json {
-        println!("{}", serde_json::to_string(&figures)?);
-    } else {
-        for (name, value) in serde_json::to_value(&figures)?.as_object().into_iter().flatten() {
-            println!("{name:>26}  {value}");
-        }
-    }
-    Ok(())
+    print(&figures, arguments.json)
 }
 
 type Ends = Arc<Mutex<HashMap<SagaId, oneshot::Sender<()>>>>;
@@ -287,10 +285,4 @@ async fn wasm_call_us(executor: &dyn StepExecutor, definition: &Arc<Definition>)
     }
     took.sort_unstable();
     Ok(percentile(&took, 0.5) * 1e3)
-}
-
-/// Milliseconds; `sorted` is in ascending order.
-fn percentile(sorted: &[Duration], part: f64) -> f64 {
-    let place = ((sorted.len() as f64 * part) as usize).min(sorted.len().saturating_sub(1));
-    sorted.get(place).map_or(0.0, |latency| latency.as_secs_f64() * 1e3)
 }

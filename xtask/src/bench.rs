@@ -1,11 +1,12 @@
-//! `cargo xtask bench`: measurements on a Postgres of their own, with fsync on.
+//! `cargo xtask bench`: measurements on a Postgres of their own, with fsync on, and on a Kafka of their own
+//! where they need one.
 //!
 //! What is measured and how lives in the package `wasaga-bench`; its stdout is left alone.
 
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
-use wasaga_services::{Postgres, PostgresOptions};
+use wasaga_services::{Kafka, KafkaOptions, Postgres, PostgresOptions};
 
 use crate::interrupt::Interrupt;
 use crate::workspace::{binary, cargo, exit_code, must, status};
@@ -19,10 +20,29 @@ pub enum Bench {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Records of a real Kafka to finished tasks, beside the consumer and the SQL alone
+    Inbox {
+        /// Arguments of the bench: --records N, --keys N, --bytes N, --rounds N, --json
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// The outbox's relay on a real Kafka, beside the producer and the SQL alone
+    Relay {
+        /// Arguments of the bench: --messages N, --keys N, --behind N, --rounds N, --seconds N, --json
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
 }
 
-pub fn sagas(arguments: &[String], interrupt: &Interrupt) -> Result<ExitCode> {
-    setup::ensure(setup::BUILD)?;
+pub fn run(bench: &Bench, interrupt: &Interrupt) -> Result<ExitCode> {
+    let (name, arguments, needs_kafka) = match bench {
+        Bench::Sagas { arguments } => ("sagas", arguments, false),
+        Bench::Inbox { arguments } => ("inbox", arguments, true),
+        Bench::Relay { arguments } => ("relay", arguments, true),
+    };
+    setup::ensure(
+        setup::BUILD.into_iter().chain(setup::KAFKA.into_iter().filter(|_| needs_kafka)),
+    )?;
     let plugins = guests::build_all()?;
     // All of the workspace, as the tests build it: with the features of a part of it wasmtime would be built again.
     let build = "build --release --workspace --bins";
@@ -31,11 +51,15 @@ pub fn sagas(arguments: &[String], interrupt: &Interrupt) -> Result<ExitCode> {
     let pid = postgres.pid().context("Postgres ended")?;
     let mut bench = Command::new(binary("wasaga-bench")?);
     bench
-        .arg("sagas")
+        .arg(name)
         .args(arguments)
         .env("DATABASE_URL", postgres.url())
         .env("WASAGA_BENCH_PG_BIN", postgres.bin_dir())
         .env("WASAGA_BENCH_PG_PID", pid.to_string())
         .env("WASAGA_BENCH_PLUGINS", plugins);
+    let kafka = needs_kafka.then(|| Kafka::start(KafkaOptions::default())).transpose()?;
+    if let Some(kafka) = &kafka {
+        bench.env("WASAGA_BENCH_KAFKA", kafka.bootstrap());
+    }
     Ok(exit_code(status(&mut bench, interrupt)?))
 }

@@ -68,7 +68,7 @@ fn dispatch(command: Command, interrupt: &Interrupt) -> Result<ExitCode> {
         Command::Breaks => breaks::run(interrupt),
         Command::Prove(arguments) => prove::run(&arguments, interrupt),
         Command::Lint => lint::run(interrupt),
-        Command::Bench(bench::Bench::Sagas { arguments }) => bench::sagas(&arguments, interrupt),
+        Command::Bench(bench) => bench::run(&bench, interrupt),
     }
 }
 

@@ -8,6 +8,8 @@ pub mod dev_broker;
 pub mod health;
 mod oauth;
 pub mod relay;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use config::{ClientOptions, ConfigError};
 pub use consumer::{Consumer, ConsumerHandle, ConsumerOptions};

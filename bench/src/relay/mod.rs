@@ -1,0 +1,150 @@
+//! `bench relay`: what waits in the outbox is published, beside librdkafka's own producer with the same records and beside the
+//! relay's own reads and marks without Kafka; and the time from a commit to its consumer, at a tenth of that rate.
+
+mod latency;
+mod limits;
+mod outbox;
+
+use std::{collections::BTreeMap, env, time::Duration};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use serde::Serialize;
+use wasaga_kafka::{ClientOptions, RelayOptions};
+
+use crate::figures::{median, percentile, print};
+use outbox::Outbox;
+
+#[derive(Args)]
+pub struct Arguments {
+    /// Messages of 256 bytes that wait when the relay starts; of 4 KiB a quarter of it
+    #[arg(long, default_value_t = 100_000)]
+    messages: usize,
+    /// Keys they have
+    #[arg(long, default_value_t = 10_000)]
+    keys: usize,
+    /// Published messages that lie behind those that wait, in the last part
+    #[arg(long, default_value_t = 1_000_000)]
+    behind: usize,
+    /// How often each rate is measured; the median is told
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// How long latencies are measured
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is measured of messages of one size.
+#[derive(Serialize)]
+struct Figures {
+    bytes: usize,
+    records_per_s: f64,
+    kafka_limit_per_s: f64,
+    sql_limit_per_s: f64,
+    /// To the smaller limit.
+    ratio: f64,
+    /// At which the latencies were measured.
+    load_per_s: f64,
+    p50_ms: f64,
+    p99_ms: f64,
+}
+
+/// The same with published messages behind it.
+#[derive(Serialize)]
+struct Behind {
+    published: usize,
+    records_per_s: f64,
+    load_per_s: f64,
+    p50_ms: f64,
+    p99_ms: f64,
+}
+
+#[derive(Serialize)]
+struct Report {
+    #[serde(flatten)]
+    of_256_bytes: Figures,
+    of_4_kib: Figures,
+    behind: Behind,
+}
+
+/// Where it is measured.
+struct Bench {
+    server: String,
+    client: ClientOptions,
+    keys: usize,
+    load: Duration,
+}
+
+pub async fn run(arguments: &Arguments) -> Result<()> {
+    let server = env::var("DATABASE_URL")
+        .context("DATABASE_URL must name a Postgres: run `cargo xtask bench relay`")?;
+    let broker = env::var("WASAGA_BENCH_KAFKA").context("WASAGA_BENCH_KAFKA must name a broker")?;
+    let client = ClientOptions::new(BTreeMap::from([("bootstrap.servers".to_owned(), broker)]))?;
+    let load = Duration::from_secs(arguments.seconds);
+    let bench = Bench { server, client, keys: arguments.keys, load };
+    let report = Report {
+        of_256_bytes: bench.measure(256, arguments.messages, arguments.rounds).await?,
+        of_4_kib: bench.measure(4096, arguments.messages / 4, arguments.rounds).await?,
+        behind: bench.behind(arguments).await?,
+    };
+    print(&report, arguments.json)
+}
+
+impl Bench {
+    async fn measure(&self, bytes: usize, messages: usize, rounds: usize) -> Result<Figures> {
+        let (mut relay, mut kafka, mut sql) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..rounds {
+            kafka.push(limits::kafka(&self.client, messages, self.keys, bytes).await?);
+            sql.push(limits::sql(&self.server, &self.client, messages, self.keys, bytes).await?);
+            let mut outbox = Outbox::new(&self.server, &self.client).await?;
+            relay.push(self.drain(&mut outbox, messages, bytes).await?);
+        }
+        let (records_per_s, kafka_limit_per_s, sql_limit_per_s) =
+            (median(relay), median(kafka), median(sql));
+        let outbox = Outbox::new(&self.server, &self.client).await?;
+        let load_per_s = records_per_s / 10.0;
+        let latencies = latency::under(outbox, &self.client, load_per_s, self.load, bytes).await?;
+        Ok(Figures {
+            bytes,
+            records_per_s,
+            kafka_limit_per_s,
+            sql_limit_per_s,
+            ratio: records_per_s / kafka_limit_per_s.min(sql_limit_per_s),
+            load_per_s,
+            p50_ms: percentile(&latencies, 0.5),
+            p99_ms: percentile(&latencies, 0.99),
+        })
+    }
+
+    /// Messages a second that a relay publishes and marks.
+    async fn drain(&self, outbox: &mut Outbox, messages: usize, bytes: usize) -> Result<f64> {
+        outbox.fill(messages, self.keys, bytes).await;
+        let (relay, lease, begun) = outbox.relay(RelayOptions::default()).await?;
+        outbox.published().await?;
+        let took = begun.elapsed();
+        relay.stop().await;
+        lease.stop().await;
+        Ok(messages as f64 / took.as_secs_f64())
+    }
+
+    async fn behind(&self, arguments: &Arguments) -> Result<Behind> {
+        let Arguments { behind: published, messages, .. } = *arguments;
+        let mut outbox = Outbox::new(&self.server, &self.client).await?;
+        outbox.fill_published(published, self.keys).await;
+        // The reads of the relay that published them have seen that they are no more.
+        self.drain(&mut outbox, 1, 256).await?;
+        let records_per_s = self.drain(&mut outbox, messages, 256).await?;
+        let load_per_s = records_per_s / 10.0;
+        let latencies = latency::under(outbox, &self.client, load_per_s, self.load, 256).await?;
+        Ok(Behind {
+            published,
+            records_per_s,
+            load_per_s,
+            p50_ms: percentile(&latencies, 0.5),
+            p99_ms: percentile(&latencies, 0.99),
+        })
+    }
+}
