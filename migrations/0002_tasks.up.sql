@@ -29,6 +29,7 @@ create table wasaga.task_in (
     key bytea,
     headers jsonb not null default '[]',
     value bytea,
+    message_id text,
     produced_at timestamptz,
     created_at timestamptz not null default now(),
     finished_at timestamptz,
@@ -37,10 +38,18 @@ create table wasaga.task_in (
     check (status <> 'ready' or finished_at is not null)
 ) with (fillfactor = 80);
 create index task_in_waiting on wasaga.task_in (lane, id) include (topic) where status in ('wait', 'work');
+-- A message that comes again, as a sender may publish it twice, is known for as long as its task.
+create unique index task_in_message on wasaga.task_in (topic, message_id) where message_id is not null;
 create index task_in_finished on wasaga.task_in (finished_at) where finished_at is not null;
 
+create sequence wasaga.task_out_id_seq;
+
+-- A transaction has its number before it takes an id: so it can be known which ids are still to appear.
+create function wasaga.task_out_next_id() returns bigint language sql volatile
+    return case when pg_current_xact_id() is not null then nextval('wasaga.task_out_id_seq') end;
+
 create table wasaga.task_out (
-    id bigint generated always as identity primary key,
+    id bigint primary key default wasaga.task_out_next_id(),
     status text not null default 'wait' check (status in ('wait', 'work', 'ready', 'error', 'rollback',
         'error_rollback_none')),
     attempts integer not null default 0 check (attempts >= 0),
@@ -60,7 +69,7 @@ create table wasaga.task_out (
     check (status <> 'ready' or finished_at is not null)
 ) with (fillfactor = 80);
 create index task_out_waiting on wasaga.task_out (id) where status in ('wait', 'work');
-create index task_out_finished on wasaga.task_out (finished_at) where finished_at is not null;
+create index task_out_finished on wasaga.task_out (finished_at) where status = 'ready';
 
 create table wasaga.dead_letter_in (
     id bigint generated always as identity primary key,

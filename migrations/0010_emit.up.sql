@@ -208,7 +208,7 @@ begin
         select * into v_first from wasaga.emitted where idempotency_key = p_idempotency_key and until > now();
         if not found then
             insert into wasaga.emitted as e (idempotency_key, task_id, digest)
-            values (p_idempotency_key, nextval('wasaga.task_out_id_seq'), v_digest)
+            values (p_idempotency_key, wasaga.task_out_next_id(), v_digest)
             on conflict (idempotency_key) do update
                 set task_id = excluded.task_id, digest = excluded.digest, until = excluded.until where e.until <= now()
             returning task_id into v_id;
@@ -233,8 +233,7 @@ begin
     end if;
     insert into wasaga.task_out (id, message_id, idempotency_key, traceparent, topic, key, headers, value, rollback,
         aggregate_id, event_type, max_attempts)
-    overriding system value
-    values (coalesce(v_id, nextval('wasaga.task_out_id_seq')), v_message_id, p_idempotency_key, p_traceparent, p_topic,
+    values (coalesce(v_id, wasaga.task_out_next_id()), v_message_id, p_idempotency_key, p_traceparent, p_topic,
         v_bytes.key_bytes, v_headers, v_bytes.value_bytes, v_rollback, p_aggregate_id, p_event_type, p_max_attempts)
     returning id into v_id;
     return v_id;

@@ -2,33 +2,20 @@
 
 mod support;
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
 use rdkafka::{
     mocking::MockCluster,
     types::{RDKafkaApiKey, RDKafkaRespErr},
 };
-use support::{World, broker, client, emit, log::Log, read, register, topic};
+use support::{World, broker, by_key, client, log::Log, read, register, topic};
 use tokio::sync::watch;
 use wasaga_kafka::RelayOptions;
-use wasaga_store::testing_sql::Session;
 
 const WAITING: &str = "task_out where status = 'wait'";
 
 fn quick() -> RelayOptions {
     RelayOptions { sweep: Duration::from_millis(100), ..RelayOptions::default() }
-}
-
-/// The values of each key in order, without what was published twice.
-fn by_key(seen: &[support::Seen]) -> HashMap<String, Vec<String>> {
-    let mut all: HashMap<String, Vec<String>> = HashMap::new();
-    for record in seen {
-        let values = all.entry(record.key.clone().unwrap_or_default()).or_default();
-        if !values.contains(&record.value) {
-            values.push(record.value.clone());
-        }
-    }
-    all
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,30 +45,6 @@ async fn messages_are_published_in_order_with_their_headers() {
     let id = world.sql.texts("select message_id::text from wasaga.task_out where id = 1").await;
     assert_eq!(Some(&first.headers[2].1), id[0].as_ref());
     assert_eq!(first.headers[3].1, "do-1");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_transaction_that_commits_late_is_not_skipped() {
-    let mut world = World::new().await;
-    let (broker, topic) = (broker(), topic("late"));
-    let relay = world.relay(&client(&broker, &[]), quick());
-    let mut held = Session::open(&world.db.url).await;
-    held.run("begin").await;
-    emit(&mut held, &topic, "'k'", "'held'", "null").await;
-    world.emit(&topic, "'k'", "'free'", "null").await;
-    world.wake.notify_one();
-    wait_until!(
-        "the later one is published",
-        world.count("task_out where status = 'ready'").await == 1
-    );
-    held.run("commit").await;
-    wait_until!(
-        "the held one is published",
-        world.count("task_out where status = 'ready'").await == 2
-    );
-    relay.stop().await;
-    let values: Vec<_> = read(&broker, &topic, 2).into_iter().map(|record| record.value).collect();
-    assert_eq!(values, ["free", "held"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

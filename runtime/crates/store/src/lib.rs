@@ -40,6 +40,7 @@ pub mod statistics;
 pub mod task_in;
 pub mod task_in_insert;
 pub mod task_out;
+pub mod task_out_floor;
 #[cfg(feature = "testing")]
 pub mod testing;
 #[cfg(feature = "testing")]

@@ -46,6 +46,8 @@ impl TaskOut {
 /// What a read leaves out.
 #[derive(Clone, Debug, Default)]
 pub struct Excluded {
+    /// Whatever has this id or a lower one: see [`Floor`](crate::task_out_floor::Floor).
+    pub after: i64,
     /// Messages that are being published.
     pub ids: Vec<i64>,
     /// Topics that rest.
@@ -90,8 +92,8 @@ type Columns = (
 );
 
 impl Store {
-    /// The first messages that wait, by id: at most `limit`, and none after `bytes` of them are reached. Always read from
-    /// the start: a transaction that took lower ids may commit after one with higher ids.
+    /// The first messages that wait, by id: at most `limit`, and none after `bytes` of them are reached. Read without a
+    /// cursor: a transaction that took lower ids may commit after one with higher ids.
     pub async fn task_out_waiting(
         &self,
         host: HostId,
@@ -103,15 +105,18 @@ impl Store {
         let columns: Columns = sqlx::query_as(
             "with mine as materialized (
                  select from wasaga.lanes where flow = 'out' and lane = $1 and epoch = $2 and host_id = $3
-             ), first as materialized (
-                 select id, coalesce(octet_length(value), 0) + 300 as size from wasaga.task_out
+             ), first as (
+                 select * from wasaga.task_out
                  where status = 'wait' and due_at <= now() and exists (select from mine)
+                   and id > $10
                    and id not in (select unnest($4::bigint[]))
                    and topic <> all ($5::text[])
                    and (key is null or (topic, key) not in (select * from unnest($6::text[], $7::bytea[])))
                  order by id limit $8
-             ), chosen as (
-                 select id, sum(size) over (order by id) - size as before from first
+             ), sized as (
+                 select *, coalesce(octet_length(value), 0) + 300 as size from first
+             ), added as (
+                 select *, sum(size) over (order by id rows unbounded preceding) - size as before from sized
              )
              select exists (select from mine),
                  coalesce(array_agg(id), '{}'),
@@ -125,8 +130,7 @@ impl Store {
                  coalesce(array_agg(value), '{}'),
                  coalesce(array_agg(attempts), '{}'),
                  coalesce(array_agg(max_attempts), '{}')
-             from (select * from wasaga.task_out where id in (select id from chosen where before < $9)
-                 order by id) as t",
+             from added where before < $9",
         )
         .bind(lane.number)
         .bind(lane.epoch)
@@ -137,6 +141,7 @@ impl Store {
         .bind(&excluded.keys)
         .bind(limit)
         .bind(bytes)
+        .bind(excluded.after)
         .fetch_one(&self.pool)
         .await?;
         Ok(if columns.0 { Leased::Held(rows(columns)) } else { Leased::Lost })
@@ -241,7 +246,8 @@ impl Store {
         let forgotten = sqlx::query(
             "delete from wasaga.task_out where id in (
                  select id from wasaga.task_out
-                 where finished_at < now() - $1 * interval '1 millisecond' and status = 'ready' limit $2)",
+                 where finished_at < now() - $1 * interval '1 millisecond' and status = 'ready'
+                 order by finished_at limit $2)",
         )
         .bind(retention_ms)
         .bind(limit)

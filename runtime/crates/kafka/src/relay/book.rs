@@ -13,6 +13,9 @@ use wasaga_store::task_out::{Excluded, TaskOut};
 
 /// Messages that may queue behind one key; later ones stay in the table, so that a hot key leaves room for others.
 const QUEUE: usize = 64;
+/// Keys of one topic that may rest by themselves: of a topic with more of them nothing is read until some are over, so that
+/// what a read leaves out stays short.
+const RESTING_KEYS: usize = 1_000;
 const FIRST_REST: Duration = Duration::from_millis(100);
 const LONGEST_REST: Duration = Duration::from_secs(10);
 
@@ -84,18 +87,22 @@ impl Book {
         self.rests.retain(|_, rest| rest.until + 6 * LONGEST_REST > now);
         let mut excluded =
             Excluded { ids: self.known.iter().copied().collect(), ..Excluded::default() };
-        let mut exclude = |topic: &String, key: &Vec<u8>| {
-            excluded.key_topics.push(topic.clone());
-            excluded.keys.push(key.clone());
-        };
         for ((topic, key), _) in self.busy.iter().filter(|(_, queue)| queue.len() >= QUEUE) {
-            exclude(topic, key);
+            exclude(&mut excluded, topic, key);
         }
+        let mut keys: HashMap<&String, Vec<&Vec<u8>>> = HashMap::new();
         for (place, _) in self.rests.iter().filter(|(_, rest)| rest.until > now) {
             match place {
                 Place::Topic(topic) => excluded.topics.push(topic.clone()),
-                Place::Key(topic, key) => exclude(topic, key),
+                Place::Key(topic, key) => keys.entry(topic).or_default().push(key),
                 Place::Row(id) => excluded.ids.push(*id),
+            }
+        }
+        for (topic, keys) in keys {
+            if keys.len() > RESTING_KEYS {
+                excluded.topics.push(topic.clone());
+            } else {
+                keys.into_iter().for_each(|key| exclude(&mut excluded, topic, key));
             }
         }
         excluded
@@ -271,6 +278,11 @@ impl Book {
     fn rests_at(&self, place: &Place, now: Instant) -> bool {
         self.rests.get(place).is_some_and(|rest| rest.until > now)
     }
+}
+
+fn exclude(from: &mut Excluded, topic: &str, key: &[u8]) {
+    from.key_topics.push(topic.to_owned());
+    from.keys.push(key.to_owned());
 }
 
 fn place(id: i64, topic: &str, key: Option<&Vec<u8>>) -> Place {

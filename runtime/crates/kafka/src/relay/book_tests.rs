@@ -59,6 +59,30 @@ fn a_failed_key_rests_and_the_others_go_on() {
 }
 
 #[test]
+fn what_a_read_leaves_out_is_bounded_however_many_keys_rest() {
+    let (mut book, now) = (Book::default(), Instant::now());
+    let key =
+        |id: i64| TaskOut { key: Some(id.to_be_bytes().to_vec()), ..row(id, "poisoned", None) };
+    let bound = RESTING_KEYS as i64;
+    for (ids, resting) in [(1..bound + 1, RESTING_KEYS), (bound + 1..100_001, 0)] {
+        book.start_read(now);
+        book.read(ids.clone().map(key).collect(), now);
+        sends(&mut book);
+        for id in ids {
+            book.failed(id, now);
+        }
+        assert_eq!(book.start_read(now).keys.len(), resting);
+        book.read(vec![], now);
+    }
+    let excluded = book.start_read(now);
+    assert_eq!((excluded.topics, excluded.keys.len()), (vec!["poisoned".to_owned()], 0));
+    book.read(vec![row(200_000, "sound", Some(1))], now);
+    assert_eq!(sends(&mut book), [200_000], "other topics go on");
+    let later = now + FIRST_REST;
+    assert_eq!(book.start_read(later).topics, [""; 0], "and this one when the rests are over");
+}
+
+#[test]
 fn what_a_read_brings_of_a_key_that_failed_meanwhile_is_stale() {
     let (mut book, now) = (Book::default(), Instant::now());
     book.start_read(now);

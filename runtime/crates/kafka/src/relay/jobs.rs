@@ -10,6 +10,7 @@ use tokio::{
 use wasaga_store::{
     StoreError,
     task_out::{Backlog, Leased, TaskOut},
+    task_out_floor::Floor,
 };
 
 use super::leader::Leader;
@@ -17,9 +18,12 @@ use super::leader::Leader;
 const MARK_BATCH: usize = 4_000;
 /// How long a published message may wait for others to be marked with.
 const MARK_PACE: Duration = Duration::from_millis(10);
+pub(super) const FLOOR_EVERY: Duration = Duration::from_millis(200);
+/// How often a read begins below the floor: what somebody made wait again by hand is found so.
+const BOTTOM_EVERY: Duration = Duration::from_mins(1);
 const BACKLOG_EVERY: Duration = Duration::from_secs(5);
 const BACKLOG_LIMIT: i64 = 100_000;
-const FORGET_EVERY: Duration = Duration::from_secs(10);
+pub(super) const FORGET_EVERY: Duration = Duration::from_secs(10);
 const FORGET_BATCH: i64 = 5_000;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -34,6 +38,7 @@ pub(super) enum Job {
         last: bool,
         held: Leased<()>,
     },
+    Floor(Result<Floor, StoreError>),
     Backlog(Result<Backlog, StoreError>),
     Forgot,
 }
@@ -44,7 +49,12 @@ impl Leader<'_> {
         if self.next_read > now || !self.may_read() {
             return;
         }
-        let excluded = self.book.start_read(now.into_std());
+        let mut excluded = self.book.start_read(now.into_std());
+        if self.next_bottom <= now {
+            self.next_bottom = now + BOTTOM_EVERY;
+        } else {
+            excluded.after = self.floor.after();
+        }
         let (limit, bytes) = (self.room(), self.options.max_bytes / 2);
         (self.reading, self.read_limit, self.last_read, self.next_read) = (true, limit, now, now);
         let (store, host, lane) = (self.store.clone(), self.host, self.lane);
@@ -85,22 +95,27 @@ impl Leader<'_> {
         });
     }
 
-    /// Metrics and retention.
+    /// The floor, metrics and retention.
     pub(super) fn start_chores(&mut self) {
         let now = Instant::now();
+        if self.next_floor.is_some_and(|at| at <= now) {
+            self.next_floor = None;
+            let (store, floor) = (self.store.clone(), self.floor);
+            self.jobs.spawn(async move { Job::Floor(store.task_out_floor(floor).await) });
+        }
         if self.next_backlog <= now {
             self.next_backlog = now + BACKLOG_EVERY;
             let store = self.store.clone();
             self.jobs
                 .spawn(async move { Job::Backlog(store.task_out_backlog(BACKLOG_LIMIT).await) });
         }
-        if self.next_forget <= now {
-            self.next_forget = now + FORGET_EVERY;
+        if self.next_forget.is_some_and(|at| at <= now) {
+            self.next_forget = None;
             let (store, retention) =
                 (self.store.clone(), self.options.retention.as_millis() as i64);
             self.jobs.spawn(async move {
-                // Bounded by the time to the next round: a backlog of old messages goes little by little.
-                while now.elapsed() < FORGET_EVERY / 2 {
+                loop {
+                    let begun = Instant::now();
                     match try_join!(
                         store.task_out_forget(retention, FORGET_BATCH),
                         store.horizons_forget(FORGET_BATCH),
@@ -112,6 +127,8 @@ impl Leader<'_> {
                             break;
                         }
                     }
+                    // Half of the time is left to those that publish.
+                    sleep(begun.elapsed()).await;
                 }
                 Job::Forgot
             });

@@ -10,7 +10,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use wasaga_domain::ids::HostId;
-use wasaga_store::{Store, lanes::Lane};
+use wasaga_store::{Store, lanes::Lane, task_out_floor::Floor};
 
 use super::{
     Relay, RelayOptions,
@@ -21,7 +21,7 @@ use super::{
 use crate::{BrokerHealth, oauth::Tokens};
 
 /// Between two reads while messages come; it grows to the sweep while none do.
-pub(super) const FIRST_IDLE: Duration = Duration::from_millis(20);
+pub(super) const FIRST_IDLE: Duration = Duration::from_millis(5);
 /// Marks that run at a time.
 const MARKS: usize = 2;
 const FULL_QUEUE: Duration = Duration::from_millis(5);
@@ -58,12 +58,19 @@ pub(super) struct Leader<'a> {
     pub(super) read_limit: usize,
     pub(super) last_read: Instant,
     pub(super) next_read: Instant,
+    pub(super) floor: Floor,
+    /// When the floor is looked at next; none until a read brings something.
+    pub(super) next_floor: Option<Instant>,
+    pub(super) next_bottom: Instant,
     pub(super) idle: Duration,
     pub(super) marks: usize,
     pub(super) next_mark: Instant,
     next_send: Instant,
     pub(super) next_backlog: Instant,
-    pub(super) next_forget: Instant,
+    /// None while old messages are being deleted.
+    pub(super) next_forget: Option<Instant>,
+    /// When it was told last that the outbox is behind; none: it is not.
+    pub(super) behind_told: Option<Instant>,
 }
 
 impl<'a> Leader<'a> {
@@ -89,12 +96,16 @@ impl<'a> Leader<'a> {
             read_limit: 0,
             last_read: now,
             next_read: now,
+            floor: Floor::default(),
+            next_floor: Some(now),
+            next_bottom: now,
             idle: FIRST_IDLE,
             marks: 0,
             next_mark: now,
             next_send: now,
             next_backlog: now,
-            next_forget: now,
+            next_forget: Some(now),
+            behind_told: None,
         })
     }
 

@@ -1,18 +1,24 @@
 //! What the leader makes of the broker's reports and of what its jobs came to.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use tokio::time::Instant;
 use wasaga_store::{
     StoreError,
-    task_out::{Leased, TaskOut},
+    task_out::{Backlog, Leased, TaskOut},
 };
 
 use super::{
-    jobs::Job,
+    jobs::{FLOOR_EVERY, FORGET_EVERY, Job},
     leader::{FIRST_IDLE, Leader},
     producer::Report,
     verdict::{Failure, Verdict},
 };
+
+/// An age of the oldest message that is worth a warning, and how often.
+const BEHIND: Duration = Duration::from_secs(30);
+const TELL_EVERY: Duration = Duration::from_mins(1);
 
 impl Leader<'_> {
     pub(super) fn take_reports(&mut self, reports: &mut Vec<Report>) {
@@ -86,14 +92,27 @@ impl Leader<'_> {
                 }
                 return held == Leased::Held(());
             }
-            Job::Backlog(Ok(backlog)) => {
-                metrics::gauge!("wasaga_outbox_unpublished").set(backlog.waiting as f64);
-                metrics::gauge!("wasaga_outbox_oldest_seconds").set(backlog.oldest_seconds);
-            }
+            Job::Floor(Ok(floor)) => self.floor = floor,
+            Job::Floor(Err(error)) => tracing::debug!(%error, "relay: the floor is unknown"),
+            Job::Backlog(Ok(backlog)) => self.tell(backlog),
             Job::Backlog(Err(error)) => tracing::debug!(%error, "relay: the backlog is unknown"),
-            Job::Forgot => {}
+            Job::Forgot => self.next_forget = Some(now + FORGET_EVERY),
         }
         true
+    }
+
+    fn tell(&mut self, Backlog { waiting, oldest_seconds }: Backlog) {
+        metrics::gauge!("wasaga_outbox_unpublished").set(waiting as f64);
+        metrics::gauge!("wasaga_outbox_oldest_seconds").set(oldest_seconds);
+        if oldest_seconds < BEHIND.as_secs_f64() {
+            if self.behind_told.take().is_some() {
+                tracing::info!(waiting, "relay: the outbox has caught up");
+            }
+        } else if self.behind_told.is_none_or(|at| at.elapsed() >= TELL_EVERY) {
+            self.behind_told = Some(Instant::now());
+            let oldest_seconds = oldest_seconds as i64;
+            tracing::warn!(waiting, oldest_seconds, "relay: the outbox is behind");
+        }
     }
 
     fn take_read(&mut self, read: Result<Leased<Vec<TaskOut>>, StoreError>) -> bool {
@@ -109,6 +128,7 @@ impl Leader<'_> {
                 if brought == 0 {
                     self.idle = (self.idle * 2).min(self.options.sweep);
                 } else {
+                    self.next_floor.get_or_insert(now + FLOOR_EVERY);
                     self.idle = FIRST_IDLE.min(self.options.sweep);
                 }
                 let next = if full { now } else { now + self.idle };

@@ -7,7 +7,7 @@ pub mod outage;
 pub mod secured;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     env,
     sync::Arc,
     time::{Duration, Instant},
@@ -160,6 +160,18 @@ pub fn read(bootstrap: &str, topic: &str, count: usize) -> Vec<Seen> {
         }
     }
     seen
+}
+
+/// The values of each key in order, without what was published twice.
+pub fn by_key(seen: &[Seen]) -> HashMap<String, Vec<String>> {
+    let mut all: HashMap<String, Vec<String>> = HashMap::new();
+    for record in seen {
+        let values = all.entry(record.key.clone().unwrap_or_default()).or_default();
+        if !values.contains(&record.value) {
+            values.push(record.value.clone());
+        }
+    }
+    all
 }
 
 /// Produces records (partition, key, value) in this order.
