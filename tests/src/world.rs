@@ -124,6 +124,11 @@ impl World {
         Session::open(&self.database.url).await.run(sql).await;
     }
 
+    /// A connection of its own.
+    pub async fn session(&self) -> Session {
+        Session::open(&self.database.url).await
+    }
+
     /// The rows of a query, each as a JSON object.
     pub async fn rows(&self, query: &str) -> Vec<Value> {
         let query = format!("select to_jsonb(answer)::text from ({query}) as answer");

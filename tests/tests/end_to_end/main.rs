@@ -14,6 +14,7 @@ mod outbox_service;
 mod payout;
 mod plugins;
 mod pooler;
+mod relay;
 mod rights;
 mod steps;
 mod trip;

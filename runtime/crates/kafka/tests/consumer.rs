@@ -103,6 +103,43 @@ async fn records_come_over_tls_to_an_account() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn duplicate_delivery() {
+    let mut world = World::new().await;
+    let (broker, topic, other) = (broker(), topic("twice"), topic("other"));
+    let client = client(&broker, &[]);
+    for topic in [&topic, &other] {
+        produce(&broker, topic, &[(Some(0), "a", b"none"), (Some(0), "a", b"none")]);
+    }
+    let again = |topic: &str, ids: &[&'static [u8]]| {
+        ids.iter()
+            .for_each(|id| raw::produce(&broker, topic, b"a", b"v", &[(&b"message-id"[..], *id)]));
+    };
+    // Within a batch, in a later one, and as what another topic has.
+    again(&topic, &[&b"m-1"[..], b"m-2", b"m-1", b"", b"", b"\xff", b"\xff"]);
+    again(&other, &[&b"m-1"[..]]);
+    let consumer = consume(&world, &client, &[&topic, &other]);
+    let next = |topic: &str| {
+        format!(
+            "select coalesce(sum(next), 0)::bigint from wasaga.next_offsets where topic = '{topic}'"
+        )
+    };
+    wait_until!("all are consumed", {
+        world.sql.number(&next(&topic)).await == 9 && world.sql.number(&next(&other)).await == 3
+    });
+    world.sql.run("update wasaga.task_in set status = 'ready', finished_at = now()").await;
+    again(&topic, &[&b"m-2"[..], b"m-3"]);
+    wait_until!("the last are consumed", world.sql.number(&next(&topic)).await == 11);
+    consumer.stop().await;
+    let ids = "select topic || ' ' || message_id from wasaga.task_in where message_id is not null order by 1";
+    let ids: Vec<_> = world.sql.texts(ids).await.into_iter().flatten().collect();
+    let mut expected = ["m-1", "m-2", "m-3"].map(|id| format!("{topic} {id}")).to_vec();
+    expected.push(format!("{other} m-1"));
+    expected.sort();
+    assert_eq!(ids, expected);
+    assert_eq!(world.count("task_in where message_id is null").await, 8, "what has no id stays");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_batch_of_a_partition_that_is_anothers_is_dropped() {
     let mut world = World::new().await;
     let (broker, topic) = (broker(), topic("lost"));

@@ -25,6 +25,8 @@ pub struct NewTaskIn {
     pub headers: Value,
     /// Its value; absent for a tombstone.
     pub value: Option<Vec<u8>>,
+    /// What its sender knows it by; of one topic the second record with it is no task.
+    pub message_id: Option<String>,
     /// Its timestamp, Unix milliseconds.
     pub produced_at: Option<i64>,
     /// Why it can't be a task: it goes to the dead letters at once.
@@ -44,20 +46,28 @@ pub struct Move {
     pub next: i64,
 }
 
+/// What an insert came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inserted {
+    /// Move by move, whether it was made: if not, the partition is another consumer's by now and nothing of it was stored.
+    pub made: Vec<bool>,
+    /// Records that were passed over, as their messages are tasks already.
+    pub duplicates: u64,
+}
+
 impl Store {
     /// Moves next offsets, each by compare-and-set, and adds the records of the partitions that were moved, in the
-    /// order given. Answers, move by move, whether it was made: if not, the partition is another consumer's by now and
-    /// nothing of it was stored.
+    /// order given, but for those whose message is a task already.
     pub async fn task_in_insert(
         &self,
         cluster: &str,
         moves: &[Move],
         records: &[NewTaskIn],
-    ) -> Result<Vec<bool>, StoreError> {
+    ) -> Result<Inserted, StoreError> {
         fn column<'a, R, C>(rows: &'a [R], of: impl Fn(&'a R) -> C) -> Vec<C> {
             rows.iter().map(of).collect()
         }
-        let made = sqlx::query_scalar::<_, bool>(
+        let (made, duplicates): (Vec<bool>, i64) = sqlx::query_as(
             "with p as materialized (
                  select * from unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[])
                      with ordinality as p (topic, partition, expected, next, n)
@@ -75,16 +85,17 @@ impl Store {
                  select * from moved union all select * from first
              ), r as materialized (
                  select r.* from unnest($6::smallint[], $7::text[], $8::int[], $9::bigint[], $10::bytea[],
-                     $11::jsonb[], $12::bytea[], $13::bigint[], $14::jsonb[]) with ordinality as r (lane, topic,
-                     partition, \"offset\", key, headers, value, produced_at, refused, n)
+                     $11::jsonb[], $12::bytea[], $13::bigint[], $14::jsonb[], $15::text[]) with ordinality as r (lane,
+                     topic, partition, \"offset\", key, headers, value, produced_at, refused, message_id, n)
                  join made using (topic, partition)
              ), stored as (
                  insert into wasaga.task_in (lane, status, cluster, topic, partition, \"offset\", key, headers, value,
-                     produced_at, finished_at, error)
+                     produced_at, finished_at, error, message_id)
                  select lane, case when refused is null then 'wait' else 'error' end, $1, topic, partition, \"offset\",
                      key, headers, case when refused is null then value end, wasaga.at(produced_at),
-                     case when refused is not null then now() end, refused
+                     case when refused is not null then now() end, refused, message_id
                  from r order by n
+                 on conflict (topic, message_id) where message_id is not null do nothing
                  returning id, status, topic, partition, \"offset\"
              ), dead as (
                  insert into wasaga.dead_letter_in (task_id, reason, attempts, cluster, topic, partition, \"offset\",
@@ -92,8 +103,10 @@ impl Store {
                  select s.id, r.refused, 0, $1, r.topic, r.partition, r.\"offset\", r.key, r.headers, r.value
                  from r join stored s using (topic, partition, \"offset\") where s.status = 'error'
              )
-             select exists (select from made m where m.topic = p.topic and m.partition = p.partition)
-             from p order by p.n",
+             select coalesce(array_agg(exists (select from made m where m.topic = p.topic
+                     and m.partition = p.partition) order by p.n), '{}'),
+                 (select count(*) from r) - (select count(*) from stored)
+             from p",
         )
         .bind(cluster)
         .bind(column(moves, |m| m.topic.as_str()))
@@ -109,9 +122,10 @@ impl Store {
         .bind(column(records, |r| r.value.as_deref()))
         .bind(column(records, |r| r.produced_at))
         .bind(column(records, |r| r.refused.as_ref().map(Json)))
-        .fetch_all(&self.pool)
+        .bind(column(records, |r| r.message_id.as_deref()))
+        .fetch_one(&self.pool)
         .await?;
-        Ok(made)
+        Ok(Inserted { made, duplicates: duplicates.cast_unsigned() })
     }
 
     /// How many in tasks of each topic wait; counted up to `limit` in all.

@@ -102,11 +102,12 @@ impl World {
             key: key.map(|key| key.as_bytes().to_vec()),
             headers: headers::to_json(&[]),
             value: Some(value.as_bytes().to_vec()),
+            message_id: None,
             produced_at: None,
             refused: None,
         };
         assert_eq!(
-            self.db.store.task_in_insert("cluster", &[step], &[record]).await.unwrap(),
+            self.db.store.task_in_insert("cluster", &[step], &[record]).await.unwrap().made,
             [true]
         );
     }

@@ -113,11 +113,11 @@ impl Worker {
             (held.cluster.clone(), moves.collect::<Vec<_>>())
         };
         let stored = timeout(PATIENCE, self.store.task_in_insert(&cluster, &moves, records));
-        let made = self.runtime.block_on(stored).unwrap_or_else(|_| {
+        let inserted = self.runtime.block_on(stored).unwrap_or_else(|_| {
             Err(StoreError::Connection(io::Error::from(io::ErrorKind::TimedOut).into()))
         })?;
         let mut lost = Vec::new();
-        for (moved, made) in moves.into_iter().zip(made) {
+        for (moved, made) in moves.into_iter().zip(inserted.made) {
             let partition = (moved.topic, moved.partition);
             if made {
                 client.context().held().next.insert(partition.clone(), Some(moved.next));
@@ -130,6 +130,13 @@ impl Worker {
         }
         let stored = records.iter().filter(|record| !lost.contains(&partition(record))).count();
         metrics::counter!("wasaga_inbox_records_total").increment(stored as u64);
+        metrics::counter!("wasaga_inbox_duplicates_total").increment(inserted.duplicates);
+        if inserted.duplicates > 0 {
+            tracing::debug!(
+                records = inserted.duplicates,
+                "consumer: messages that are tasks already came again"
+            );
+        }
         self.progress.stored += stored as i64;
         self.progress.astray.extend(lost.iter().cloned());
         self.find_astray(client);

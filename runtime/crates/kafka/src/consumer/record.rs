@@ -61,10 +61,18 @@ pub(super) fn task(
         key: message.key().filter(|_| keep).map(<[u8]>::to_vec),
         headers: if keep { headers::to_json(&headers) } else { json!([]) },
         value: message.payload().filter(|_| keep).map(<[u8]>::to_vec),
+        message_id: message_id(&headers),
         produced_at: message.timestamp().to_millis().filter(|ms| (0..=LAST_MILLIS).contains(ms)),
         refused,
     };
     (task, size)
+}
+
+/// What the header `message-id` says, where it can be a message's name: 1 to 500 bytes of text.
+fn message_id(headers: &[Header]) -> Option<String> {
+    let header = headers.iter().rfind(|header| header.name == "message-id")?;
+    let id = str::from_utf8(&header.value).ok()?;
+    ((1..=500).contains(&id.len()) && !id.contains('\0')).then(|| id.to_owned())
 }
 
 /// What remains of a record that Postgres itself refused: where it is.

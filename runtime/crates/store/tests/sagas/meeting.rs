@@ -150,12 +150,16 @@ async fn messages(stage: &Stage, lane: Lane, plan: &Plan, case: i32) -> (Vec<Str
         key: None,
         headers: json!([]),
         value: Some(value.clone().into()),
+        message_id: None,
         produced_at: None,
         refused: None,
     };
     let records: Vec<_> = (0..).zip(&sent).map(record).collect();
     let all = Move { topic: TOPIC.into(), partition: case, expected: None, next: 100 };
-    assert_eq!(stage.store().task_in_insert("cluster", &[all], &records).await.unwrap(), [true]);
+    assert_eq!(
+        stage.store().task_in_insert("cluster", &[all], &records).await.unwrap().made,
+        [true]
+    );
     let tasks = stage.store().task_in_find(&[lane.number], TaskId(0), 100).await.unwrap();
     assert_eq!(tasks.len(), sent.len(), "those of the cases before have ended");
     let reply = |((task, key), value): ((TaskId, &&str), &String)| {
