@@ -37,7 +37,7 @@ create table wasaga.task_in (
     digest bytea,
     check (status <> 'ready' or finished_at is not null)
 ) with (fillfactor = 80);
-create index task_in_waiting on wasaga.task_in (lane, id) include (topic) where status in ('wait', 'work');
+create index task_in_waiting on wasaga.task_in (id) include (lane, topic) where status in ('wait', 'work');
 -- A message that comes again, as a sender may publish it twice, is known for as long as its task.
 create unique index task_in_message on wasaga.task_in (topic, message_id) where message_id is not null;
 create index task_in_finished on wasaga.task_in (finished_at) where finished_at is not null;

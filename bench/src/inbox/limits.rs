@@ -14,9 +14,11 @@ use wasaga_store::{
     testing::database_on,
 };
 
+use super::Topic;
+
 /// Records a second of librdkafka's consumer.
-pub async fn kafka(client: &ClientOptions, topic: &str, records: usize) -> Result<f64> {
-    let reader = Reader::new(client, topic, From::Start)?;
+pub async fn kafka(client: &ClientOptions, topic: &Topic) -> Result<f64> {
+    let (reader, records) = (Reader::new(client, &topic.name, From::Start)?, topic.records.len());
     let took = spawn_blocking(move || {
         let begun = Instant::now();
         let mut came = 0;
@@ -29,12 +31,12 @@ pub async fn kafka(client: &ClientOptions, topic: &str, records: usize) -> Resul
 }
 
 /// Records a second that become tasks, batch by batch, as the consumer stores them.
-pub async fn sql(server: &str, topic: &str, records: &[Record]) -> Result<f64> {
+pub async fn sql(server: &str, Topic { name: topic, records }: &Topic) -> Result<f64> {
     let database = database_on(server.to_owned()).await;
     let options = ConsumerOptions::default();
     let task = |(offset, record): (i64, &Record)| NewTaskIn {
         lane: consumer::lane(topic, 0, Some(&record.key), offset, options.lanes),
-        topic: topic.to_owned(),
+        topic: topic.clone(),
         partition: 0,
         offset,
         key: Some(record.key.clone()),
@@ -49,7 +51,7 @@ pub async fn sql(server: &str, topic: &str, records: &[Record]) -> Result<f64> {
     let mut expected = None;
     for batch in tasks.chunks(options.batch) {
         let next = expected.unwrap_or(0) + batch.len() as i64;
-        let step = Move { topic: topic.to_owned(), partition: 0, expected, next };
+        let step = Move { topic: topic.clone(), partition: 0, expected, next };
         database.store.task_in_insert("bench", &[step], batch).await?;
         expected = Some(next);
     }

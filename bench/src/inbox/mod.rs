@@ -12,6 +12,7 @@ use serde::Serialize;
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
 use wasaga_domain::{clock::SystemClock, payload::Payload, ports::TaskExecutor};
+use wasaga_engine::inbox::InboxOptions;
 use wasaga_kafka::{
     ClientOptions,
     testing::{self, Record},
@@ -37,6 +38,9 @@ pub struct Arguments {
     /// Bytes of each
     #[arg(long, default_value_t = 256)]
     bytes: usize,
+    /// Calls at once
+    #[arg(long, default_value_t = InboxOptions::default().plugin_concurrency)]
+    concurrency: usize,
     /// How often each rate is measured; the median is told
     #[arg(long, default_value_t = 3)]
     rounds: usize,
@@ -49,6 +53,7 @@ pub struct Arguments {
 struct Figures {
     records: usize,
     bytes: usize,
+    concurrency: usize,
     records_per_s: f64,
     null_executor_per_s: f64,
     kafka_limit_per_s: f64,
@@ -73,25 +78,28 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
     let null = Arc::new(NullExecutor { output: Payload::json("null") });
     let executors: [Arc<dyn TaskExecutor>; 2] = [host, null];
 
-    let topic = format!("bench-{}", Uuid::new_v4().simple());
-    let records = fill(&client, &topic, arguments).await?;
+    let topic = Topic::fill(&client, arguments).await?;
     let mut rates = [Vec::new(), Vec::new(), Vec::new(), Vec::new()];
     for _ in 0..arguments.rounds {
         let [plugin, null, kafka, sql] = &mut rates;
-        kafka.push(limits::kafka(&client, &topic, records.len()).await?);
-        sql.push(limits::sql(&server, &topic, &records).await?);
+        kafka.push(limits::kafka(&client, &topic).await?);
+        sql.push(limits::sql(&server, &topic).await?);
         for (executor, rates) in executors.iter().zip([plugin, null]) {
-            rates.push(
-                tasks::handled_per_s(&server, &client, &topic, records.len(), executor.clone())
-                    .await?,
-            );
+            let executor = executor.clone();
+            let options = InboxOptions {
+                concurrency: arguments.concurrency,
+                plugin_concurrency: arguments.concurrency,
+                ..InboxOptions::default()
+            };
+            rates.push(tasks::handled_per_s(&server, &client, &topic, executor, options).await?);
         }
     }
     let [records_per_s, null_executor_per_s, kafka_limit_per_s, sql_limit_per_s] =
         rates.map(median);
     let figures = Figures {
-        records: records.len(),
+        records: topic.records.len(),
         bytes: arguments.bytes,
+        concurrency: arguments.concurrency,
         records_per_s,
         null_executor_per_s,
         kafka_limit_per_s,
@@ -101,14 +109,22 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
     print(&figures, arguments.json)
 }
 
-/// Makes the topic with its records.
-async fn fill(client: &ClientOptions, topic: &str, arguments: &Arguments) -> Result<Vec<Record>> {
-    testing::make_topic(client, topic, PARTITIONS).await?;
-    let records = records::records(arguments.records, arguments.keys, arguments.bytes);
-    let (client, topic) = (client.clone(), topic.to_owned());
-    spawn_blocking(move || {
-        testing::produce(&client, &topic, &records)?;
-        Ok(records)
-    })
-    .await?
+/// A topic, and what is in it.
+struct Topic {
+    name: String,
+    records: Vec<Record>,
+}
+
+impl Topic {
+    async fn fill(client: &ClientOptions, arguments: &Arguments) -> Result<Self> {
+        let name = format!("bench-{}", Uuid::new_v4().simple());
+        testing::make_topic(client, &name, PARTITIONS).await?;
+        let records = records::records(arguments.records, arguments.keys, arguments.bytes);
+        let client = client.clone();
+        spawn_blocking(move || {
+            testing::produce(&client, &name, &records)?;
+            Ok(Self { name, records })
+        })
+        .await?
+    }
 }

@@ -22,6 +22,8 @@ use wasaga_engine::{
 use wasaga_kafka::{BrokerHealth, ClientOptions, Consumer, ConsumerOptions};
 use wasaga_store::{testing::database_on, testing_sql::Session};
 
+use super::Topic;
+
 const PATIENCE: Duration = Duration::from_mins(5);
 
 /// The one plugin there is, which hears the topic.
@@ -47,15 +49,16 @@ fn hears(topic: &str) -> Result<Hears> {
 pub async fn handled_per_s(
     server: &str,
     client: &ClientOptions,
-    topic: &str,
-    records: usize,
+    topic: &Topic,
     executor: Arc<dyn TaskExecutor>,
+    options: InboxOptions,
 ) -> Result<f64> {
     let database = database_on(server.to_owned()).await;
     let mut sql = Session::open(&database.url).await;
+    let records = topic.records.len();
     let (store, seconds) = (database.store.clone(), Duration::from_secs(10));
     let lease = HostLease::start(store.clone(), "bench".into(), "bench", seconds).await?;
-    let catalog = Arc::new(hears(topic)?);
+    let catalog = Arc::new(hears(&topic.name)?);
     let stored = Arc::new(Notify::new());
     let parts = InboxParts {
         store: store.clone(),
@@ -67,7 +70,7 @@ pub async fn handled_per_s(
         sagas: Arc::new(Notify::new()),
         outbox: Arc::new(Notify::new()),
     };
-    let inbox = Inbox::start(parts, InboxOptions::default());
+    let inbox = Inbox::start(parts, options);
     let group = Uuid::new_v4().to_string();
     let options = ConsumerOptions { group, ..ConsumerOptions::default() };
     let health = BrokerHealth::default();

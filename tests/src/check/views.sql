@@ -73,9 +73,6 @@ join lateral (
 create view checked.published as
 select o.id, o.saga_id, o.topic, o.key, i.cluster, i.partition, min(i."offset") as "offset"
 from wasaga.task_out o
-join (
-    select t.*, h ->> 1 as message_id from wasaga.task_in t, jsonb_array_elements(t.headers) as h
-    where h ->> 0 = 'message-id'
-) i on i.topic = o.topic and i.message_id = o.message_id::text
+join wasaga.task_in i on i.topic = o.topic and i.message_id = o.message_id::text
 where o.saga_id is not null
 group by o.id, i.cluster, i.partition;

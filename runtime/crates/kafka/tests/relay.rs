@@ -195,6 +195,33 @@ async fn what_is_past_its_horizon_is_forgotten() {
     assert_eq!(world.count(left).await, 1);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn published_messages_are_deleted_in_bounded_batches() {
+    let mut world = World::new().await;
+    let mock = MockCluster::new(1).expect("a mock");
+    world
+        .sql
+        .run(
+            "create table batches (rows bigint);
+             create function count_batch() returns trigger language plpgsql as $$ begin
+                 insert into batches select count(*) from gone; return null;
+             end $$;
+             create trigger batches after delete on wasaga.task_out referencing old table as gone
+                 for each statement execute function count_batch();
+             insert into wasaga.task_out (topic, status, finished_at)
+             select 't', case n when 1 then 'error_rollback_none' else 'ready' end,
+                 now() - case n when 2 then interval '0' else interval '2 hours' end
+             from generate_series(1, 30000) n",
+        )
+        .await;
+    let relay = world.relay(&client(&mock.bootstrap_servers(), &[]), quick());
+    wait_until!("what is old and published is deleted", world.count("task_out").await <= 2);
+    relay.stop().await;
+    let kept = world.sql.texts("select id::text from wasaga.task_out order by id").await;
+    assert_eq!(kept, ["1", "2"].map(|id| Some(id.to_owned())));
+    assert_eq!(world.sql.number("select max(rows) from batches").await, 5_000);
+}
+
 #[tokio::test]
 async fn a_broker_that_comes_back_gets_everything_in_order() {
     let log = Log::of_this_thread();

@@ -101,7 +101,7 @@ impl Store {
                  insert into wasaga.dead_letter_in (task_id, reason, attempts, cluster, topic, partition, \"offset\",
                      key, headers, value)
                  select s.id, r.refused, 0, $1, r.topic, r.partition, r.\"offset\", r.key, r.headers, r.value
-                 from r join stored s using (topic, partition, \"offset\") where s.status = 'error'
+                 from r join stored s using (topic, partition, \"offset\") where r.refused is not null
              )
              select coalesce(array_agg(exists (select from made m where m.topic = p.topic
                      and m.partition = p.partition) order by p.n), '{}'),

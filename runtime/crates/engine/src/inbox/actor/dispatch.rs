@@ -63,7 +63,8 @@ impl Actor {
         let mut back = Vec::new();
         for _ in 0..self.board.ready() {
             let room = total < self.options.concurrency;
-            if !room && (self.delivering || replies.len() >= BATCH) {
+            // With so many in the way, who is behind them comes next time: they go to the end of the line.
+            if back.len() >= BATCH || (!room && (self.delivering || replies.len() >= BATCH)) {
                 break;
             }
             let Some(key) = self.board.take() else { break };
