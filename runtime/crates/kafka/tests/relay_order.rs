@@ -39,10 +39,8 @@ async fn order_kept_by_key_under_retries_and_two_hosts() {
 
     let mut emitted = 0;
     for round in 0..4 {
-        let (leader, other) = match world.count(&leads(hosts[0])).await {
-            1 => (0, 1),
-            _ => (1, 0),
-        };
+        let leader = usize::from(world.count(&leads(hosts[0])).await == 0);
+        let other = 1 - leader;
         // What librdkafka itself tries again, what the relay does, and a broker that goes.
         let again = RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS;
         let refused = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;

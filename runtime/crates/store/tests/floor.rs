@@ -1,41 +1,58 @@
 //! The floor of the outbox on real Postgres: it rises behind what was published, and never past what is still to appear.
 
-use wasaga_store::{task_out_floor::Floor, testing::database, testing_sql::Session};
+use std::time::{Duration, Instant};
+
+use wasaga_store::{
+    task_out_floor::Floor,
+    testing::{TestDatabase, database},
+    testing_sql::Session,
+};
+
+/// As it is after some looks.
+async fn looked(db: &TestDatabase, mut floor: Floor) -> Floor {
+    for _ in 0..5 {
+        floor = db.store.task_out_floor(floor).await.expect("a floor");
+    }
+    floor
+}
+
+/// Waits until it has risen: transactions of other databases hold it down too.
+async fn risen(db: &TestDatabase, mut floor: Floor, to: i64) -> Floor {
+    let until = Instant::now() + Duration::from_secs(20);
+    while floor.after() < to {
+        assert!(Instant::now() < until, "{floor:?} does not rise to {to}");
+        floor = looked(db, floor).await;
+    }
+    assert_eq!(floor.after(), to);
+    floor
+}
 
 #[tokio::test]
 async fn it_rises_with_what_was_published_and_waits_for_open_transactions() {
     let db = database().await;
-    let mut floor = Floor::default();
-    let look = async |mut floor: Floor| {
-        for _ in 0..3 {
-            floor = db.store.task_out_floor(floor).await.expect("a floor");
-        }
-        floor
-    };
     let emit = "select wasaga.emit('t', 'k')";
     let publish = "update wasaga.task_out set status = 'ready', finished_at = now()";
-    assert_eq!(look(floor).await.after(), 0, "no id was taken yet");
+    let floor = looked(&db, Floor::default()).await;
+    assert_eq!(floor.after(), 0, "no id was taken yet");
     db.run(&format!("{emit}; {emit}; {emit}")).await;
-    floor = look(floor).await;
+    let floor = looked(&db, floor).await;
     assert_eq!(floor.after(), 0, "the first waits");
     db.run(publish).await;
-    floor = look(floor).await;
-    assert_eq!(floor.after(), 3);
+    let floor = risen(&db, floor, 3).await;
 
     let (mut held, mut keyed) = (Session::open(&db.url).await, Session::open(&db.url).await);
     held.run("begin; insert into wasaga.task_out (topic) values ('t')").await;
     keyed.run("begin; select wasaga.emit('t', idempotency_key => 'once')").await;
     db.run(&format!("{emit}; {emit}; {publish}")).await;
-    floor = look(floor).await;
+    let floor = looked(&db, floor).await;
     assert_eq!(floor.after(), 3, "4 and 5 are to appear");
     held.run("rollback").await;
-    floor = look(floor).await;
+    let floor = looked(&db, floor).await;
     assert_eq!(floor.after(), 3, "5 is to appear");
     keyed.run("commit").await;
-    floor = look(look(floor).await).await;
-    assert_eq!(floor.after(), 4, "5 waits");
+    let floor = risen(&db, floor, 4).await;
     db.run(publish).await;
-    assert_eq!(look(look(floor).await).await.after(), 7);
+    risen(&db, floor, 7).await;
 }
 
 #[tokio::test]
