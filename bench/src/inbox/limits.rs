@@ -6,7 +6,7 @@ use anyhow::Result;
 use tokio::task::spawn_blocking;
 use wasaga_kafka::{
     ClientOptions, ConsumerOptions, consumer,
-    testing::{From, Reader, Record},
+    testing::{Place, Reader, Record},
 };
 use wasaga_store::{
     headers,
@@ -18,7 +18,7 @@ use super::Topic;
 
 /// Records a second of librdkafka's consumer.
 pub async fn kafka(client: &ClientOptions, topic: &Topic) -> Result<f64> {
-    let (reader, records) = (Reader::new(client, &topic.name, From::Start)?, topic.records.len());
+    let (reader, records) = (Reader::new(client, &topic.name, Place::Start)?, topic.records.len());
     let took = spawn_blocking(move || {
         let begun = Instant::now();
         let mut came = 0;

@@ -17,7 +17,7 @@ use tokio::{
 };
 use wasaga_kafka::{
     ClientOptions, RelayOptions,
-    testing::{From, Reader},
+    testing::{Place, Reader},
 };
 use wasaga_store::testing_sql::Session;
 
@@ -38,7 +38,7 @@ pub async fn under(
     seconds: Duration,
     bytes: usize,
 ) -> Result<Vec<Duration>> {
-    let reader = Reader::new(client, &outbox.topic, From::End)?;
+    let reader = Reader::new(client, &outbox.topic, Place::End)?;
     let stop = Arc::new(AtomicBool::new(false));
     let consumer = thread::spawn({
         let stop = stop.clone();

@@ -69,7 +69,7 @@ pub struct Reader(BaseConsumer);
 
 impl Reader {
     /// A reader of all partitions there are now; it reads once it was polled.
-    pub fn new(client: &ClientOptions, topic: &str, from: From) -> Result<Self, KafkaError> {
+    pub fn new(client: &ClientOptions, topic: &str, place: Place) -> Result<Self, KafkaError> {
         let mut config: ClientConfig = client.consumer("reader");
         config.set("fetch.wait.max.ms", "5000");
         let consumer: BaseConsumer = config.create()?;
@@ -77,7 +77,7 @@ impl Reader {
         let mut all = TopicPartitionList::new();
         for partition in metadata.topics().iter().flat_map(|topic| topic.partitions()) {
             let (start, end) = consumer.fetch_watermarks(topic, partition.id(), PATIENCE)?;
-            let offset = if from == From::Start { start } else { end };
+            let offset = if place == Place::Start { start } else { end };
             all.add_partition_offset(topic, partition.id(), Offset::Offset(offset))?;
         }
         consumer.assign(&all)?;
@@ -94,7 +94,7 @@ impl Reader {
 
 /// Where a reader begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum From {
+pub enum Place {
     /// At the first record there is.
     Start,
     /// After the last.

@@ -199,9 +199,9 @@ impl Store {
         // A mark that is lost when Postgres crashes is none too many: nobody waits for the disk.
         let rows: Vec<RecordRow> = sqlx::query_as(
             r#"with called as (
-                   update wasaga.task_in task set status = 'work' from wasaga.lanes l
-                   where task.id = any ($2) and task.status = 'wait'
-                     and l.flow = 'in' and l.lane = task.lane and l.host_id = $3
+                   update wasaga.task_in set status = 'work'
+                   where id = any ($2) and status = 'wait'
+                     and lane = any (array(select lane from wasaga.lanes where flow = 'in' and host_id = $3))
                    returning set_config('synchronous_commit', 'off', true)
                )
                select id, cluster, topic, partition, "offset", interruptions, key, headers, value
