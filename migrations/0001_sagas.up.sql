@@ -18,6 +18,8 @@ create table wasaga.hosts (
     id bigint generated always as identity primary key,
     name text not null,
     version text not null,
+    -- Takes its share of sagas and in tasks; false of a relay that runs without a host.
+    works boolean not null default true,
     started_at timestamptz not null default now(),
     lease_until timestamptz not null
 );
@@ -27,7 +29,7 @@ create table wasaga.hosts (
 create function wasaga.hosts_share(p_limit bigint, p_waiting bigint) returns bigint language sql stable as $$
     select case when p_waiting <= 128 then p_limit
         else least(p_limit, greatest(128, p_waiting / (select greatest(1, count(*)) from wasaga.hosts
-            where lease_until > now()))) end
+            where works and lease_until > now()))) end
 $$;
 
 -- The changing columns stand together, and none but those of the lease is indexed: a step is one HOT update.

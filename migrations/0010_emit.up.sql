@@ -112,14 +112,15 @@ create function wasaga.message_bytes(
 ) language plpgsql immutable as $$
 declare
     v_size bigint;
+    v_twice text := case when p_key is not null and p_key_bytes is not null then 'key'
+        when p_payload is not null and p_payload_bytes is not null then 'payload' end;
 begin
     if p_topic is null or p_topic !~ '^[a-zA-Z0-9._-]{1,249}$' or p_topic in ('.', '..') then
         raise exception '%: % is no topic''s name', p_what, coalesce(quote_ident(left(p_topic, 300)), 'null')
             using errcode = '22023', hint = 'a topic''s name has 1 to 249 of a-z A-Z 0-9 . _ -';
     end if;
-    if p_key is not null and p_key_bytes is not null or p_payload is not null and p_payload_bytes is not null then
-        raise exception '%: % and %_bytes are both given', p_what,
-            case when p_key is null then 'payload' else 'key' end, case when p_key is null then 'payload' else 'key' end
+    if v_twice is not null then
+        raise exception '%: % and %_bytes are both given', p_what, v_twice, v_twice
             using errcode = '22023', hint = 'give one of them';
     end if;
     perform wasaga.headers_check(p_what, p_headers);

@@ -28,11 +28,10 @@ use wasaga_domain::{
 use wasaga_engine::{
     definitions::DefinitionSource,
     driver::{Engine, EngineHandle, EngineOptions, Parts, StartRequest},
-    lease::HostLease,
 };
 use wasaga_plugin_host::{Options, PluginHost};
 use wasaga_services::process;
-use wasaga_store::testing::database_on;
+use wasaga_store::{lease::HostLease, testing::database_on};
 
 use crate::{
     call,

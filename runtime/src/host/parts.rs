@@ -19,7 +19,6 @@ use wasaga_engine::{
     definitions::StoredDefinitions,
     driver::{self, Engine, EngineHandle},
     inbox::{Inbox, InboxHandle, InboxParts},
-    lease::HostLease,
     retention::{Retention, RetentionHandle},
     schedules::{Schedules, SchedulesHandle},
 };
@@ -27,7 +26,7 @@ use wasaga_kafka::{
     BrokerHealth, Consumer, ConsumerHandle, ConsumerOptions, DevBroker, Relay, RelayHandle,
 };
 use wasaga_plugin_host::{PluginHost, Watcher};
-use wasaga_store::Store;
+use wasaga_store::{Store, lease::HostLease};
 
 use super::{
     broker::{Broker, broker},

@@ -4,35 +4,34 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-pub(crate) fn serialize<S: Serializer>(bytes: &Bytes, to: S) -> Result<S::Ok, S::Error> {
+/// For serde.
+pub fn serialize<S: Serializer>(bytes: &Bytes, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(&STANDARD.encode(bytes))
 }
 
-pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Bytes, D::Error> {
+/// For serde.
+pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Bytes, D::Error> {
     STANDARD.decode(String::deserialize(from)?).map(Bytes::from).map_err(D::Error::custom)
 }
 
 /// The same where there may be none.
-pub(crate) mod option {
+pub mod option {
     #![allow(clippy::ref_option, reason = "serde hands over a reference to the field")]
 
     use base64::Engine as _;
 
     use super::{Bytes, Deserialize, Deserializer, Error, STANDARD, Serializer};
 
-    pub(crate) fn serialize<S: Serializer>(
-        bytes: &Option<Bytes>,
-        to: S,
-    ) -> Result<S::Ok, S::Error> {
+    /// For serde.
+    pub fn serialize<S: Serializer>(bytes: &Option<Bytes>, to: S) -> Result<S::Ok, S::Error> {
         match bytes {
             Some(bytes) => to.serialize_some(&STANDARD.encode(bytes)),
             None => to.serialize_none(),
         }
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<Option<Bytes>, D::Error> {
+    /// For serde.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Bytes>, D::Error> {
         let text: Option<String> = Option::deserialize(from)?;
         let decoded = text.map(|text| STANDARD.decode(text)).transpose();
         decoded.map(|bytes| bytes.map(Bytes::from)).map_err(D::Error::custom)

@@ -2,7 +2,7 @@
 //! engine, the plugin host and the store meet. No I/O lives here, and no clock: time is passed in.
 
 pub mod attempt;
-mod base64_bytes;
+pub mod base64_bytes;
 pub mod catalog;
 pub mod clock;
 pub mod definition;
@@ -15,6 +15,7 @@ pub mod lifecycle;
 pub mod mail;
 pub mod manifest;
 pub mod message;
+pub mod message_search;
 pub mod outcome;
 pub mod payload;
 pub mod ports;

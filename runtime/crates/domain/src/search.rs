@@ -96,14 +96,14 @@ impl Attribute {
     }
 }
 
-fn once<T>(place: &mut Option<T>, value: T) -> Result<(), String> {
+pub(crate) fn once<T>(place: &mut Option<T>, value: T) -> Result<(), String> {
     match place.replace(value) {
         None => Ok(()),
         Some(_) => Err("it is given twice".into()),
     }
 }
 
-fn no_nul(text: &str) -> Result<(), String> {
+pub(crate) fn no_nul(text: &str) -> Result<(), String> {
     if text.contains('\0') { Err("it must not contain NUL".into()) } else { Ok(()) }
 }
 

@@ -6,7 +6,6 @@ pub mod decide;
 pub mod definitions;
 pub mod driver;
 pub mod inbox;
-pub mod lease;
 pub mod migration;
 pub mod retention;
 pub mod schedules;

@@ -3,8 +3,20 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 use serde_json::{Value, json};
 use wasaga_domain::message::{Header, Message};
+
+/// For serde, as [`to_json`].
+pub fn serialize<S: Serializer>(headers: &[Header], to: S) -> Result<S::Ok, S::Error> {
+    to_json(headers).serialize(to)
+}
+
+/// For serde, as [`from_json`]; null is as good as none.
+pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Header>, D::Error> {
+    let pairs: Option<Value> = Option::deserialize(from)?;
+    pairs.map_or(Ok(Vec::new()), |pairs| from_json(&pairs).map_err(D::Error::custom))
+}
 
 /// The column's value.
 pub fn to_json(headers: &[Header]) -> Value {

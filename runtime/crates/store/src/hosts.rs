@@ -14,13 +14,34 @@ impl Store {
         version: &str,
         lease: Duration,
     ) -> Result<HostId, StoreError> {
+        self.register(name, version, lease, true).await
+    }
+
+    /// The same for a relay that runs without a host: it takes no share of sagas and in tasks.
+    pub async fn relay_register(
+        &self,
+        name: &str,
+        version: &str,
+        lease: Duration,
+    ) -> Result<HostId, StoreError> {
+        self.register(name, version, lease, false).await
+    }
+
+    async fn register(
+        &self,
+        name: &str,
+        version: &str,
+        lease: Duration,
+        works: bool,
+    ) -> Result<HostId, StoreError> {
         let id = sqlx::query_scalar(
-            "insert into wasaga.hosts (name, version, lease_until)
-             values ($1, $2, now() + $3 * interval '1 millisecond') returning id",
+            "insert into wasaga.hosts (name, version, works, lease_until)
+             values ($1, $2, $4, now() + $3 * interval '1 millisecond') returning id",
         )
         .bind(name)
         .bind(version)
         .bind(lease.as_millis() as i64)
+        .bind(works)
         .fetch_one(&self.pool)
         .await?;
         Ok(HostId(id))

@@ -101,7 +101,7 @@ impl Store {
     pub async fn lanes_share(&self, flow: Flow) -> Result<usize, StoreError> {
         let share: i64 = sqlx::query_scalar(
             "select ceil(count(*)::numeric / greatest(1,
-                 (select count(*) from wasaga.hosts where lease_until > now())))::bigint
+                 (select count(*) from wasaga.hosts where works and lease_until > now())))::bigint
              from wasaga.lanes where flow = $1",
         )
         .bind(flow.as_str())
@@ -110,12 +110,13 @@ impl Store {
         Ok(share as usize)
     }
 
-    /// How many hosts live.
+    /// How many hosts live that take their share of sagas and in tasks.
     pub async fn hosts_alive(&self) -> Result<i64, StoreError> {
-        let alive =
-            sqlx::query_scalar("select count(*) from wasaga.hosts where lease_until > now()")
-                .fetch_one(&self.pool)
-                .await?;
+        let alive = sqlx::query_scalar(
+            "select count(*) from wasaga.hosts where works and lease_until > now()",
+        )
+        .fetch_one(&self.pool)
+        .await?;
         Ok(alive)
     }
 }

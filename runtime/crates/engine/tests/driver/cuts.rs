@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use wasaga_domain::ports::CallKind;
-use wasaga_engine::{driver::EngineOptions, lease::HostLease};
+use wasaga_engine::driver::EngineOptions;
+use wasaga_store::lease::HostLease;
 
 use crate::{
     proxy::{Cut, Proxy},

@@ -7,7 +7,8 @@ use wasaga_domain::{
     mail::{Audit, Verb},
     ports::CallKind,
 };
-use wasaga_engine::{driver::EngineOptions, lease::HostLease};
+use wasaga_engine::driver::EngineOptions;
+use wasaga_store::lease::HostLease;
 
 use crate::{
     proxy::{Cut, Proxy},

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use tokio::time::timeout;
-use wasaga_engine::lease::HostLease;
+use wasaga_store::lease::HostLease;
 
 use crate::{
     proxy::{Line, Proxy},

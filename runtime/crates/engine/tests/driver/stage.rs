@@ -19,10 +19,10 @@ use wasaga_domain::{
 use wasaga_engine::{
     definitions::DefinitionSource,
     driver::{Engine, EngineHandle, EngineOptions, Parts, StartRequest},
-    lease::HostLease,
 };
 use wasaga_store::{
     Store, StoreOptions,
+    lease::HostLease,
     testing::{TestDatabase, database},
     testing_sql::Session,
 };

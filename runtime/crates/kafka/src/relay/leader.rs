@@ -10,7 +10,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use wasaga_domain::ids::HostId;
-use wasaga_store::{Store, lanes::Lane, task_out_floor::Floor};
+use wasaga_store::{Outbox, lanes::Lane, task_out_floor::Floor};
 
 use super::{
     Relay, RelayOptions,
@@ -38,7 +38,7 @@ pub(super) enum End {
 }
 
 pub(super) struct Leader<'a> {
-    pub(super) store: Store,
+    pub(super) store: Arc<dyn Outbox>,
     config: &'a rdkafka::ClientConfig,
     tokens: Option<&'a Tokens>,
     pub(super) options: &'a RelayOptions,

@@ -22,7 +22,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use wasaga_domain::ids::HostId;
 use wasaga_store::{
-    Store, StoreError,
+    Outbox, StoreError,
     lanes::{Flow, Lane},
 };
 
@@ -70,7 +70,7 @@ impl Default for RelayOptions {
 
 /// Publishes the outbox.
 pub struct Relay {
-    store: Store,
+    store: Arc<dyn Outbox>,
     config: rdkafka::ClientConfig,
     tokens: Option<Tokens>,
     options: RelayOptions,
@@ -89,10 +89,10 @@ pub struct RelayHandle {
 }
 
 impl Relay {
-    /// Starts a relay; the broker and Postgres may be away. `host` tells the host's id while it has its lease; `wake`
+    /// Starts a relay; the broker and the database may be away. `host` tells the host's id while it has its lease; `wake`
     /// is notified after each commit that added messages. Refused only for options that can't be had.
     pub fn start(
-        store: Store,
+        store: impl Into<Arc<dyn Outbox>>,
         client: &ClientOptions,
         options: RelayOptions,
         host: watch::Receiver<Option<HostId>>,
@@ -102,7 +102,7 @@ impl Relay {
         let config = client.producer(options.lease)?;
         let stop = CancellationToken::new();
         let within = options.stop_within;
-        let tokens = client.tokens();
+        let (store, tokens) = (store.into(), client.tokens());
         let relay = Self { store, config, tokens, options, host, wake, health, stop: stop.clone() };
         Ok(RelayHandle { stop, task: tokio::spawn(relay.run()), within })
     }

@@ -1,43 +1,56 @@
 //! The host's own lease: one row that beats. While it does, everything the host holds is its own; when it does not,
 //! all of that is another's, and the host goes on under a new id.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use tokio::{sync::watch, task::JoinHandle, time};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use wasaga_domain::ids::HostId;
-use wasaga_store::{Store, StoreError};
+
+use crate::{Store, StoreError, outbox::Outbox};
+
+/// Where a lease is written.
+#[async_trait]
+pub trait Leases: Send + Sync + 'static {
+    /// Registers a new life, whose leases are good for `lease` from now.
+    async fn register(
+        &self,
+        name: &str,
+        version: &str,
+        lease: Duration,
+    ) -> Result<HostId, StoreError>;
+
+    /// Prolongs the leases to `lease` from now; false when they have ended already.
+    async fn beat(&self, host: HostId, lease: Duration) -> Result<bool, StoreError>;
+
+    /// Ends the leases.
+    async fn leave(&self, host: HostId) -> Result<(), StoreError>;
+}
 
 /// A host's lease, kept alive in the background.
 pub struct HostLease {
     host: watch::Receiver<Option<HostId>>,
     stop: CancellationToken,
     beating: JoinHandle<()>,
-    store: Store,
 }
 
 impl HostLease {
     /// Registers a host whose leases are good for `lease` after each beat; beats three times as often.
     pub async fn start(
-        store: Store,
+        leases: impl Leases,
         name: String,
         version: &'static str,
         lease: Duration,
     ) -> Result<Self, StoreError> {
-        store.hosts_forget().await?;
-        let first = store.host_register(&name, version, lease).await?;
+        let first = leases.register(&name, version, lease).await?;
         info!(host = %first, name, "registered");
         let (sender, host) = watch::channel(Some(first));
         let stop = CancellationToken::new();
-        let beats = Beats { store: store.clone(), name, version, lease, sender };
-        let beating = tokio::spawn({
-            let stop = stop.clone();
-            async move {
-                stop.run_until_cancelled(beats.run()).await;
-            }
-        });
-        Ok(Self { host, stop, beating, store })
+        let beats = Beats { leases, name, version, lease, sender };
+        let beating = tokio::spawn(beats.run(stop.clone()));
+        Ok(Self { host, stop, beating })
     }
 
     /// Whether it still works; a panic has ended it otherwise.
@@ -53,27 +66,31 @@ impl HostLease {
     /// Ends the lease: what the host still holds is free for others at once.
     pub async fn stop(self) {
         self.stop.cancel();
-        // Cancelled or panicked, it beats no more.
+        // One that panicked leaves its row until its lease ends.
         let _ = self.beating.await;
-        let host = *self.host.borrow();
-        if let Some(host) = host
-            && let Err(error) = self.store.host_leave(host).await
-        {
-            warn!(%error, "the host's row stays until its lease ends");
-        }
     }
 }
 
-struct Beats {
-    store: Store,
+struct Beats<L> {
+    leases: L,
     name: String,
     version: &'static str,
     lease: Duration,
     sender: watch::Sender<Option<HostId>>,
 }
 
-impl Beats {
-    async fn run(self) {
+impl<L: Leases> Beats<L> {
+    async fn run(self, stop: CancellationToken) {
+        stop.run_until_cancelled(self.beat()).await;
+        let host = *self.sender.borrow();
+        if let Some(host) = host
+            && let Err(error) = self.leases.leave(host).await
+        {
+            warn!(%error, "the host's row stays until its lease ends");
+        }
+    }
+
+    async fn beat(&self) {
         let mut last = time::Instant::now();
         let mut ticks = time::interval(self.lease / 3);
         ticks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
@@ -82,7 +99,7 @@ impl Beats {
             let before = time::Instant::now();
             let host = *self.sender.borrow();
             let beaten = match host {
-                Some(host) => self.in_time(self.store.host_beat(host, self.lease)).await,
+                Some(host) => self.in_time(self.leases.beat(host, self.lease)).await,
                 None => Ok(false),
             };
             match beaten {
@@ -92,7 +109,7 @@ impl Beats {
                         warn!(%host, "the lease has ended: whatever this host held is another's now");
                         self.sender.send_replace(None);
                     }
-                    let register = self.store.host_register(&self.name, self.version, self.lease);
+                    let register = self.leases.register(&self.name, self.version, self.lease);
                     match self.in_time(register).await {
                         Ok(host) => {
                             info!(%host, "registered again");
@@ -122,5 +139,47 @@ impl Beats {
             Ok(done) => done.map_err(|error| error.to_string()),
             Err(_) => Err("Postgres did not answer in time".to_owned()),
         }
+    }
+}
+
+#[async_trait]
+impl Leases for Store {
+    async fn register(
+        &self,
+        name: &str,
+        version: &str,
+        lease: Duration,
+    ) -> Result<HostId, StoreError> {
+        self.hosts_forget().await?;
+        self.host_register(name, version, lease).await
+    }
+
+    async fn beat(&self, host: HostId, lease: Duration) -> Result<bool, StoreError> {
+        self.host_beat(host, lease).await
+    }
+
+    async fn leave(&self, host: HostId) -> Result<(), StoreError> {
+        self.host_leave(host).await
+    }
+}
+
+/// Of a relay that runs without a host: it takes no share of sagas and in tasks.
+#[async_trait]
+impl Leases for Arc<dyn Outbox> {
+    async fn register(
+        &self,
+        name: &str,
+        version: &str,
+        lease: Duration,
+    ) -> Result<HostId, StoreError> {
+        self.relay_register(name, version, lease).await
+    }
+
+    async fn beat(&self, host: HostId, lease: Duration) -> Result<bool, StoreError> {
+        self.relay_beat(host, lease).await
+    }
+
+    async fn leave(&self, host: HostId) -> Result<(), StoreError> {
+        self.relay_leave(host).await
     }
 }
