@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use tokio::runtime::Runtime;
 
 use crate::{
-    commands::{check_config, migrate, plugins, saga, schedules},
+    commands::{check_config, migrate, outbox, plugins, saga, schedules},
     config::{Config, ConfigError},
     host, logging,
 };
@@ -35,6 +35,8 @@ enum Command {
     Plugins(Plugins),
     /// Find sagas, look at them, and ask something of them
     Saga(saga::Saga),
+    /// Find messages of the outbox, look at them, and add some
+    Outbox(outbox::Outbox),
     /// Look at what starts by the clock
     #[command(subcommand)]
     Schedules(Schedules),
@@ -135,6 +137,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             runtime.block_on(plugins::lint(&config, &file, strict, json))
         }
         Command::Saga(saga) => runtime.block_on(saga.run(&config)),
+        Command::Outbox(outbox) => runtime.block_on(outbox.run(&config)),
         Command::Schedules(Schedules::List) => runtime.block_on(schedules::list(&config)),
         Command::Config(ConfigCommand::Check) => check_config::check(&config),
     };

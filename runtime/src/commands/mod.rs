@@ -2,6 +2,7 @@
 
 pub(crate) mod check_config;
 pub(crate) mod migrate;
+pub(crate) mod outbox;
 pub(crate) mod plugins;
 pub(crate) mod saga;
 mod saga_ask;

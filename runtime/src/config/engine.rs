@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use wasaga_domain::retry::RetryPolicy;
 use wasaga_engine::{driver::EngineOptions, inbox::InboxOptions};
-use wasaga_kafka::RelayOptions;
+use wasaga_kafka::{PublisherOptions, RelayOptions};
 
 use super::{Config, at_least};
 
@@ -45,6 +45,10 @@ pub struct Flows {
     pub retention_ms: u64,
     /// Messages on their way to the broker at once.
     pub out: usize,
+    /// Messages that are published first at once; each has a connection to the database.
+    pub publish_first: usize,
+    /// How long the broker has to acknowledge one of them before it is stored for the relay.
+    pub publish_first_ms: u64,
     /// Not supported yet.
     pub dead_in: Option<usize>,
     /// Not supported yet.
@@ -77,6 +81,7 @@ impl Default for Flows {
             ..
         } = InboxOptions::default();
         let out = RelayOptions::default().max_messages;
+        let PublisherOptions { within, at_once } = PublisherOptions::default();
         Self {
             r#in: concurrency,
             in_per_plugin: plugin_concurrency,
@@ -85,6 +90,8 @@ impl Default for Flows {
             early_reply_ttl_ms: early_reply_ttl.as_millis() as u64,
             retention_ms: retention.as_millis() as u64,
             out,
+            publish_first: at_once,
+            publish_first_ms: within.as_millis() as u64,
             dead_in: None,
             dead_out: None,
         }
@@ -115,6 +122,14 @@ impl Config {
             retention: Duration::from_millis(self.flows.retention_ms),
             stop_within: self.engine.grace(),
             ..RelayOptions::default()
+        }
+    }
+
+    /// What publishes first is started with.
+    pub fn publisher(&self) -> PublisherOptions {
+        PublisherOptions {
+            within: Duration::from_millis(self.flows.publish_first_ms),
+            at_once: self.flows.publish_first,
         }
     }
 }
@@ -166,5 +181,7 @@ impl Flows {
             .or_else(|| at_least("flows.in_timeout_ms", self.in_timeout_ms as usize, 1))
             .or_else(|| self.in_retry.fault().map(|fault| format!("flows.in_retry: {fault}")))
             .or_else(|| at_least("flows.out", self.out, 1))
+            .or_else(|| at_least("flows.publish_first", self.publish_first, 1))
+            .or_else(|| at_least("flows.publish_first_ms", self.publish_first_ms as usize, 100))
     }
 }

@@ -3,6 +3,7 @@
 
 mod broker;
 mod gauges;
+mod messages;
 mod parts;
 mod probe;
 mod sagas;
@@ -26,6 +27,7 @@ use wasaga_store::Store;
 pub(crate) use broker::client_options;
 
 use crate::config::{Config, Server};
+use messages::HostMessages;
 use parts::Parts;
 use probe::HostProbe;
 use sagas::HostSagas;
@@ -47,10 +49,12 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     let stop = CancellationToken::new();
     let (sagas, health) = (Arc::new(HostSagas::new(store.clone())), BrokerHealth::default());
+    let messages = Arc::new(HostMessages::new(store.clone()));
     let probe = HostProbe::new(store.clone(), sagas.clone(), config.kafka.broker(), health.clone());
     let ends = Ends::new(sagas.clone(), stop.clone());
     let api = ApiState {
         sagas: sagas.clone(),
+        messages: messages.clone(),
         ends: ends.clone(),
         plugins: sagas.clone(),
         probe: Arc::new(probe),
@@ -68,7 +72,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         }
     });
     let started = tokio::select! {
-        started = Parts::start(&config, &store, &sagas, &health, metrics, ended) => started,
+        started = Parts::start(&config, &store, (&sagas, &messages), &health, metrics, ended) => started,
         () = signals.stop() => return Ok(()),
     };
     let parts = started?;

@@ -23,7 +23,8 @@ use wasaga_engine::{
     schedules::{Schedules, SchedulesHandle},
 };
 use wasaga_kafka::{
-    BrokerHealth, Consumer, ConsumerHandle, ConsumerOptions, DevBroker, Relay, RelayHandle,
+    BrokerHealth, Consumer, ConsumerHandle, ConsumerOptions, DevBroker, Publisher, Relay,
+    RelayHandle,
 };
 use wasaga_plugin_host::{PluginHost, Watcher};
 use wasaga_store::{Store, lease::HostLease};
@@ -31,6 +32,7 @@ use wasaga_store::{Store, lease::HostLease};
 use super::{
     broker::{Broker, broker},
     gauges,
+    messages::HostMessages,
     sagas::HostSagas,
     startup,
 };
@@ -65,11 +67,11 @@ struct Bells {
 
 impl Parts {
     /// Starts them in the order in which they need each other; `sagas` has the engine and the plugins as soon as
-    /// they are there, and `ends` is told of sagas that end here. The broker may be away.
+    /// they are there, `messages` the outbox, and `ends` is told of sagas that end here. The broker may be away.
     pub(super) async fn start(
         config: &Config,
         store: &Store,
-        sagas: &HostSagas,
+        (sagas, messages): (&HostSagas, &HostMessages),
         health: &BrokerHealth,
         metrics: PrometheusHandle,
         ends: mpsc::UnboundedSender<SagaId>,
@@ -86,6 +88,11 @@ impl Parts {
         let (lease, version) = (config.engine.lease(), env!("CARGO_PKG_VERSION"));
         let lease = HostLease::start(store.clone(), host_name(), version, lease).await?;
         let bells = Bells::default();
+        let publisher = broker
+            .as_ref()
+            .map(|broker| publisher(config, store, broker, &bells, health))
+            .transpose()?;
+        messages.set_started(publisher, bells.outbox.clone());
         let kafka = broker
             .map(|broker| kafka(config, store, broker, &plugins, lease.host(), &bells, health))
             .transpose()?;
@@ -197,6 +204,18 @@ fn kafka(
     let consumer =
         Consumer::start(store.clone(), &options, catalog, consumer, stored, health.clone())?;
     Ok(KafkaParts { consumer, relay, embedded })
+}
+
+fn publisher(
+    config: &Config,
+    store: &Store,
+    broker: &Broker,
+    bells: &Bells,
+    health: &BrokerHealth,
+) -> Result<Publisher, ConfigError> {
+    let (options, wake) = (config.publisher(), bells.outbox.clone());
+    Publisher::new(store.clone(), &broker.options, options, wake, health.clone())
+        .map_err(|error| ConfigError::new(error.to_string()))
 }
 
 fn plugins(config: &Config, store: &Store) -> anyhow::Result<Arc<PluginHost>> {

@@ -2,6 +2,7 @@
 
 mod config;
 mod migrate;
+mod outbox;
 mod plugins;
 mod retention;
 mod run;

@@ -8,7 +8,7 @@ use wasaga_tests::{PATIENCE, Program, World, environment, eventually, example};
 /// is refused after its message was emitted.
 async fn orders_are_placed(program: Program, place: impl Fn(&str, &str) -> Vec<String>) {
     let world = World::embedded(&[]).await;
-    let url = world.application("wasaga.emit").await;
+    let url = world.application("wasaga.emit, wasaga.emit_many").await;
     let program = program.set("DATABASE_URL", &url);
     Session::open(&url).await.run(&example("outbox/orders.sql")).await;
     let brokers = json!(environment::kafka());
@@ -87,12 +87,45 @@ async fn java() {
         .await;
 }
 
+/// A program of this workspace.
+fn built(name: &str) -> String {
+    let program = environment::host().with_file_name(name);
+    assert!(program.exists(), "{}: build it by `cargo build --release --bins`", program.display());
+    program.to_string_lossy().into_owned()
+}
+
 #[tokio::test]
 async fn rust() {
-    let program = environment::host().with_file_name("wasaga-example-outbox");
-    assert!(program.exists(), "{}: build it by `cargo build --release --bins`", program.display());
+    let program = built("wasaga-example-outbox");
     orders_are_placed(Program::of("outbox/rust", &[]), |order, cents| {
-        words(&program.to_string_lossy(), order, cents)
+        words(&program, order, cents)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn rust_client() {
+    let program = built("wasaga-example-outbox-client");
+    orders_are_placed(Program::of("outbox/rust-client", &[]), |order, cents| {
+        words(&program, order, cents)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn rust_client_relays_without_a_host() {
+    let client = built("wasaga-example-outbox-client");
+    let world = World::embedded(&[]).await;
+    let url = world.application("wasaga.emit_many").await;
+    Session::open(&url).await.run(&example("outbox/orders.sql")).await;
+    let program = Program::of("outbox/rust-client", &[]);
+    let owner = Program::of("outbox/rust-client", &[])
+        .set("DATABASE_URL", world.database_url())
+        .set("KAFKA_BROKERS", &environment::kafka());
+    program.set("DATABASE_URL", &url).run(&[&client, "o-1", "1200"]).await;
+    let _relay = owner.start(&[&client, "relay"]);
+    eventually("the message is published", PATIENCE, async || {
+        (world.texts("select status from wasaga.task_out").await == ["ready"]).then_some(())
     })
     .await;
 }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use wasaga_domain::{ids::SagaId, state::Status};
 use wasaga_store::retention::Tombstone;
 
-use crate::ports::SagasError;
+use crate::ports::{MessagesError, SagasError};
 
 /// A refusal.
 #[derive(Debug, PartialEq)]
@@ -39,6 +39,10 @@ pub(crate) enum ApiError {
     InactiveVersion { name: String, asked: u32, active: u32 },
     /// The business key's saga has another input.
     KeyTaken { key_name: String, key: String, saga: SagaId },
+    /// The idempotency key's message has other content.
+    EventKeyTaken(String),
+    /// No such message.
+    UnknownEvent(String),
     /// No such saga.
     UnknownSaga(SagaId),
     /// No such saga any more.
@@ -192,6 +196,15 @@ impl ApiError {
                     "{key_name} {key:?} already started saga {saga}, and with another input than this one: send the same input to be answered with that saga, or another {key_name} to start one more"
                 ),
             ),
+            Self::EventKeyTaken(why) => {
+                row(StatusCode::CONFLICT, "key-taken", "The key has another message", why)
+            }
+            Self::UnknownEvent(id) => {
+                let detail = format!(
+                    "there is no message {id} in the outbox, or it was published and deleted since: see flows.retention_ms"
+                );
+                row(StatusCode::NOT_FOUND, "unknown-event", "Unknown message", detail)
+            }
             Self::UnknownSaga(id) => {
                 let detail = format!("there is no saga {id}");
                 row(StatusCode::NOT_FOUND, "unknown-saga", "Unknown saga", detail)
@@ -241,6 +254,17 @@ impl ApiError {
                     format!("the host's log has the cause under incident {incident}"),
                 )
             }
+        }
+    }
+}
+
+impl From<MessagesError> for ApiError {
+    fn from(error: MessagesError) -> Self {
+        match error {
+            MessagesError::Refused(why) => Self::Refused(why),
+            MessagesError::KeyTaken(why) => Self::EventKeyTaken(why),
+            MessagesError::Unavailable(why) => Self::Unavailable(why),
+            MessagesError::Internal(why) => Self::Internal(why),
         }
     }
 }

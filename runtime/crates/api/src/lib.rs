@@ -25,11 +25,12 @@ use axum::{
 };
 use metrics_exporter_prometheus::PrometheusHandle;
 
-use crate::ports::{Plugins, Probe, Sagas};
+use crate::ports::{Messages, Plugins, Probe, Sagas};
 
 pub use ends::Ends;
 pub use routes::{
     migrate::{MigrationView, Refusal},
+    outbox::{MessagesView, WholeView},
     saga::{HistoryView, SagaView},
     search::PageView,
 };
@@ -42,6 +43,8 @@ pub const BODY_LIMIT: usize = 1 << 20;
 pub struct ApiState {
     /// Starts, asks and reads sagas.
     pub sagas: Arc<dyn Sagas>,
+    /// Writes to the outbox, and looks into it.
+    pub messages: Arc<dyn Messages>,
     /// Who waits for which saga's end.
     pub ends: Arc<Ends>,
     /// Which plugins run here, and which were refused.
@@ -71,6 +74,8 @@ pub fn app(api: ApiState) -> Router {
         .route("/api/v1/sagas/{id}/signals/{name}", post(routes::verbs::signal))
         .route("/api/v1/plugins", get(routes::plugins::plugins))
         .route("/api/v1/plugins/{plugin}/streams/{stream}/events", get(routes::events::events))
+        .route("/api/v1/events", get(routes::outbox::find).post(routes::outbox::write))
+        .route("/api/v1/events/{id}", get(routes::outbox::message))
         .route("/api/v1/schedules", get(routes::schedules::schedules))
         .route("/healthz", get(routes::health::healthz))
         .route("/readyz", get(routes::health::readyz))

@@ -7,13 +7,17 @@ use wasaga_domain::{
     definition::Definition,
     ids::SagaId,
     mail::{Audit, Migration, Verb},
+    message_search::MessageFilter,
     payload::Payload,
     ports::CatalogSource,
     search::SagaFilter,
     state::Status,
 };
 use wasaga_store::{
+    emit::NewMessage,
     events_read::EventRow,
+    outbox_find::{FoundMessages, WholeMessage},
+    publish_first::Published,
     retention::Tombstone,
     saga_read::{JournalRow, SagaRow},
     saga_search::{Cursor, FoundSaga, Page},
@@ -113,6 +117,40 @@ pub enum SagasError {
     PastPivot(Status),
     /// The request itself can't be kept; the sentence is for the caller.
     Refused(String),
+    /// The same again may work a little later; the sentence is for the caller.
+    Unavailable(String),
+    /// A fault of this host; the sentence is for its log.
+    Internal(String),
+}
+
+/// Writes to the outbox, and looks into it.
+#[async_trait]
+pub trait Messages: Send + Sync + 'static {
+    /// Stores all of these messages, or none; answers with their ids, in order.
+    async fn emit(&self, messages: &[NewMessage]) -> Result<Vec<i64>, MessagesError>;
+
+    /// Publishes a message at once, or stores it.
+    async fn publish(&self, message: &NewMessage) -> Result<Published, MessagesError>;
+
+    /// Up to `limit` of the messages that fit, newest first, from where the page before ended.
+    async fn find(
+        &self,
+        filter: &MessageFilter,
+        after: Option<i64>,
+        limit: usize,
+    ) -> Result<FoundMessages, MessagesError>;
+
+    /// The message of this id.
+    async fn message(&self, id: i64) -> Result<Option<WholeMessage>, MessagesError>;
+}
+
+/// Why the host did not do what was asked of the outbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MessagesError {
+    /// The message can't be sent; the sentence is for the caller.
+    Refused(String),
+    /// Other content was emitted under its key; the sentence is for the caller.
+    KeyTaken(String),
     /// The same again may work a little later; the sentence is for the caller.
     Unavailable(String),
     /// A fault of this host; the sentence is for its log.

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use axum::{extract::Query, http::Uri};
-use wasaga_domain::{clock::parse_duration, search::SagaFilter};
+use wasaga_domain::{clock::parse_duration, message_search::MessageFilter, search::SagaFilter};
 use wasaga_store::saga_search::Cursor;
 
 use crate::error::ApiError;
@@ -77,6 +77,63 @@ impl Selection {
     }
 }
 
+/// Which messages are sought.
+#[derive(Default)]
+pub(crate) struct Sought {
+    pub filter: MessageFilter,
+    pub after: Option<i64>,
+    pub limit: Option<usize>,
+}
+
+impl Sought {
+    pub(crate) fn read(uri: &Uri) -> Result<Self, ApiError> {
+        let mut read = Self::default();
+        for (name, value) in parameters(uri)? {
+            match name.as_str() {
+                "after" => {
+                    let after = value.parse().map_err(|_| bad("after", "it is not what next said"));
+                    read.after = Some(after?);
+                }
+                "limit" => read.limit = Some(limit(&value)?),
+                _ if read.filter.take(&name, &value).map_err(|why| bad(&name, &why))? => {}
+                _ => {
+                    let known = MessageFilter::NAMES;
+                    return Err(bad(&name, &format!("unknown; known are {known}, after, limit")));
+                }
+            }
+        }
+        Ok(read)
+    }
+}
+
+/// How a message is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// For the relay to publish.
+    #[default]
+    Store,
+    /// Published at once, and stored where that does not succeed.
+    PublishFirst,
+}
+
+impl Mode {
+    pub(crate) fn read(uri: &Uri) -> Result<Self, ApiError> {
+        let mut mode = Self::default();
+        for (name, value) in parameters(uri)? {
+            mode = match (name.as_str(), value.as_str()) {
+                ("mode", "store") => Self::Store,
+                ("mode", "publish-first") => Self::PublishFirst,
+                ("mode", _) => {
+                    let known = "there are store and publish-first";
+                    return Err(bad("mode", &format!("{value:?} is no mode; {known}")));
+                }
+                _ => return Err(bad(&name, "unknown; known is mode")),
+            };
+        }
+        Ok(mode)
+    }
+}
+
 /// Which page of something that is numbered.
 pub(crate) struct Paging {
     /// The number that the page before ended with; 0: this is the first one.
@@ -101,7 +158,7 @@ impl Paging {
     }
 }
 
-/// How many sagas, or events, a page has at most.
+/// How many sagas, messages or events a page has at most.
 const PAGE_BOUND: usize = 500;
 
 fn limit(value: &str) -> Result<usize, ApiError> {

@@ -211,6 +211,15 @@ impl ClientOptions {
         Some(Tokens { source, runtime: Handle::current() })
     }
 
+    /// For a producer that gives a record back once it is not acknowledged within this time.
+    pub(crate) fn publisher(&self, within: Duration) -> ClientConfig {
+        let mut config = self.client(Side::Producer);
+        let within = within.as_millis().max(10);
+        config.set("message.timeout.ms", within.to_string());
+        config.set("topic.metadata.propagation.max.ms", (within / 2).min(3_000).to_string());
+        config
+    }
+
     /// For a consumer of this group.
     pub(crate) fn consumer(&self, group: &str) -> ClientConfig {
         let mut config = self.client(Side::Consumer);

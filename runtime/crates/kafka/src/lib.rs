@@ -16,4 +16,4 @@ pub use consumer::{Consumer, ConsumerHandle, ConsumerOptions};
 pub use dev_broker::DevBroker;
 pub use health::{BrokerHealth, BrokerState};
 pub use oauth::TokenSource;
-pub use relay::{Relay, RelayHandle, RelayOptions};
+pub use relay::{Publisher, PublisherOptions, Relay, RelayHandle, RelayOptions};

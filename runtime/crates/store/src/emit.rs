@@ -76,6 +76,9 @@ pub enum EmitError {
     /// The database did not take it.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What wrote it was ended before: it may be there or not.
+    #[error("the write was ended: {0}")]
+    Aborted(String),
 }
 
 impl From<sqlx::Error> for EmitError {

@@ -8,6 +8,7 @@ pub mod commit_guest;
 mod connections;
 pub mod definitions;
 pub mod emit;
+mod emit_build;
 mod emit_check;
 pub mod error;
 pub mod events_read;
@@ -58,3 +59,5 @@ pub mod testing_sql;
 pub use error::StoreError;
 pub use outbox::Outbox;
 pub use pool::{Store, StoreOptions};
+/// For those whose transactions [`emit::emit`] takes.
+pub use sqlx;

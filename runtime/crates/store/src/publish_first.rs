@@ -40,6 +40,41 @@ pub trait Unpublished: Send {
     async fn stored(self: Box<Self>) -> Result<(), StoreError>;
 }
 
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Published {
+    /// The broker has it.
+    Published {
+        /// Its id in the outbox.
+        id: i64,
+        /// Of its topic.
+        partition: i32,
+        /// In the partition.
+        offset: i64,
+    },
+    /// The relay will publish it.
+    Stored {
+        /// Its id in the outbox.
+        id: i64,
+    },
+    /// It was emitted under its idempotency key before, and nothing more is sent.
+    Known {
+        /// The first one's id in the outbox.
+        id: i64,
+    },
+}
+
+/// Why a message was neither published nor stored.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// The outbox does not take it.
+    #[error(transparent)]
+    Emit(#[from] EmitError),
+    /// No broker will ever take it: the broker's own words.
+    #[error("the broker does not take the message, and never will: {0}")]
+    Refused(String),
+}
+
 struct InTransaction {
     transaction: Transaction<'static, Postgres>,
     task: TaskOut,

@@ -4,6 +4,7 @@ pub(crate) mod bulk;
 pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod migrate;
+pub(crate) mod outbox;
 pub(crate) mod plugins;
 pub(crate) mod saga;
 pub(crate) mod schedules;

@@ -168,7 +168,7 @@ impl Run<'_> {
 }
 
 /// The caller's trace context, if it is one of the kind we know.
-fn traceparent(headers: &HeaderMap) -> Option<String> {
+pub(super) fn traceparent(headers: &HeaderMap) -> Option<String> {
     let value = headers.get("traceparent")?.to_str().ok()?;
     let parts: Vec<_> = value.split('-').collect();
     let hex = |part: &str| part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));

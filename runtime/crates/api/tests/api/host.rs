@@ -18,7 +18,10 @@ use tower::ServiceExt;
 use uuid::Uuid;
 use wasaga_api::{
     ApiState, Ends, app,
-    ports::{Check, Plugins, Probe, Rejected, Sagas, SagasError, StartSaga, Started},
+    ports::{
+        Check, Messages, MessagesError, Plugins, Probe, Rejected, Sagas, SagasError, StartSaga,
+        Started,
+    },
 };
 use wasaga_domain::{
     catalog::{Active, Catalog, Plugin},
@@ -27,6 +30,7 @@ use wasaga_domain::{
     ids::{Digest, HostId, SagaId},
     mail::{Audit, Migration, Verb},
     manifest::{Manifest, Trigger},
+    message_search::MessageFilter,
     payload::Payload,
     ports::CatalogSource,
     search::SagaFilter,
@@ -34,9 +38,12 @@ use wasaga_domain::{
     state::Status,
 };
 use wasaga_store::{
-    Store, StoreError,
+    Outbox as _, Store, StoreError,
+    emit::{EmitError, NewMessage},
     events_read::EventRow,
     mail::Posted,
+    outbox_find::{FoundMessages, WholeMessage},
+    publish_first::{First, Published},
     saga_read::{JournalRow, SagaRow},
     saga_search::{Cursor, FoundSaga, Page},
     saga_start,
@@ -62,6 +69,7 @@ pub struct Answer {
     pub status: u16,
     pub content_type: String,
     pub allow: Option<String>,
+    pub location: Option<String>,
     pub text: String,
 }
 
@@ -93,6 +101,7 @@ impl Host {
         let ends = Ends::new(engine.clone(), stop.clone());
         let app = app(ApiState {
             sagas: engine.clone(),
+            messages: engine.clone(),
             ends: ends.clone(),
             plugins: Arc::new(OnePlugin(catalog())),
             probe: engine.clone(),
@@ -126,11 +135,11 @@ async fn answer(response: Response<Body>) -> Answer {
     let (parts, body) = response.into_parts();
     let header =
         |name: &str| parts.headers.get(name).map(|value| value.to_str().expect("text").to_owned());
-    let (status, allow) = (parts.status.as_u16(), header("allow"));
+    let (status, allow, location) = (parts.status.as_u16(), header("allow"), header("location"));
     let content_type = header("content-type").unwrap_or_default();
     let body = to_bytes(body, 1 << 20).await.expect("a body");
     let text = String::from_utf8(body.to_vec()).expect("text");
-    Answer { status, content_type, allow, text }
+    Answer { status, content_type, allow, location, text }
 }
 
 struct OnePlugin(Arc<Catalog>);
@@ -297,6 +306,53 @@ impl Sagas for NullEngine {
         }
         self.asked_for.lock().unwrap().push(ids.to_vec());
         self.store.sagas_settled(ids).await.map_err(internal)
+    }
+}
+
+fn emit_failed(error: EmitError) -> MessagesError {
+    match error {
+        EmitError::Invalid(why) => MessagesError::Refused(why),
+        EmitError::KeyTaken(why) => MessagesError::KeyTaken(why),
+        other => MessagesError::Internal(other.to_string()),
+    }
+}
+
+/// Its broker takes everything, as offset 7, unless it is down.
+#[async_trait]
+impl Messages for NullEngine {
+    async fn emit(&self, messages: &[NewMessage]) -> Result<Vec<i64>, MessagesError> {
+        self.store.emit(messages).await.map_err(emit_failed)
+    }
+
+    async fn publish(&self, message: &NewMessage) -> Result<Published, MessagesError> {
+        let failed = |error: StoreError| MessagesError::Internal(error.to_string());
+        let unpublished = match self.store.emit_first(message).await.map_err(emit_failed)? {
+            First::Publish(unpublished) => unpublished,
+            First::Stored(id) => return Ok(Published::Stored { id }),
+            First::Known(id) => return Ok(Published::Known { id }),
+        };
+        let id = unpublished.task().id;
+        if self.down.load(Ordering::Relaxed) {
+            unpublished.stored().await.map_err(failed)?;
+            return Ok(Published::Stored { id });
+        }
+        unpublished.published().await.map_err(failed)?;
+        Ok(Published::Published { id, partition: 0, offset: 7 })
+    }
+
+    async fn find(
+        &self,
+        filter: &MessageFilter,
+        after: Option<i64>,
+        limit: usize,
+    ) -> Result<FoundMessages, MessagesError> {
+        let found = self.store.find(filter, after, limit).await;
+        found.map_err(|error| MessagesError::Internal(error.to_string()))
+    }
+
+    async fn message(&self, id: i64) -> Result<Option<WholeMessage>, MessagesError> {
+        let message = self.store.message(id).await;
+        message.map_err(|error| MessagesError::Internal(error.to_string()))
     }
 }
 

@@ -8,6 +8,7 @@ mod events;
 mod health;
 mod host;
 mod migrate;
+mod outbox;
 mod retention;
 mod sagas;
 mod schedules;

@@ -10,6 +10,7 @@ mod jobs;
 mod leader;
 mod outcomes;
 mod producer;
+mod publish_first;
 mod verdict;
 
 use std::{sync::Arc, time::Duration};
@@ -28,6 +29,7 @@ use wasaga_store::{
 
 use crate::{BrokerHealth, ClientOptions, ConfigError, oauth::Tokens};
 use leader::{End, Leader};
+pub use publish_first::{Publisher, PublisherOptions};
 
 /// How the relay works. The defaults fit.
 #[derive(Clone, Debug)]

@@ -122,7 +122,7 @@ impl Drop for Producer {
 }
 
 /// The row's own headers, then what every record carries.
-fn headers_of(row: &TaskOut) -> Result<OwnedHeaders, String> {
+pub(super) fn headers_of(row: &TaskOut) -> Result<OwnedHeaders, String> {
     let own = headers::from_json(&row.headers)?;
     let has = |name: &str| own.iter().any(|header| header.name == name);
     let message_id = row.message_id.to_string();

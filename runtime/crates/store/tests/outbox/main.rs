@@ -1,5 +1,7 @@
 //! What holds for an outbox, be it in Postgres or in memory.
 
+#![allow(clippy::unwrap_used, reason = "a test's helpers may panic")]
+
 mod emitting;
 mod finding;
 mod leasing;

@@ -1,0 +1,141 @@
+//! What an application asks of the outbox.
+
+use std::{slice, sync::Arc};
+
+use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
+use wasaga_domain::message_search::MessageFilter;
+use wasaga_kafka::{
+    BrokerHealth, ClientOptions, ConfigError, PublishError, Published, Publisher, PublisherOptions,
+    RelayOptions,
+};
+use wasaga_store::{
+    Outbox, StoreError,
+    emit::{EmitError, NewMessage, emit},
+    outbox_find::{FoundMessages, WholeMessage},
+    sqlx::PgConnection,
+};
+
+use crate::{Relay, RelayError, Write};
+
+/// Adds a message in the connection's own transaction: it is sent with that one's commit, or not at all. Answers with its
+/// id; of a second message under one idempotency key, with the first one's.
+pub async fn add(connection: &mut PgConnection, message: &NewMessage) -> Result<i64, EmitError> {
+    Ok(one(&emit(connection, slice::from_ref(message)).await?))
+}
+
+/// An outbox, and the broker where there is one. Cheap to clone.
+#[derive(Clone)]
+pub struct Client {
+    outbox: Arc<dyn Outbox>,
+    kafka: Option<Kafka>,
+    wake: Arc<Notify>,
+    health: BrokerHealth,
+    writes: TaskTracker,
+}
+
+#[derive(Clone)]
+struct Kafka {
+    options: ClientOptions,
+    publisher: Arc<Publisher>,
+}
+
+impl Client {
+    /// A client of an outbox: a [`Store`](crate::Store) in Postgres, or a [`MemoryOutbox`](crate::MemoryOutbox).
+    pub fn new(outbox: impl Into<Arc<dyn Outbox>>) -> Self {
+        Self {
+            outbox: outbox.into(),
+            kafka: None,
+            wake: Arc::default(),
+            health: BrokerHealth::default(),
+            writes: TaskTracker::new(),
+        }
+    }
+
+    /// The same with a broker, which may be away.
+    pub fn with_kafka(
+        self,
+        options: ClientOptions,
+        publisher: PublisherOptions,
+    ) -> Result<Self, ConfigError> {
+        let (outbox, wake, health) = (self.outbox.clone(), self.wake.clone(), self.health.clone());
+        let publisher = Publisher::new(outbox, &options, publisher, wake, health)?;
+        Ok(Self { kafka: Some(Kafka { options, publisher: Arc::new(publisher) }), ..self })
+    }
+
+    /// Stores a message for the relay, in a transaction of its own; answers with its id.
+    pub async fn write(&self, message: &NewMessage) -> Result<i64, EmitError> {
+        Ok(one(&self.write_many(slice::from_ref(message)).await?))
+    }
+
+    /// Stores all of these messages in one transaction, or none; answers with their ids, in order.
+    pub async fn write_many(&self, messages: &[NewMessage]) -> Result<Vec<i64>, EmitError> {
+        let ids = self.outbox.emit(messages).await?;
+        self.wake.notify_one();
+        Ok(ids)
+    }
+
+    /// Begins to store a message and returns at once; what becomes of it, the handle tells. Must be called on a tokio
+    /// runtime.
+    pub fn write_async(&self, message: NewMessage) -> Write {
+        let client = self.clone();
+        Write::new(self.writes.spawn(async move { client.write(&message).await }))
+    }
+
+    /// The same, telling the callback, also of an error, when the message is stored or is not.
+    pub fn write_then(
+        &self,
+        message: NewMessage,
+        callback: impl FnOnce(Result<i64, EmitError>) + Send + 'static,
+    ) {
+        let client = self.clone();
+        self.writes.spawn(async move { callback(client.write(&message).await) });
+    }
+
+    /// Publishes a message at once, or stores it: where unpublished messages of its key come before it, where the broker
+    /// does not acknowledge it in time, and where there is no broker.
+    pub async fn publish(&self, message: &NewMessage) -> Result<Published, PublishError> {
+        match &self.kafka {
+            Some(kafka) => kafka.publisher.publish(message).await,
+            None => Ok(Published::Stored { id: self.write(message).await? }),
+        }
+    }
+
+    /// Up to `limit` of the messages that fit, newest first, from `next` of the page before.
+    pub async fn find(
+        &self,
+        filter: &MessageFilter,
+        after: Option<i64>,
+        limit: usize,
+    ) -> Result<FoundMessages, StoreError> {
+        self.outbox.find(filter, after, limit).await
+    }
+
+    /// The message of this id, with what it carries; nothing where it is not there, or was deleted after it was published.
+    pub async fn message(&self, id: i64) -> Result<Option<WholeMessage>, StoreError> {
+        self.outbox.message(id).await
+    }
+
+    /// What is known of the broker.
+    pub fn health(&self) -> &BrokerHealth {
+        &self.health
+    }
+
+    /// Starts a relay in this process. It works beside others and beside hosts: of all of them one leads.
+    pub async fn start_relay(&self, options: RelayOptions) -> Result<Relay, RelayError> {
+        let kafka = self.kafka.as_ref().ok_or(RelayError::NoBroker)?;
+        let (outbox, wake, health) = (self.outbox.clone(), self.wake.clone(), self.health.clone());
+        Relay::start(outbox, &kafka.options, options, wake, health).await
+    }
+
+    /// Waits for the writes that were begun, and for no later ones.
+    pub async fn close(&self) {
+        self.writes.close();
+        self.writes.wait().await;
+    }
+}
+
+/// The id of the one message that was emitted.
+fn one(ids: &[i64]) -> i64 {
+    ids.first().copied().unwrap_or_default()
+}
