@@ -1,14 +1,16 @@
 -- The task flows: messages on their way in and out, what gave up, and who works on which lane.
 
--- A flow's lanes are leased to hosts; a lane is hash(topic, partition, key) for 'in', and one for 'out'.
+-- A flow's lanes are leased to hosts; a lane is hash(topic, partition, key) for 'in', and one for 'out'. Dead letters have
+-- no order among them: theirs only share them out.
 create table wasaga.lanes (
-    flow text not null check (flow in ('in', 'out')),
+    flow text not null check (flow in ('in', 'out', 'dead_in', 'dead_out')),
     lane smallint not null check (lane >= 0),
     host_id bigint,
     epoch bigint not null default 0,
     primary key (flow, lane)
 );
-insert into wasaga.lanes (flow, lane) select 'in', generate_series(0, 15);
+insert into wasaga.lanes (flow, lane)
+    select flow, generate_series(0, 15) from unnest(array['in', 'dead_in', 'dead_out']) as flow;
 insert into wasaga.lanes (flow, lane) values ('out', 0);
 
 -- The life of a task, as gosaga has it: wait (to be done, from due_at), work (taken by a worker), ready (done),
@@ -71,11 +73,15 @@ create table wasaga.task_out (
 create index task_out_waiting on wasaga.task_out (id) where status in ('wait', 'work');
 create index task_out_finished on wasaga.task_out (finished_at) where status = 'ready';
 
+-- Dead letters: tasks that were given up. A letter is open until finished_at: wait (for a plugin that handles dead letters
+-- of its topic, or an operator), work (the plugin is called), error (the plugin gave it up: it waits for an operator).
+-- Then it is ready, `ending` tells how, and it never changes again. `original` is what it was before its first edit.
 create table wasaga.dead_letter_in (
     id bigint generated always as identity primary key,
     task_id bigint not null,
-    status text not null default 'wait' check (status in ('wait', 'work', 'ready', 'error', 'rollback',
-        'error_rollback_none')),
+    lane smallint not null default 0,
+    status text not null default 'wait' check (status in ('wait', 'work', 'ready', 'error')),
+    ending text check (ending in ('handled', 'redriven', 'discarded')),
     reason jsonb not null,
     attempts integer not null,
     cluster text not null,
@@ -85,24 +91,68 @@ create table wasaga.dead_letter_in (
     key bytea,
     headers jsonb not null,
     value bytea,
-    created_at timestamptz not null default now()
+    produced_at timestamptz,
+    original jsonb,
+    -- of the plugin that handles it
+    handling_attempts integer not null default 0 check (handling_attempts >= 0),
+    handling_error jsonb,
+    interruptions smallint not null default 0 check (interruptions >= 0),
+    due_at timestamptz not null default now(),
+    digest bytea,
+    created_at timestamptz not null default now(),
+    finished_at timestamptz,
+    check ((status = 'ready') = (finished_at is not null)),
+    check ((status = 'ready') = (ending is not null))
 );
+create index dead_letter_in_open on wasaga.dead_letter_in (id) where finished_at is null;
+create index dead_letter_in_finished on wasaga.dead_letter_in (finished_at) where finished_at is not null;
 
 create table wasaga.dead_letter_out (
     id bigint generated always as identity primary key,
     task_id bigint not null,
-    status text not null default 'wait' check (status in ('wait', 'work', 'ready', 'error', 'rollback',
-        'error_rollback_none')),
+    lane smallint not null generated always as ((id % 16)::smallint) stored,
+    status text not null default 'wait' check (status in ('wait', 'work', 'ready', 'error')),
+    ending text check (ending in ('handled', 'redriven', 'discarded')),
     reason jsonb not null,
     attempts integer not null,
+    max_attempts integer,
     message_id uuid not null,
     saga_id uuid,
+    idempotency_key text,
+    traceparent text,
+    aggregate_id text,
+    event_type text,
     topic text not null,
     key bytea,
     headers jsonb not null,
     value bytea,
     rollback jsonb,
-    created_at timestamptz not null default now()
+    original jsonb,
+    -- of the plugin that handles it
+    handling_attempts integer not null default 0 check (handling_attempts >= 0),
+    handling_error jsonb,
+    interruptions smallint not null default 0 check (interruptions >= 0),
+    due_at timestamptz not null default now(),
+    digest bytea,
+    created_at timestamptz not null default now(),
+    finished_at timestamptz,
+    check ((status = 'ready') = (finished_at is not null)),
+    check ((status = 'ready') = (ending is not null))
+);
+create index dead_letter_out_open on wasaga.dead_letter_out (id) where finished_at is null;
+create index dead_letter_out_finished on wasaga.dead_letter_out (finished_at) where finished_at is not null;
+
+-- What operators did to dead letters, numbered from 1 within each. task_id: the new task of a redrive.
+create table wasaga.dead_letter_verbs (
+    flow text not null check (flow in ('in', 'out')),
+    letter_id bigint not null,
+    number integer not null check (number > 0),
+    verb text not null check (verb in ('edit', 'redrive', 'discard')),
+    by text,
+    reason text not null,
+    task_id bigint,
+    at timestamptz not null default now(),
+    primary key (flow, letter_id, number)
 );
 
 -- Where consumption resumes: stored with the tasks themselves, by compare-and-set.

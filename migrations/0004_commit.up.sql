@@ -413,9 +413,10 @@ begin
         where task.id = a.id and task.status in ('wait', 'work')
         returning task.*
     ), dead as (
-        insert into wasaga.dead_letter_in (task_id, reason, attempts, cluster, topic, partition, "offset", key,
-            headers, value)
-        select f.id, f.error, f.attempts, f.cluster, f.topic, f.partition, f."offset", f.key, f.headers, f.value
+        insert into wasaga.dead_letter_in (task_id, lane, reason, attempts, cluster, topic, partition, "offset", key,
+            headers, value, produced_at)
+        select f.id, f.lane, f.error, f.attempts, f.cluster, f.topic, f.partition, f."offset", f.key, f.headers, f.value,
+            f.produced_at
         from finished f where f.status = 'error'
     )
     select coalesce(array_agg(f.id), '{}') into v_done from finished f;

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use tokio::runtime::Runtime;
 
 use crate::{
-    commands::{check_config, migrate, outbox, plugins, saga, schedules},
+    commands::{check_config, letters, migrate, outbox, plugins, saga, schedules},
     config::{Config, ConfigError},
     host, logging,
 };
@@ -37,6 +37,8 @@ enum Command {
     Saga(saga::Saga),
     /// Find messages of the outbox, look at them, and add some
     Outbox(outbox::Outbox),
+    /// Find messages that were given up, look at them, mend them, and redrive or discard them
+    DeadLetters(letters::DeadLetters),
     /// Look at what starts by the clock
     #[command(subcommand)]
     Schedules(Schedules),
@@ -138,6 +140,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Saga(saga) => runtime.block_on(saga.run(&config)),
         Command::Outbox(outbox) => runtime.block_on(outbox.run(&config)),
+        Command::DeadLetters(letters) => runtime.block_on(letters.run(&config)),
         Command::Schedules(Schedules::List) => runtime.block_on(schedules::list(&config)),
         Command::Config(ConfigCommand::Check) => check_config::check(&config),
     };

@@ -1,6 +1,8 @@
 //! Subcommands that do something and end, a file each.
 
 pub(crate) mod check_config;
+pub(crate) mod letters;
+mod letters_print;
 pub(crate) mod migrate;
 pub(crate) mod outbox;
 pub(crate) mod plugins;

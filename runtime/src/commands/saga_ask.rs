@@ -21,7 +21,7 @@ pub(super) struct Who {
     by: Option<String>,
     /// Why: a sentence for the history
     #[arg(long, value_name = "TEXT")]
-    reason: Option<String>,
+    pub reason: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -77,7 +77,7 @@ pub(super) struct Signal {
 impl Ask {
     /// Asks each; fails when one of them could not be asked, after the others were.
     pub(super) async fn send(self, store: &Store, json: bool, verb: &Verb) -> anyhow::Result<()> {
-        let by = self.who.audit(verb);
+        let by = self.who.audit(verb.name());
         let mut failed = None;
         for saga in self.sagas {
             let posted = store.saga_ask(saga, verb, &by).await?;
@@ -104,7 +104,7 @@ impl AskStep {
             bail!("saga {saga} has no step {step:?}; it has {}", known.join(", "));
         }
         let verb = verb(step);
-        let posted = store.saga_ask(saga, &verb, &who.audit(&verb)).await?;
+        let posted = store.saga_ask(saga, &verb, &who.audit(verb.name())).await?;
         tell(saga, verb.name(), posted, json)
     }
 }
@@ -118,9 +118,9 @@ impl Signal {
 }
 
 impl Who {
-    pub(super) fn audit(&self, verb: &Verb) -> Audit {
+    pub(super) fn audit(&self, verb: &str) -> Audit {
         let reason = self.reason.clone();
-        let reason = reason.unwrap_or_else(|| format!("{} on the command line", verb.name()));
+        let reason = reason.unwrap_or_else(|| format!("{verb} on the command line"));
         Audit { by: Some(self.by.clone().unwrap_or_else(user)), reason }
     }
 }

@@ -70,7 +70,7 @@ impl Migrate {
             StoredDefinitions::new(Arc::new(NoPlugins), store.clone(), config.definitions.clone());
         let migration = Migration { to, map: map.into_iter().collect() };
         let verb = Verb::Migrate(migration.clone());
-        let by = who.audit(&verb);
+        let by = who.audit(verb.name());
         let filter = SagaFilter {
             definition: Some(definition),
             version: from,

@@ -43,6 +43,8 @@ pub struct Flows {
     pub early_reply_ttl_ms: u64,
     /// How long finished in tasks and published messages are kept.
     pub retention_ms: u64,
+    /// How long dead letters that have ended are kept.
+    pub dead_letter_retention_ms: u64,
     /// Messages on their way to the broker at once.
     pub out: usize,
     /// Messages that are published first at once; each has a connection to the database.
@@ -78,6 +80,7 @@ impl Default for Flows {
             early_reply_ttl,
             attempt_timeout,
             retention,
+            letter_retention,
             ..
         } = InboxOptions::default();
         let out = RelayOptions::default().max_messages;
@@ -89,6 +92,7 @@ impl Default for Flows {
             in_retry: retry,
             early_reply_ttl_ms: early_reply_ttl.as_millis() as u64,
             retention_ms: retention.as_millis() as u64,
+            dead_letter_retention_ms: letter_retention.as_millis() as u64,
             out,
             publish_first: at_once,
             publish_first_ms: within.as_millis() as u64,
@@ -108,6 +112,7 @@ impl Config {
             early_reply_ttl: Duration::from_millis(self.flows.early_reply_ttl_ms),
             attempt_timeout: Duration::from_millis(self.flows.in_timeout_ms),
             retention: Duration::from_millis(self.flows.retention_ms),
+            letter_retention: Duration::from_millis(self.flows.dead_letter_retention_ms),
             poll: Duration::from_millis(self.engine.sweep_ms),
             grace: self.engine.grace(),
         }

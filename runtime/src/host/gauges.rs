@@ -37,12 +37,13 @@ fn set(depths: QueueDepths) {
     for (queue, depth) in [
         ("task_in", task_in),
         ("task_out", task_out),
-        ("dead_letter_in", dead_letter_in),
-        ("dead_letter_out", dead_letter_out),
         ("sagas_leased", sagas_leased),
         ("sagas_ready", sagas_ready),
         ("sagas_timed", sagas_timed),
     ] {
         gauge!("wasaga_queue_depth", "queue" => queue).set(depth as f64);
+    }
+    for (flow, open) in [("in", dead_letter_in), ("out", dead_letter_out)] {
+        gauge!("wasaga_dead_letters_open", "flow" => flow).set(open as f64);
     }
 }

@@ -3,6 +3,7 @@
 
 mod broker;
 mod gauges;
+mod letters;
 mod messages;
 mod parts;
 mod probe;
@@ -55,6 +56,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let api = ApiState {
         sagas: sagas.clone(),
         messages: messages.clone(),
+        letters: sagas.clone(),
         ends: ends.clone(),
         plugins: sagas.clone(),
         probe: Arc::new(probe),

@@ -26,7 +26,7 @@ use wasaga_store::{
 
 /// What of the host has started.
 pub(super) struct HostSagas {
-    store: Store,
+    pub(super) store: Store,
     engine: OnceLock<Engine>,
     plugins: OnceLock<Arc<PluginHost>>,
 }
@@ -56,7 +56,7 @@ impl HostSagas {
         self.plugins.get().is_some()
     }
 
-    fn engine(&self) -> Result<&Engine, SagasError> {
+    pub(super) fn engine(&self) -> Result<&Engine, SagasError> {
         let starting = || {
             SagasError::Unavailable("the host is starting: /readyz tells what it waits for".into())
         };
@@ -168,7 +168,7 @@ fn verb_failed(error: VerbError) -> SagasError {
     }
 }
 
-fn read_failed(error: StoreError) -> SagasError {
+pub(super) fn read_failed(error: StoreError) -> SagasError {
     if error.is_transient() {
         unavailable(&error.to_string())
     } else {

@@ -1,6 +1,7 @@
 //! The binary, as its user runs it. Needs `WASAGA_TEST_POSTGRES`: run by `cargo xtask test`.
 
 mod config;
+mod dead_letters;
 mod migrate;
 mod outbox;
 mod plugins;

@@ -9,7 +9,7 @@ use axum::{
 };
 use serde::Serialize;
 use uuid::Uuid;
-use wasaga_domain::{ids::SagaId, state::Status};
+use wasaga_domain::{dead_letter::LetterFlow, ids::SagaId, state::Status};
 use wasaga_store::retention::Tombstone;
 
 use crate::ports::{MessagesError, SagasError};
@@ -23,6 +23,8 @@ pub(crate) enum ApiError {
     WrongMethod(Option<&'static str>),
     /// The path's id is none.
     BadSagaId(String),
+    /// The path's number of a dead letter is none.
+    BadLetterId(String),
     /// A parameter of the query does not fit.
     BadParameter { name: String, why: String },
     /// The body is not said to be JSON.
@@ -53,6 +55,12 @@ pub(crate) enum ApiError {
     PastPivot { saga: SagaId, status: Status },
     /// The saga has no such step; those it has.
     UnknownStep { saga: SagaId, step: String, known: Vec<String> },
+    /// No such dead letter.
+    UnknownLetter { flow: LetterFlow, id: i64 },
+    /// The dead letter has ended.
+    FinalLetter { flow: LetterFlow, id: i64, ending: String, verb: &'static str },
+    /// A plugin is called for the dead letter now.
+    LetterAtWork { flow: LetterFlow, id: i64 },
     /// The host says why it does not take the request.
     Refused(String),
     /// A little later it may work.
@@ -137,6 +145,12 @@ impl ApiError {
                 "bad-saga-id",
                 "Not a saga id",
                 format!("{id:?} is not a UUID, as saga ids are"),
+            ),
+            Self::BadLetterId(id) => row(
+                StatusCode::BAD_REQUEST,
+                "bad-letter-id",
+                "Not a dead letter's number",
+                format!("{id:?} is not a number, as dead letters' are"),
             ),
             Self::BadParameter { name, why } => row(
                 StatusCode::BAD_REQUEST,
@@ -239,6 +253,34 @@ impl ApiError {
                 "unknown-step",
                 "Unknown step",
                 format!("saga {saga} has no step {step:?}; it has {}", known.join(", ")),
+            ),
+            Self::UnknownLetter { flow, id } => row(
+                StatusCode::NOT_FOUND,
+                "unknown-letter",
+                "Unknown dead letter",
+                format!(
+                    "there is no dead letter {id} of the flow {}: those that ended are deleted after \
+                     flows.dead_letter_retention_ms",
+                    flow.as_str()
+                ),
+            ),
+            Self::FinalLetter { flow, id, ending, verb } => row(
+                StatusCode::CONFLICT,
+                "final-letter",
+                "The dead letter has ended",
+                format!(
+                    "dead letter {id} of the flow {} was {ending}, which is final: there is nothing to {verb}",
+                    flow.as_str()
+                ),
+            ),
+            Self::LetterAtWork { flow, id } => row(
+                StatusCode::CONFLICT,
+                "letter-at-work",
+                "A plugin is at work on it",
+                format!(
+                    "a plugin is called for dead letter {id} of the flow {} now: try again, or redrive or discard it as it is",
+                    flow.as_str()
+                ),
             ),
             Self::Refused(why) => row(StatusCode::UNPROCESSABLE_ENTITY, "refused", "Refused", why),
             Self::Unavailable(why) => {

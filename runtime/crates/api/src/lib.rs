@@ -8,6 +8,7 @@ mod ends;
 mod error;
 mod history;
 mod input;
+mod letter;
 mod payload;
 pub mod ports;
 mod query;
@@ -25,9 +26,10 @@ use axum::{
 };
 use metrics_exporter_prometheus::PrometheusHandle;
 
-use crate::ports::{Messages, Plugins, Probe, Sagas};
+use crate::ports::{DeadLetters, Messages, Plugins, Probe, Sagas};
 
 pub use ends::Ends;
+pub use letter::{LetterPageView, LetterView};
 pub use routes::{
     migrate::{MigrationView, Refusal},
     outbox::{MessagesView, WholeView},
@@ -45,6 +47,8 @@ pub struct ApiState {
     pub sagas: Arc<dyn Sagas>,
     /// Writes to the outbox, and looks into it.
     pub messages: Arc<dyn Messages>,
+    /// Finds, mends and ends dead letters.
+    pub letters: Arc<dyn DeadLetters>,
     /// Who waits for which saga's end.
     pub ends: Arc<Ends>,
     /// Which plugins run here, and which were refused.
@@ -72,6 +76,13 @@ pub fn app(api: ApiState) -> Router {
         .route("/api/v1/sagas/{id}/{verb}", post(routes::verbs::saga))
         .route("/api/v1/sagas/{id}/steps/{step}/{verb}", post(routes::verbs::step))
         .route("/api/v1/sagas/{id}/signals/{name}", post(routes::verbs::signal))
+        .route("/api/v1/dead-letters/{flow}", get(routes::dead_letters::search))
+        .route("/api/v1/dead-letters/{flow}/bulk/{verb}", post(routes::dead_letters::bulk))
+        .route(
+            "/api/v1/dead-letters/{flow}/{id}",
+            get(routes::dead_letters::show).patch(routes::dead_letters::edit),
+        )
+        .route("/api/v1/dead-letters/{flow}/{id}/{verb}", post(routes::dead_letters::end))
         .route("/api/v1/plugins", get(routes::plugins::plugins))
         .route("/api/v1/plugins/{plugin}/streams/{stream}/events", get(routes::events::events))
         .route("/api/v1/events", get(routes::outbox::find).post(routes::outbox::write))

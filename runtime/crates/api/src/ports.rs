@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use wasaga_domain::{
+    dead_letter::{LetterFilter, LetterFlow, LetterVerb},
     definition::Definition,
     ids::SagaId,
     mail::{Audit, Migration, Verb},
@@ -14,6 +15,10 @@ use wasaga_domain::{
     state::Status,
 };
 use wasaga_store::{
+    dead_letter_edit::{Edited, LetterEdit},
+    dead_letter_end::EndedLetter,
+    dead_letter_read::Letter,
+    dead_letter_search::LetterPage,
     emit::NewMessage,
     events_read::EventRow,
     outbox_find::{FoundMessages, WholeMessage},
@@ -76,6 +81,40 @@ pub trait Sagas: Send + Sync + 'static {
 
     /// Which of these sagas have ended, or ask for an operator.
     async fn settled(&self, ids: &[SagaId]) -> Result<Vec<SagaId>, SagasError>;
+}
+
+/// Finds, mends and ends dead letters.
+#[async_trait]
+pub trait DeadLetters: Send + Sync + 'static {
+    /// Up to `limit` of the letters that fit, newest first, from where the page before ended.
+    async fn search(
+        &self,
+        flow: LetterFlow,
+        filter: &LetterFilter,
+        after: Option<i64>,
+        limit: usize,
+    ) -> Result<LetterPage, SagasError>;
+
+    /// The letter of this id.
+    async fn letter(&self, flow: LetterFlow, id: i64) -> Result<Option<Letter>, SagasError>;
+
+    /// Changes a letter.
+    async fn edit(
+        &self,
+        flow: LetterFlow,
+        id: i64,
+        edit: &LetterEdit,
+        by: &Audit,
+    ) -> Result<Edited, SagasError>;
+
+    /// Ends those of these letters that can be ended so; the answer is those.
+    async fn end(
+        &self,
+        flow: LetterFlow,
+        ids: &[i64],
+        verb: LetterVerb,
+        by: &Audit,
+    ) -> Result<Vec<EndedLetter>, SagasError>;
 }
 
 /// A saga to start.

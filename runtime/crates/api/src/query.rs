@@ -1,10 +1,13 @@
 //! What stands behind the `?` of a path. A parameter that nobody knows is refused: one that was misspelt must not mean
 //! more sagas than its author had in mind.
 
-use std::time::Duration;
+use std::{str::FromStr, time::Duration};
 
 use axum::{extract::Query, http::Uri};
-use wasaga_domain::{clock::parse_duration, message_search::MessageFilter, search::SagaFilter};
+use wasaga_domain::{
+    clock::parse_duration, dead_letter::LetterFilter, message_search::MessageFilter,
+    search::SagaFilter,
+};
 use wasaga_store::saga_search::Cursor;
 
 use crate::error::ApiError;
@@ -39,24 +42,49 @@ pub(crate) fn wait(uri: &Uri) -> Result<Option<Duration>, ApiError> {
     Ok(wait)
 }
 
-/// What a search or a request to many sagas is about.
-#[derive(Default)]
-pub(crate) struct Selection {
-    pub filter: SagaFilter,
-    pub after: Option<Cursor>,
+/// Conditions by name.
+pub(crate) trait Conditions: Default {
+    /// All of them, for a reader.
+    const NAMES: &str;
+
+    /// Takes in a condition; answers whether there is one of this name, or what is wrong with its value.
+    fn take(&mut self, name: &str, value: &str) -> Result<bool, String>;
+}
+
+impl Conditions for SagaFilter {
+    const NAMES: &str = Self::NAMES;
+
+    fn take(&mut self, name: &str, value: &str) -> Result<bool, String> {
+        self.take(name, value)
+    }
+}
+
+impl Conditions for LetterFilter {
+    const NAMES: &str = Self::NAMES;
+
+    fn take(&mut self, name: &str, value: &str) -> Result<bool, String> {
+        self.take(name, value)
+    }
+}
+
+/// What a search, or a request to many, is about.
+pub(crate) struct Selection<F = SagaFilter, C = Cursor> {
+    pub filter: F,
+    pub after: Option<C>,
     pub limit: Option<usize>,
     pub dry_run: bool,
     pub all: bool,
 }
 
-impl Selection {
+impl<F: Conditions, C: FromStr> Selection<F, C> {
     /// Reads the filter's conditions, `after`, and those of `limit`, `dry_run` and `all` that are `known`.
     pub(crate) fn read(uri: &Uri, known: &[&str]) -> Result<Self, ApiError> {
-        let mut read = Self::default();
+        let mut read =
+            Self { filter: F::default(), after: None, limit: None, dry_run: false, all: false };
         for (name, value) in parameters(uri)? {
             if name == "after" {
                 let cursor = value.parse();
-                let cursor = cursor.map_err(|()| bad("after", "it is not what next said"))?;
+                let cursor = cursor.map_err(|_| bad("after", "it is not what next said"))?;
                 read.after = Some(cursor);
             } else if known.contains(&name.as_str()) {
                 match name.as_str() {
@@ -66,7 +94,7 @@ impl Selection {
                 }
             } else if !read.filter.take(&name, &value).map_err(|why| bad(&name, &why))? {
                 let known = known.join(", ");
-                let conditions = SagaFilter::NAMES;
+                let conditions = F::NAMES;
                 return Err(bad(
                     &name,
                     &format!("unknown; known are {conditions}, after, {known}"),
@@ -158,7 +186,7 @@ impl Paging {
     }
 }
 
-/// How many sagas, messages or events a page has at most.
+/// How many sagas, messages, letters or events a page has at most.
 const PAGE_BOUND: usize = 500;
 
 fn limit(value: &str) -> Result<usize, ApiError> {

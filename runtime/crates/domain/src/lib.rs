@@ -5,6 +5,7 @@ pub mod attempt;
 pub mod base64_bytes;
 pub mod catalog;
 pub mod clock;
+pub mod dead_letter;
 pub mod definition;
 pub mod events;
 pub mod ids;

@@ -33,6 +33,19 @@ pub struct Lane {
     pub epoch: i64,
 }
 
+/// The lane of a record: FNV-1a (64 bits) over topic, 0xff, partition (4 bytes, little endian) and key, modulo `lanes`.
+/// A record without key has no place in any order: its offset (8 bytes) stands for the key. Never to be changed: waiting
+/// tasks would change their lanes.
+pub fn lane(topic: &str, partition: i32, key: Option<&[u8]>, offset: i64, lanes: u16) -> i16 {
+    let offset = offset.to_le_bytes();
+    let partition = partition.to_le_bytes();
+    let bytes = [topic.as_bytes(), &[0xff], &partition, key.unwrap_or(&offset)];
+    let hash = bytes.iter().copied().flatten().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    (hash % u64::from(lanes.max(1))) as i16
+}
+
 impl Store {
     /// Takes at most `limit` lanes that are free, or whose host lives no more: that interrupted the in tasks it had a
     /// guest called for. Takes none for a host whose own lease has ended. Answers with what was taken.
@@ -126,4 +139,20 @@ fn lanes(rows: Vec<(i16, i64)>) -> Vec<Lane> {
         rows.into_iter().map(|(number, epoch)| Lane { number, epoch }).collect();
     lanes.sort_unstable();
     lanes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lane;
+
+    #[test]
+    fn lanes_never_change() {
+        let of = |topic, partition, key: Option<&[u8]>| lane(topic, partition, key, 7, 16);
+        let seen =
+            [of("orders", 0, Some(b"a")), of("orders", 1, Some(b"a")), of("orders", 0, None)];
+        assert_eq!(seen, [8, 11, 14]);
+        let spread: std::collections::BTreeSet<_> =
+            (0..200_u8).map(|key| of("orders", 0, Some(&[key]))).collect();
+        assert_eq!(spread.len(), 16);
+    }
 }

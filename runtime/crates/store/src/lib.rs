@@ -6,6 +6,10 @@
 pub mod commit;
 pub mod commit_guest;
 mod connections;
+pub mod dead_letter_edit;
+pub mod dead_letter_end;
+pub mod dead_letter_read;
+pub mod dead_letter_search;
 pub mod definitions;
 pub mod emit;
 mod emit_build;

@@ -186,8 +186,8 @@ impl Store {
         let depths = sqlx::query_as(
             "select (select count(*) from wasaga.task_in where status in ('wait', 'work')) as task_in,
                  (select count(*) from wasaga.task_out where status in ('wait', 'work')) as task_out,
-                 (select count(*) from wasaga.dead_letter_in where status = 'wait') as dead_letter_in,
-                 (select count(*) from wasaga.dead_letter_out where status = 'wait') as dead_letter_out,
+                 (select count(*) from wasaga.dead_letter_in where finished_at is null) as dead_letter_in,
+                 (select count(*) from wasaga.dead_letter_out where finished_at is null) as dead_letter_out,
                  (select count(*) from wasaga.sagas where host_id is not null) as sagas_leased,
                  (select count(*) from wasaga.sagas where ready_at is not null) as sagas_ready,
                  (select count(*) from wasaga.timers) as sagas_timed",

@@ -98,9 +98,10 @@ impl Store {
                  on conflict (topic, message_id) where message_id is not null do nothing
                  returning id, status, topic, partition, \"offset\"
              ), dead as (
-                 insert into wasaga.dead_letter_in (task_id, reason, attempts, cluster, topic, partition, \"offset\",
-                     key, headers, value)
-                 select s.id, r.refused, 0, $1, r.topic, r.partition, r.\"offset\", r.key, r.headers, r.value
+                 insert into wasaga.dead_letter_in (task_id, lane, reason, attempts, cluster, topic, partition,
+                     \"offset\", key, headers, value, produced_at)
+                 select s.id, r.lane, r.refused, 0, $1, r.topic, r.partition, r.\"offset\", r.key, r.headers, r.value,
+                     wasaga.at(r.produced_at)
                  from r join stored s using (topic, partition, \"offset\") where r.refused is not null
              )
              select coalesce(array_agg(exists (select from made m where m.topic = p.topic

@@ -219,9 +219,11 @@ impl Store {
                  where id = $4 and status = 'wait' and exists (select from mine)
                  returning *
              ), dead as (
-                 insert into wasaga.dead_letter_out (task_id, reason, attempts, message_id, saga_id, topic, key,
-                     headers, value, rollback)
-                 select id, error, attempts, message_id, saga_id, topic, key, headers, value, rollback from given_up
+                 insert into wasaga.dead_letter_out (task_id, reason, attempts, max_attempts, message_id, saga_id,
+                     idempotency_key, traceparent, aggregate_id, event_type, topic, key, headers, value, rollback)
+                 select id, error, attempts, max_attempts, message_id, saga_id, idempotency_key, traceparent,
+                     aggregate_id, event_type, topic, key, headers, value, rollback
+                 from given_up
              ), rollback as (
                  insert into wasaga.task_out (saga_id, idempotency_key, traceparent, topic, key, headers, value)
                  select saga_id, idempotency_key || '/rollback', traceparent, rollback ->> 'topic',

@@ -71,7 +71,7 @@ pub(crate) async fn migrate(
     State(shared): AppState,
     request: Request,
 ) -> Result<Json<MigrationView>, ApiError> {
-    let Selection { mut filter, mut after, dry_run, .. } =
+    let Selection { mut filter, mut after, dry_run, .. }: Selection =
         Selection::read(request.uri(), &["dry_run"])?;
     if filter.definition.is_none() {
         return Err(bad("definition", "name the definition whose sagas are to be moved"));
@@ -83,7 +83,7 @@ pub(crate) async fn migrate(
     })?;
     let migration = Migration { to, map };
     let verb = Verb::Migrate(migration.clone());
-    let by = audit_of(&verb, reason, by)?;
+    let by = audit_of(verb.name(), reason, by)?;
 
     let mut view = MigrationView { dry_run, ..MigrationView::default() };
     let until = Instant::now() + WITHIN;

@@ -1,6 +1,7 @@
 //! The handlers, a file a subject.
 
 pub(crate) mod bulk;
+pub(crate) mod dead_letters;
 pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod migrate;

@@ -139,17 +139,17 @@ impl Ask {
         if undo.is_some() {
             return Err(misfit("/undo", "only supply-undo takes it"));
         }
-        audit_of(verb, reason, by)
+        audit_of(verb.name(), reason, by)
     }
 }
 
 /// Who asks, and why.
 pub(super) fn audit_of(
-    verb: &Verb,
+    verb: &str,
     reason: Option<String>,
     by: Option<String>,
 ) -> Result<Audit, ApiError> {
-    let reason = reason.unwrap_or_else(|| format!("{} over the API", verb.name()));
+    let reason = reason.unwrap_or_else(|| format!("{verb} over the API"));
     check_length("/reason", &reason)?;
     by.as_deref().map_or(Ok(()), |by| check_length("/by", by))?;
     Ok(Audit { by, reason })

@@ -19,13 +19,14 @@ use uuid::Uuid;
 use wasaga_api::{
     ApiState, Ends, app,
     ports::{
-        Check, Messages, MessagesError, Plugins, Probe, Rejected, Sagas, SagasError, StartSaga,
-        Started,
+        Check, DeadLetters, Messages, MessagesError, Plugins, Probe, Rejected, Sagas, SagasError,
+        StartSaga, Started,
     },
 };
 use wasaga_domain::{
     catalog::{Active, Catalog, Plugin},
     clock::{Clock, SystemClock},
+    dead_letter::{LetterFilter, LetterFlow, LetterVerb},
     definition::{Definition, Overrides},
     ids::{Digest, HostId, SagaId},
     mail::{Audit, Migration, Verb},
@@ -39,6 +40,10 @@ use wasaga_domain::{
 };
 use wasaga_store::{
     Outbox as _, Store, StoreError,
+    dead_letter_edit::{Edited, LetterEdit},
+    dead_letter_end::EndedLetter,
+    dead_letter_read::Letter,
+    dead_letter_search::LetterPage,
     emit::{EmitError, NewMessage},
     events_read::EventRow,
     mail::Posted,
@@ -102,6 +107,7 @@ impl Host {
         let app = app(ApiState {
             sagas: engine.clone(),
             messages: engine.clone(),
+            letters: engine.clone(),
             ends: ends.clone(),
             plugins: Arc::new(OnePlugin(catalog())),
             probe: engine.clone(),
@@ -123,6 +129,11 @@ impl Host {
 
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
         self.post_raw(path, "application/json", body.to_string()).await
+    }
+
+    pub async fn patch(&self, path: &str, body: &Value) -> Answer {
+        let request = Request::patch(path).header("content-type", "application/json");
+        self.call(request.body(body.to_string().into()).expect("a path")).await
     }
 
     pub async fn post_raw(&self, path: &str, kind: &str, body: impl Into<Body>) -> Answer {
@@ -353,6 +364,43 @@ impl Messages for NullEngine {
     async fn message(&self, id: i64) -> Result<Option<WholeMessage>, MessagesError> {
         let message = self.store.message(id).await;
         message.map_err(|error| MessagesError::Internal(error.to_string()))
+    }
+}
+
+#[async_trait]
+impl DeadLetters for NullEngine {
+    async fn search(
+        &self,
+        flow: LetterFlow,
+        filter: &LetterFilter,
+        after: Option<i64>,
+        limit: usize,
+    ) -> Result<LetterPage, SagasError> {
+        self.store.dead_letters_search(flow, filter, after, limit).await.map_err(internal)
+    }
+
+    async fn letter(&self, flow: LetterFlow, id: i64) -> Result<Option<Letter>, SagasError> {
+        self.store.dead_letter_get(flow, id).await.map_err(internal)
+    }
+
+    async fn edit(
+        &self,
+        flow: LetterFlow,
+        id: i64,
+        edit: &LetterEdit,
+        by: &Audit,
+    ) -> Result<Edited, SagasError> {
+        self.store.dead_letter_edit(flow, id, edit, by).await.map_err(internal)
+    }
+
+    async fn end(
+        &self,
+        flow: LetterFlow,
+        ids: &[i64],
+        verb: LetterVerb,
+        by: &Audit,
+    ) -> Result<Vec<EndedLetter>, SagasError> {
+        self.store.dead_letters_end(flow, ids, verb, by).await.map_err(internal)
     }
 }
 

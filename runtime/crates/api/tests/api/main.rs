@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test's helpers may panic")]
 
 mod bad_input;
+mod dead_letters;
 mod events;
 mod health;
 mod host;

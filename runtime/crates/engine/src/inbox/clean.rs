@@ -1,21 +1,24 @@
-//! Deletes, now and then and in bounded batches, what is over: finished tasks, and early messages that nobody asked
-//! for.
+//! Deletes, now and then and in bounded batches, what is over: finished tasks, dead letters that have ended, and early messages
+//! that nobody asked for.
 
 use std::time::Duration;
 
 use metrics::counter;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
+use wasaga_domain::dead_letter::LetterFlow;
 use wasaga_store::{Store, StoreError, task_in::Expired};
+
+use super::InboxOptions;
 
 const EVERY: Duration = Duration::from_secs(30);
 const BATCH: i64 = 1000;
 
 /// Runs until it is stopped.
-pub(super) async fn run(store: Store, retention: Duration, stop: CancellationToken) {
+pub(super) async fn run(store: Store, options: InboxOptions, stop: CancellationToken) {
     let clean = async {
         loop {
-            if let Err(error) = clean(&store, retention).await {
+            if let Err(error) = clean(&store, &options).await {
                 debug!(%error, "cleaning up is put off");
             }
             tokio::time::sleep(EVERY).await;
@@ -24,8 +27,12 @@ pub(super) async fn run(store: Store, retention: Duration, stop: CancellationTok
     stop.run_until_cancelled(clean).await;
 }
 
-async fn clean(store: &Store, retention: Duration) -> Result<(), StoreError> {
-    while store.task_in_clean(retention, BATCH).await? == BATCH as u64 {}
+async fn clean(store: &Store, options: &InboxOptions) -> Result<(), StoreError> {
+    while store.task_in_clean(options.retention, BATCH).await? == BATCH as u64 {}
+    for flow in [LetterFlow::In, LetterFlow::Out] {
+        let retention = options.letter_retention;
+        while store.dead_letters_clean(flow, retention, BATCH).await? == BATCH as u64 {}
+    }
     while expire(store).await? == BATCH {}
     Ok(())
 }

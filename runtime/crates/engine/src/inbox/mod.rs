@@ -47,6 +47,8 @@ pub struct InboxOptions {
     pub poll: Duration,
     /// How long a finished task is kept.
     pub retention: Duration,
+    /// How long a dead letter that has ended is kept.
+    pub letter_retention: Duration,
     /// How long a stop waits for calls and commits under way.
     pub grace: Duration,
 }
@@ -67,6 +69,7 @@ impl Default for InboxOptions {
             attempt_timeout: Duration::from_secs(30),
             poll: Duration::from_millis(500),
             retention: Duration::from_hours(1),
+            letter_retention: Duration::from_hours(7 * 24),
             grace: Duration::from_secs(10),
         }
     }
@@ -99,7 +102,7 @@ impl Inbox {
     /// Starts it; it runs until it is stopped, or its handle is dropped.
     pub fn start(parts: InboxParts, options: InboxOptions) -> InboxHandle {
         let stop = CancellationToken::new();
-        let cleaner = clean::run(parts.store.clone(), options.retention, stop.clone());
+        let cleaner = clean::run(parts.store.clone(), options.clone(), stop.clone());
         let actor = actor::Actor::new(parts, options).run(stop.clone());
         let task = tokio::spawn(async move {
             tokio::join!(cleaner, actor);

@@ -36,8 +36,6 @@ use wasaga_store::Store;
 use crate::{BrokerHealth, ClientOptions};
 use worker::{Progress, Worker};
 
-pub use record::lane;
-
 /// How the consumer works. The defaults fit.
 #[derive(Clone, Debug)]
 pub struct ConsumerOptions {

@@ -9,25 +9,12 @@ use rdkafka::{
 };
 use serde_json::{Value, json};
 use wasaga_domain::message::Header;
-use wasaga_store::{headers, task_in_insert::NewTaskIn};
+use wasaga_store::{headers, lanes::lane, task_in_insert::NewTaskIn};
 
 /// A refused record's value is kept with its dead letter up to this size; beyond it Postgres has no place for it.
 const KEPT: usize = 128 << 20;
 /// The year 10000: what Postgres shows as a time.
 const LAST_MILLIS: i64 = 253_402_300_799_999;
-
-/// The lane of a record: FNV-1a (64 bits) over topic, 0xff, partition (4 bytes, little endian) and key, modulo `lanes`.
-/// A record without key has no place in any order: its offset (8 bytes) stands for the key. Never to be changed: waiting
-/// tasks would change their lanes.
-pub fn lane(topic: &str, partition: i32, key: Option<&[u8]>, offset: i64, lanes: u16) -> i16 {
-    let offset = offset.to_le_bytes();
-    let partition = partition.to_le_bytes();
-    let bytes = [topic.as_bytes(), &[0xff], &partition, key.unwrap_or(&offset)];
-    let hash = bytes.iter().copied().flatten().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    (hash % u64::from(lanes.max(1))) as i16
-}
 
 /// The task of a record, and the record's size. One that can't be a task is refused: it goes to the dead letters, with
 /// what of it can be kept.
@@ -108,20 +95,4 @@ fn read_headers(headers: &BorrowedHeaders) -> (Vec<Header>, Vec<usize>) {
         }
     }
     (read, bad)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::lane;
-
-    #[test]
-    fn lanes_never_change() {
-        let of = |topic, partition, key: Option<&[u8]>| lane(topic, partition, key, 7, 16);
-        let seen =
-            [of("orders", 0, Some(b"a")), of("orders", 1, Some(b"a")), of("orders", 0, None)];
-        assert_eq!(seen, [8, 11, 14]);
-        let spread: std::collections::BTreeSet<_> =
-            (0..200_u8).map(|key| of("orders", 0, Some(&[key]))).collect();
-        assert_eq!(spread.len(), 16);
-    }
 }

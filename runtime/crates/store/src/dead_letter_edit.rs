@@ -1,0 +1,115 @@
+//! How an operator mends a dead letter before it is redriven. What it was before the first edit is kept beside.
+
+use sqlx::{AssertSqlSafe, types::Json};
+use wasaga_domain::{dead_letter::LetterFlow, mail::Audit, message::Header};
+
+use crate::{
+    Store, StoreError,
+    dead_letter_read::{FoundLetter, Letter, table},
+    headers,
+    lanes::lane,
+};
+
+/// Lanes of `task_in`.
+const LANES: u16 = 16;
+
+/// What is to be changed; what is absent stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LetterEdit {
+    /// Another topic: on its way out alone.
+    pub topic: Option<String>,
+    /// Another key, or none.
+    pub key: Option<Option<Vec<u8>>>,
+    /// Other headers, all of them.
+    pub headers: Option<Vec<Header>>,
+    /// Another value, or a tombstone.
+    pub value: Option<Option<Vec<u8>>>,
+}
+
+/// What became of an edit.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Edited {
+    /// The letter as it is now.
+    Done(Box<Letter>),
+    /// A plugin is called for it now: nothing was changed.
+    AtWork,
+    /// It has ended, so: nothing was changed.
+    Ended(String),
+    /// There is no such letter.
+    Unknown,
+}
+
+impl LetterEdit {
+    /// Whether nothing is to be changed.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Store {
+    /// Changes a letter that is open, and that no plugin is called for now; it stands in the audit. A record whose key
+    /// changes has another lane.
+    pub async fn dead_letter_edit(
+        &self,
+        flow: LetterFlow,
+        id: i64,
+        edit: &LetterEdit,
+        by: &Audit,
+    ) -> Result<Edited, StoreError> {
+        let Some(letter) = self.dead_letter_get(flow, id).await? else {
+            return Ok(Edited::Unknown);
+        };
+        let found = &letter.found;
+        let new_lane = edit.key.as_ref().zip(found.place.as_ref()).map(|(key, place)| {
+            lane(&found.topic, place.partition, key.as_deref(), place.offset, LANES)
+        });
+        let lane = match flow {
+            LetterFlow::In => "lane = coalesce($11, lane),",
+            LetterFlow::Out => "",
+        };
+        let table = table(flow);
+        let sql = format!(
+            "with edited as (
+                 update {table} set {lane} topic = coalesce($3, topic),
+                     key = case when $4 then $5 else key end,
+                     headers = coalesce($6, headers),
+                     value = case when $7 then $8 else value end,
+                     original = coalesce(original, jsonb_build_object('topic', topic, 'headers', headers,
+                         'key', translate(encode(key, 'base64'), E'\\n', ''),
+                         'value', translate(encode(value, 'base64'), E'\\n', '')))
+                 where id = $2 and status in ('wait', 'error')
+                 returning id
+             ), audit as (
+                 insert into wasaga.dead_letter_verbs (flow, letter_id, number, verb, by, reason)
+                 select $1, id, 1 + (select count(*) from wasaga.dead_letter_verbs v
+                         where v.flow = $1 and v.letter_id = edited.id), 'edit', $9, $10
+                 from edited
+             )
+             select exists (select from edited)"
+        );
+        let query = sqlx::query_scalar(AssertSqlSafe(sql))
+            .bind(flow.as_str())
+            .bind(id)
+            .bind(edit.topic.as_deref())
+            .bind(edit.key.is_some())
+            .bind(edit.key.as_ref().and_then(Option::as_deref))
+            .bind(edit.headers.as_deref().map(|edited| Json(headers::to_json(edited))))
+            .bind(edit.value.is_some())
+            .bind(edit.value.as_ref().and_then(Option::as_deref))
+            .bind(by.by.as_deref())
+            .bind(&by.reason);
+        let query = match flow {
+            LetterFlow::In => query.bind(new_lane),
+            LetterFlow::Out => query,
+        };
+        let is_edited: bool = query.fetch_one(&self.pool).await?;
+        Ok(match self.dead_letter_get(flow, id).await? {
+            Some(letter) if is_edited => Edited::Done(Box::new(letter)),
+            Some(Letter { found: FoundLetter { ending: Some(ending), .. }, .. }) => {
+                Edited::Ended(ending)
+            }
+            Some(_) => Edited::AtWork,
+            None => Edited::Unknown,
+        })
+    }
+}
