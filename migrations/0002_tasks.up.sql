@@ -1,9 +1,9 @@
 -- The task flows: messages on their way in and out, what gave up, and who works on which lane.
 
--- A flow's lanes are leased to hosts; a lane is hash(topic, partition, key) for 'in', and one for 'out'. Dead letters have
--- no order among them: theirs only share them out.
+-- A flow's lanes are leased to hosts; a lane is hash(topic, partition, key) for 'in', and one for 'out', and for what goes
+-- through a plugin before it is published. Dead letters have no order among them: their lanes only share them out.
 create table wasaga.lanes (
-    flow text not null check (flow in ('in', 'out', 'dead_in', 'dead_out')),
+    flow text not null check (flow in ('in', 'out', 'dead_in', 'dead_out', 'handle_out')),
     lane smallint not null check (lane >= 0),
     host_id bigint,
     epoch bigint not null default 0,
@@ -11,7 +11,7 @@ create table wasaga.lanes (
 );
 insert into wasaga.lanes (flow, lane)
     select flow, generate_series(0, 15) from unnest(array['in', 'dead_in', 'dead_out']) as flow;
-insert into wasaga.lanes (flow, lane) values ('out', 0);
+insert into wasaga.lanes (flow, lane) values ('out', 0), ('handle_out', 0);
 
 -- The life of a task, as gosaga has it: wait (to be done, from due_at), work (taken by a worker), ready (done),
 -- error (given up: its dead letter is written), rollback (given up, its rollback message is on its way),
@@ -50,12 +50,14 @@ create sequence wasaga.task_out_id_seq;
 create function wasaga.task_out_next_id() returns bigint language sql volatile
     return case when pg_current_xact_id() is not null then nextval('wasaga.task_out_id_seq') end;
 
+-- `handled`: the plugin that takes part in its topic, if there is one, has seen it.
 create table wasaga.task_out (
     id bigint primary key default wasaga.task_out_next_id(),
     status text not null default 'wait' check (status in ('wait', 'work', 'ready', 'error', 'rollback',
         'error_rollback_none')),
     attempts integer not null default 0 check (attempts >= 0),
     due_at timestamptz not null default now(),
+    handled boolean not null default false,
     message_id uuid not null default gen_random_uuid(),
     saga_id uuid,
     idempotency_key text,
@@ -105,6 +107,7 @@ create table wasaga.dead_letter_in (
     check ((status = 'ready') = (ending is not null))
 );
 create index dead_letter_in_open on wasaga.dead_letter_in (id) where finished_at is null;
+create index dead_letter_in_waiting on wasaga.dead_letter_in (lane, id) where status in ('wait', 'work');
 create index dead_letter_in_finished on wasaga.dead_letter_in (finished_at) where finished_at is not null;
 
 create table wasaga.dead_letter_out (
@@ -140,6 +143,7 @@ create table wasaga.dead_letter_out (
     check ((status = 'ready') = (ending is not null))
 );
 create index dead_letter_out_open on wasaga.dead_letter_out (id) where finished_at is null;
+create index dead_letter_out_waiting on wasaga.dead_letter_out (lane, id) where status in ('wait', 'work');
 create index dead_letter_out_finished on wasaga.dead_letter_out (finished_at) where finished_at is not null;
 
 -- What operators did to dead letters, numbered from 1 within each. task_id: the new task of a redrive.

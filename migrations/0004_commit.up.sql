@@ -385,10 +385,14 @@ begin
     return woken;
 end $$;
 
--- Ends attempts of in tasks and adds their effects, if the lane's lease still is the caller's; answers with the
--- tasks that were changed. p_results: 'ready', 'wait' (again after p_due_ms), 'error' (to the dead letters).
-create function wasaga.task_in_finish(
-    p_host bigint,
+-- Ends attempts of tasks of one flow and adds their effects, if the lane's lease still is the caller's; answers with the
+-- tasks that were changed. p_results: 'ready', 'wait' (again after p_due_ms), 'error' (given up). p_flow:
+--   in                  wasaga.task_in
+--   dead_in, dead_out   dead letters; what is given up stays open, for an operator
+--   handle_out          wasaga.task_out, before it is published: its one effect is the message that is published in its
+--                       place; without one it is done
+create function wasaga.tasks_finish(
+    p_flow text, p_host bigint,
     p_ids bigint[], p_lanes smallint[], p_epochs bigint[], p_results text[], p_attempts integer[],
     p_due_ms bigint[], p_errors jsonb[], p_digests bytea[],
     -- one element a message; t is its task's place from 1
@@ -399,8 +403,46 @@ create function wasaga.task_in_finish(
 declare
     v_done bigint[];
 begin
-    perform from wasaga.lanes l where l.flow = 'in' and l.lane = any (p_lanes) order by l.lane for share;
+    perform from wasaga.lanes l where l.flow = p_flow and l.lane = any (p_lanes) order by l.lane for share;
 
+    if p_flow = 'handle_out' then
+        return query select wasaga.task_out_handled(p_host, p_ids, p_lanes, p_epochs, p_results, p_attempts, p_due_ms,
+            p_errors, o_t, o_topics, o_keys, o_headers, o_values);
+        return;
+    elsif p_flow = 'in' then
+        v_done := wasaga.task_in_end(p_host, p_ids, p_lanes, p_epochs, p_results, p_attempts, p_due_ms, p_errors,
+            p_digests);
+    else
+        v_done := wasaga.dead_letters_handled(p_flow, p_host, p_ids, p_lanes, p_epochs, p_results, p_attempts, p_due_ms,
+            p_errors, p_digests);
+    end if;
+
+    if cardinality(o_t) > 0 then
+        perform wasaga.outbox_add(array_agg(null::uuid), array_agg(o.idempotency_key order by o.n),
+            array_agg(null::text), array_agg(o.topic order by o.n), array_agg(o.key order by o.n),
+            array_agg(o.headers order by o.n), array_agg(o.value order by o.n), array_agg(o.rollback order by o.n))
+        from unnest(o_t, o_idempotency_keys, o_topics, o_keys, o_headers, o_values, o_rollbacks)
+            with ordinality as o (t, idempotency_key, topic, key, headers, value, rollback, n)
+        where p_ids[o.t] = any (v_done);
+    end if;
+
+    if p_starts is not null or p_posts is not null then
+        perform wasaga.others_lock('{}', p_starts, p_posts);
+        perform wasaga.starts_add(v_ok, null, p_starts), wasaga.posts_add(v_ok, p_posts)
+        from (select array_agg(id = any (v_done) order by n) as v_ok
+            from unnest(p_ids) with ordinality as u (id, n)) ended;
+    end if;
+
+    return query select unnest(v_done);
+end $$;
+
+create function wasaga.task_in_end(
+    p_host bigint, p_ids bigint[], p_lanes smallint[], p_epochs bigint[], p_results text[], p_attempts integer[],
+    p_due_ms bigint[], p_errors jsonb[], p_digests bytea[]
+) returns bigint[] language plpgsql as $$
+declare
+    v_done bigint[];
+begin
     with finished as (
         update wasaga.task_in task
         set status = a.result, attempts = a.attempts, error = a.error, digest = a.digest,
@@ -420,24 +462,35 @@ begin
         from finished f where f.status = 'error'
     )
     select coalesce(array_agg(f.id), '{}') into v_done from finished f;
+    return v_done;
+end $$;
 
-    if cardinality(o_t) > 0 then
-        perform wasaga.outbox_add(array_agg(null::uuid), array_agg(o.idempotency_key order by o.n),
-            array_agg(null::text), array_agg(o.topic order by o.n), array_agg(o.key order by o.n),
-            array_agg(o.headers order by o.n), array_agg(o.value order by o.n), array_agg(o.rollback order by o.n))
-        from unnest(o_t, o_idempotency_keys, o_topics, o_keys, o_headers, o_values, o_rollbacks)
-            with ordinality as o (t, idempotency_key, topic, key, headers, value, rollback, n)
-        where p_ids[o.t] = any (v_done);
-    end if;
-
-    if p_starts is not null or p_posts is not null then
-        perform wasaga.others_lock('{}', p_starts, p_posts);
-        perform wasaga.starts_add(v_ok, null, p_starts), wasaga.posts_add(v_ok, p_posts)
-        from (select array_agg(id = any (v_done) order by n) as v_ok
-            from unnest(p_ids) with ordinality as u (id, n)) ended;
-    end if;
-
-    return query select unnest(v_done);
+create function wasaga.dead_letters_handled(
+    p_flow text, p_host bigint, p_ids bigint[], p_lanes smallint[], p_epochs bigint[], p_results text[],
+    p_attempts integer[], p_due_ms bigint[], p_errors jsonb[], p_digests bytea[]
+) returns bigint[] language plpgsql as $$
+declare
+    v_done bigint[];
+begin
+    execute format($sql$
+        with finished as (
+            update wasaga.%I letter
+            set status = a.result, ending = case when a.result = 'ready' then 'handled' end,
+                finished_at = case when a.result = 'ready' then now() end,
+                handling_attempts = a.attempts, handling_error = a.error, digest = a.digest,
+                interruptions = case when a.attempts > letter.handling_attempts then 0 else letter.interruptions end,
+                due_at = now() + coalesce(a.due_ms, 0) * interval '1 millisecond'
+            from unnest($3, $4, $5, $6, $7, $8, $9, $10)
+                as a (id, lane, epoch, result, attempts, due_ms, error, digest)
+            join wasaga.lanes l on l.flow = $1 and l.lane = a.lane and l.epoch = a.epoch and l.host_id = $2
+            where letter.id = a.id and letter.status in ('wait', 'work')
+            returning letter.id
+        )
+        select coalesce(array_agg(id), '{}') from finished
+    $sql$, replace(p_flow, 'dead_', 'dead_letter_'))
+    into v_done
+    using p_flow, p_host, p_ids, p_lanes, p_epochs, p_results, p_attempts, p_due_ms, p_errors, p_digests;
+    return v_done;
 end $$;
 
 -- Ends a guest's transaction. The guest's role may call it, but does not know the token.
@@ -473,8 +526,8 @@ begin
         o_idempotency_keys, o_topics, o_keys, o_headers, o_values, o_rollbacks, p_starts, p_posts, p_hooks);
 end $$;
 
-create function wasaga_guest.task_in_finish(
-    p_token bytea, p_host bigint,
+create function wasaga_guest.tasks_finish(
+    p_token bytea, p_flow text, p_host bigint,
     p_ids bigint[], p_lanes smallint[], p_epochs bigint[], p_results text[], p_attempts integer[],
     p_due_ms bigint[], p_errors jsonb[], p_digests bytea[],
     o_t integer[], o_idempotency_keys text[], o_topics text[], o_keys bytea[], o_headers jsonb[],
@@ -485,7 +538,7 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 begin
     perform wasaga_guest.check_token(p_token);
-    return query select * from wasaga.task_in_finish(p_host, p_ids, p_lanes, p_epochs, p_results, p_attempts,
+    return query select * from wasaga.tasks_finish(p_flow, p_host, p_ids, p_lanes, p_epochs, p_results, p_attempts,
         p_due_ms, p_errors, p_digests, o_t, o_idempotency_keys, o_topics, o_keys, o_headers, o_values, o_rollbacks,
         p_starts, p_posts);
 end $$;

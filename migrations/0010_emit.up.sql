@@ -6,6 +6,68 @@ alter table wasaga.task_out
     add column event_type text,
     add column max_attempts integer check (max_attempts > 0);
 
+-- Gives a message up that waits: its dead letter is written, and its rollback message, where it has one, is added.
+create function wasaga.task_out_give_up(p_id bigint, p_reason jsonb) returns void language sql as $$
+    with given_up as (
+        update wasaga.task_out
+        set status = case when rollback is null then 'error_rollback_none' else 'rollback' end,
+            attempts = attempts + 1, error = p_reason, finished_at = now()
+        where id = p_id and status = 'wait'
+        returning *
+    ), dead as (
+        insert into wasaga.dead_letter_out (task_id, reason, attempts, max_attempts, message_id, saga_id,
+            idempotency_key, traceparent, aggregate_id, event_type, topic, key, headers, value, rollback)
+        select id, error, attempts, max_attempts, message_id, saga_id, idempotency_key, traceparent, aggregate_id,
+            event_type, topic, key, headers, value, rollback
+        from given_up
+    )
+    insert into wasaga.task_out (saga_id, idempotency_key, traceparent, topic, key, headers, value)
+    select saga_id, idempotency_key || '/rollback', traceparent, rollback ->> 'topic',
+        decode(rollback ->> 'key', 'base64'), coalesce(rollback -> 'headers', '[]'),
+        decode(rollback ->> 'value', 'base64')
+    from given_up where rollback is not null
+$$;
+
+-- What a plugin made of messages before they are published: see tasks_finish.
+create function wasaga.task_out_handled(
+    p_host bigint, p_ids bigint[], p_lanes smallint[], p_epochs bigint[], p_results text[], p_attempts integer[],
+    p_due_ms bigint[], p_errors jsonb[],
+    o_t integer[], o_topics text[], o_keys bytea[], o_headers jsonb[], o_values bytea[]
+) returns setof bigint language plpgsql as $$
+declare
+    a record;
+begin
+    for a in
+        select e.*, o.t is not null as publishes, o.topic, o.key, o.headers, o.value
+        from unnest(p_ids, p_lanes, p_epochs, p_results, p_attempts, p_due_ms, p_errors)
+            with ordinality as e (id, lane, epoch, result, attempts, due_ms, error, n)
+        join wasaga.lanes l on l.flow = 'handle_out' and l.lane = e.lane and l.epoch = e.epoch and l.host_id = p_host
+        left join unnest(o_t, o_topics, o_keys, o_headers, o_values) as o (t, topic, key, headers, value) on o.t = e.n
+        order by e.id
+    loop
+        -- Another transaction may have given it up, or published it, since.
+        continue when not exists (
+            select from wasaga.task_out t where t.id = a.id and t.status = 'wait' and not t.handled for no key update);
+        case
+            when a.result = 'error' then
+                perform wasaga.task_out_give_up(a.id, a.error);
+            when a.result = 'wait' then
+                update wasaga.task_out set attempts = a.attempts, error = a.error,
+                    due_at = now() + a.due_ms * interval '1 millisecond'
+                where id = a.id;
+            when a.publishes then
+                update wasaga.task_out set handled = true, attempts = 0, error = null, due_at = now(), topic = a.topic,
+                    key = a.key, headers = a.headers, value = a.value
+                where id = a.id;
+            else
+                update wasaga.task_out set handled = true, status = 'ready', attempts = a.attempts, error = null,
+                    finished_at = now()
+                where id = a.id;
+        end case;
+        return next a.id;
+    end loop;
+end $$;
+
 -- Which message was emitted first under a key. A key is known until the horizon, however early its message is deleted.
 -- Another horizon: `alter table wasaga.emitted alter until set default now() + interval '30 days'`.
 create table wasaga.emitted (
@@ -311,6 +373,6 @@ create view wasaga.outbox as
         event_type as type, value as payload, created_at as "timestamp"
     from wasaga.task_out;
 
-revoke all on function wasaga.from_base64, wasaga.length_check, wasaga.members_check, wasaga.headers_check,
+revoke all on function wasaga.task_out_give_up, wasaga.task_out_handled, wasaga.from_base64, wasaga.length_check, wasaga.members_check, wasaga.headers_check,
     wasaga.message_bytes, wasaga.rollback_of, wasaga.cloud_event_headers, wasaga.task_out_emit, wasaga.emit,
     wasaga.emit_many, wasaga.accept from public;

@@ -52,6 +52,12 @@ impl Api {
         self.try_post(path, body).await.unwrap_or_else(|| panic!("no answer to POST {path}"))
     }
 
+    /// PATCH of JSON.
+    pub async fn patch(&self, path: &str, body: &Value) -> Answer {
+        let sent = self.client.patch(self.url(path)).json(body).send().await;
+        answer(sent).await.unwrap_or_else(|| panic!("no answer to PATCH {path}"))
+    }
+
     /// POST of whatever it is, with this content type.
     pub async fn post_text(&self, path: &str, kind: &str, body: &str) -> Answer {
         let request = self.client.post(self.url(path)).header("content-type", kind);

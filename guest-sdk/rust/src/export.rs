@@ -65,13 +65,14 @@ pub trait Tasks: Plugin {
         Ok(Outbound::Publish(task.message.clone()))
     }
 
-    /// A message that was given up on its way in.
+    /// A message of one of the manifest's `dead_in_topics` that was given up on its way in. Success ends the letter.
     fn handle_dead_in(dead: &DeadTask) -> Result<Vec<Effect>, Failure> {
         let _ = dead;
         Ok(Vec::new())
     }
 
-    /// A message that was given up on its way out.
+    /// A message to one of the manifest's `dead_out_topics` that was given up on its way out: what is published in its
+    /// place. Success ends the letter.
     fn handle_dead_out(dead: &DeadTask) -> Result<Outbound, Failure> {
         let _ = dead;
         Ok(Outbound::Drop)

@@ -32,6 +32,10 @@ pub struct Manifest {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     out_topics: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    dead_in_topics: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    dead_out_topics: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     migrations: Vec<Migration>,
     #[serde(skip_serializing_if = "Capabilities::is_none")]
     capabilities: Capabilities,
@@ -47,6 +51,8 @@ impl Manifest {
             steps: Vec::new(),
             subscriptions: Vec::new(),
             out_topics: Vec::new(),
+            dead_in_topics: Vec::new(),
+            dead_out_topics: Vec::new(),
             migrations: Vec::new(),
             capabilities: Capabilities::default(),
         }
@@ -83,9 +89,21 @@ impl Manifest {
         self
     }
 
-    /// Messages on their way to this topic go through `handle_out`.
+    /// Messages on their way to this topic go through `handle_out`, of whichever saga or application.
     pub fn out_topic(mut self, topic: impl Into<String>) -> Self {
         self.out_topics.push(topic.into());
+        self
+    }
+
+    /// Records of this topic that were given up go to `handle_dead_in`.
+    pub fn dead_in_topic(mut self, topic: impl Into<String>) -> Self {
+        self.dead_in_topics.push(topic.into());
+        self
+    }
+
+    /// Messages to this topic that were given up go to `handle_dead_out`.
+    pub fn dead_out_topic(mut self, topic: impl Into<String>) -> Self {
+        self.dead_out_topics.push(topic.into());
         self
     }
 

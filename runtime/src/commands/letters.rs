@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{anyhow, bail};
 use clap::{Args, Subcommand};
 use serde_json::json;
-use wasaga_api::{LetterPageView, LetterView};
+use wasaga_api::LetterPageView;
 use wasaga_domain::{
     dead_letter::{LetterFilter, LetterFlow, LetterVerb},
     message::Header,

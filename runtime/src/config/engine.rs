@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use wasaga_domain::retry::RetryPolicy;
-use wasaga_engine::{driver::EngineOptions, inbox::InboxOptions};
+use wasaga_engine::{
+    driver::EngineOptions,
+    inbox::{FlowLimits, InboxOptions},
+};
 use wasaga_kafka::{PublisherOptions, RelayOptions};
 
 use super::{Config, at_least};
@@ -39,6 +42,22 @@ pub struct Flows {
     pub in_timeout_ms: u64,
     /// When an in task that failed is tried again.
     pub in_retry: RetryPolicy,
+    /// Messages that plugins see, before they are published, at once.
+    pub handle_out: usize,
+    /// Messages that one plugin sees, before they are published, at once.
+    pub handle_out_per_plugin: usize,
+    /// When a message is shown again to a plugin that failed on it.
+    pub handle_out_retry: RetryPolicy,
+    /// Dead letters, given up on their way in, that plugins handle at once.
+    pub dead_in: usize,
+    /// Dead letters, given up on their way in, that one plugin handles at once.
+    pub dead_in_per_plugin: usize,
+    /// Dead letters, given up on their way out, that plugins handle at once.
+    pub dead_out: usize,
+    /// Dead letters, given up on their way out, that one plugin handles at once.
+    pub dead_out_per_plugin: usize,
+    /// When a dead letter on which a plugin failed is tried again.
+    pub dead_retry: RetryPolicy,
     /// How long a message is kept for a step that does not wait for it yet.
     pub early_reply_ttl_ms: u64,
     /// How long finished in tasks and published messages are kept.
@@ -51,10 +70,6 @@ pub struct Flows {
     pub publish_first: usize,
     /// How long the broker has to acknowledge one of them before it is stored for the relay.
     pub publish_first_ms: u64,
-    /// Not supported yet.
-    pub dead_in: Option<usize>,
-    /// Not supported yet.
-    pub dead_out: Option<usize>,
 }
 
 impl Default for Engine {
@@ -74,9 +89,10 @@ impl Default for Engine {
 impl Default for Flows {
     fn default() -> Self {
         let InboxOptions {
-            concurrency,
-            plugin_concurrency,
-            retry,
+            r#in,
+            handle_out,
+            dead_in,
+            dead_out,
             early_reply_ttl,
             attempt_timeout,
             retention,
@@ -86,18 +102,24 @@ impl Default for Flows {
         let out = RelayOptions::default().max_messages;
         let PublisherOptions { within, at_once } = PublisherOptions::default();
         Self {
-            r#in: concurrency,
-            in_per_plugin: plugin_concurrency,
+            r#in: r#in.concurrency,
+            in_per_plugin: r#in.plugin_concurrency,
             in_timeout_ms: attempt_timeout.as_millis() as u64,
-            in_retry: retry,
+            in_retry: r#in.retry,
+            handle_out: handle_out.concurrency,
+            handle_out_per_plugin: handle_out.plugin_concurrency,
+            handle_out_retry: handle_out.retry,
+            dead_in: dead_in.concurrency,
+            dead_in_per_plugin: dead_in.plugin_concurrency,
+            dead_out: dead_out.concurrency,
+            dead_out_per_plugin: dead_out.plugin_concurrency,
+            dead_retry: dead_in.retry,
             early_reply_ttl_ms: early_reply_ttl.as_millis() as u64,
             retention_ms: retention.as_millis() as u64,
             dead_letter_retention_ms: letter_retention.as_millis() as u64,
             out,
             publish_first: at_once,
             publish_first_ms: within.as_millis() as u64,
-            dead_in: None,
-            dead_out: None,
         }
     }
 }
@@ -105,10 +127,21 @@ impl Default for Flows {
 impl Config {
     /// What the inbox is started with.
     pub fn inbox(&self) -> InboxOptions {
+        let flows = &self.flows;
+        let limits = |concurrency, plugin_concurrency, retry: &RetryPolicy| FlowLimits {
+            concurrency,
+            plugin_concurrency,
+            retry: retry.clone(),
+        };
         InboxOptions {
-            concurrency: self.flows.r#in,
-            plugin_concurrency: self.flows.in_per_plugin,
-            retry: self.flows.in_retry.clone(),
+            r#in: limits(flows.r#in, flows.in_per_plugin, &flows.in_retry),
+            handle_out: limits(
+                flows.handle_out,
+                flows.handle_out_per_plugin,
+                &flows.handle_out_retry,
+            ),
+            dead_in: limits(flows.dead_in, flows.dead_in_per_plugin, &flows.dead_retry),
+            dead_out: limits(flows.dead_out, flows.dead_out_per_plugin, &flows.dead_retry),
             early_reply_ttl: Duration::from_millis(self.flows.early_reply_ttl_ms),
             attempt_timeout: Duration::from_millis(self.flows.in_timeout_ms),
             retention: Duration::from_millis(self.flows.retention_ms),
@@ -178,15 +211,32 @@ impl Engine {
 
 impl Flows {
     pub(super) fn fault(&self) -> Option<String> {
-        let dead = [("dead_in", self.dead_in), ("dead_out", self.dead_out)];
-        let set = dead.iter().find(|(_, limit)| limit.is_some());
-        set.map(|(name, _)| format!("not supported yet: flows.{name}: remove it"))
-            .or_else(|| at_least("flows.in", self.r#in, 1))
-            .or_else(|| at_least("flows.in_per_plugin", self.in_per_plugin, 1))
-            .or_else(|| at_least("flows.in_timeout_ms", self.in_timeout_ms as usize, 1))
-            .or_else(|| self.in_retry.fault().map(|fault| format!("flows.in_retry: {fault}")))
-            .or_else(|| at_least("flows.out", self.out, 1))
-            .or_else(|| at_least("flows.publish_first", self.publish_first, 1))
-            .or_else(|| at_least("flows.publish_first_ms", self.publish_first_ms as usize, 100))
+        let limits = [
+            ("flows.in", self.r#in),
+            ("flows.in_per_plugin", self.in_per_plugin),
+            ("flows.in_timeout_ms", self.in_timeout_ms as usize),
+            ("flows.handle_out", self.handle_out),
+            ("flows.handle_out_per_plugin", self.handle_out_per_plugin),
+            ("flows.dead_in", self.dead_in),
+            ("flows.dead_in_per_plugin", self.dead_in_per_plugin),
+            ("flows.dead_out", self.dead_out),
+            ("flows.dead_out_per_plugin", self.dead_out_per_plugin),
+            ("flows.out", self.out),
+            ("flows.publish_first", self.publish_first),
+        ];
+        let policies = [
+            ("flows.in_retry", &self.in_retry),
+            ("flows.handle_out_retry", &self.handle_out_retry),
+            ("flows.dead_retry", &self.dead_retry),
+        ];
+        let publish_first_ms =
+            at_least("flows.publish_first_ms", self.publish_first_ms as usize, 100);
+        let limits = limits.into_iter().find_map(|(key, limit)| at_least(key, limit, 1));
+        limits.or(publish_first_ms).or_else(|| {
+            let fault = |(key, policy): (&str, &RetryPolicy)| {
+                policy.fault().map(|fault| format!("{key}: {fault}"))
+            };
+            policies.into_iter().find_map(fault)
+        })
     }
 }

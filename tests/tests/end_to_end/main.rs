@@ -6,6 +6,7 @@ mod checker;
 mod crashes;
 mod greeting;
 mod intake;
+mod letters;
 mod messages;
 mod orders;
 mod outages;

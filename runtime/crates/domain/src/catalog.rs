@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     definition::Definition,
+    flow::Flow,
     ids::{Digest, PluginName},
     lifecycle::HOOKS,
     manifest::{HttpTrigger, Locator, Manifest},
@@ -88,6 +89,20 @@ impl Catalog {
                 Some(Recipient::Start(Arc::clone(&active.definition), key.clone()))
             })
         })
+    }
+
+    /// Every topic of this flow that a plugin takes part in.
+    pub fn handled_topics(&self, flow: Flow) -> Vec<String> {
+        let manifests = self.plugins.values().map(|plugin| &plugin.manifest);
+        manifests.flat_map(|manifest| manifest.handled_topics(flow)).cloned().collect()
+    }
+
+    /// The plugin that takes part in this topic of this flow.
+    pub fn handler(&self, flow: Flow, topic: &str) -> Option<PluginName> {
+        let takes_part =
+            |plugin: &Plugin| plugin.manifest.handled_topics(flow).iter().any(|name| name == topic);
+        let (name, _) = self.plugins.iter().find(|(_, plugin)| takes_part(plugin))?;
+        Some(name.clone())
     }
 
     fn subscriber(&self, topic: &str) -> Option<Recipient> {

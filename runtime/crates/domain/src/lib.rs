@@ -8,6 +8,7 @@ pub mod clock;
 pub mod dead_letter;
 pub mod definition;
 pub mod events;
+pub mod flow;
 pub mod ids;
 pub mod input_schema;
 pub mod journal;

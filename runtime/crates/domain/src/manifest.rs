@@ -7,7 +7,7 @@ mod schedule;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ids::PluginName, retry::RetryPolicy};
+use crate::{flow::Flow, ids::PluginName, retry::RetryPolicy};
 
 pub use schedule::{Misfire, ScheduleTrigger};
 
@@ -31,6 +31,12 @@ pub struct Manifest {
     /// Topics whose out tasks go through `handle-out`.
     #[serde(default)]
     pub out_topics: Vec<String>,
+    /// Topics whose dead letters, given up on their way in, go to `handle-dead-in`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dead_in_topics: Vec<String>,
+    /// Topics whose dead letters, given up on their way out, go to `handle-dead-out`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dead_out_topics: Vec<String>,
     /// Its tables, in its own schema.
     #[serde(default)]
     pub migrations: Vec<Migration>,
@@ -212,9 +218,17 @@ pub struct Capabilities {
 impl Manifest {
     /// What it asks for that this host does not build, by the manifest's own words.
     pub fn unsupported(&self) -> Option<String> {
-        if !self.capabilities.http_hosts.is_empty() {
-            return Some("capabilities.http_hosts".into());
+        let asks = !self.capabilities.http_hosts.is_empty();
+        asks.then(|| "capabilities.http_hosts".into())
+    }
+
+    /// Topics of a flow in whose tasks it takes part; those it is called for without a saga waiting are subscriptions.
+    pub fn handled_topics(&self, flow: Flow) -> &[String] {
+        match flow {
+            Flow::HandleOut => &self.out_topics,
+            Flow::DeadIn => &self.dead_in_topics,
+            Flow::DeadOut => &self.dead_out_topics,
+            Flow::In | Flow::Out => &[],
         }
-        (!self.out_topics.is_empty()).then(|| "out_topics".into())
     }
 }

@@ -28,7 +28,7 @@ pub trait StepExecutor: Send + Sync + 'static {
 /// Calls a plugin for one attempt of a task.
 pub trait TaskExecutor: Send + Sync + 'static {
     /// Starts the call and returns at once; `report` is called exactly once, from any thread, whatever happens.
-    fn handle_in(&self, call: TaskCall, report: Report<TaskReport>);
+    fn handle(&self, call: TaskCall, report: Report<TaskReport>);
 }
 
 /// Takes a report.
@@ -105,7 +105,7 @@ pub struct StepReport {
     pub took: Duration,
 }
 
-/// One attempt of an in task.
+/// One attempt of a task.
 #[derive(Clone, Debug)]
 pub struct TaskCall {
     /// The task.
@@ -120,8 +120,23 @@ pub struct TaskCall {
     pub deadline: UnixMillis,
     /// W3C trace context.
     pub traceparent: Option<String>,
-    /// What came.
+    /// The message.
     pub message: Message,
+    /// Which export.
+    pub kind: TaskKind,
+}
+
+/// Which export of `tasks` to call.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TaskKind {
+    /// `handle-in`.
+    In,
+    /// `handle-out`: the outcome has the message to publish, or nothing.
+    Out,
+    /// `handle-dead-in`, with the reason for which the message was given up.
+    DeadIn(ErrorDetail),
+    /// `handle-dead-out`, likewise; the outcome has the message to publish, or nothing.
+    DeadOut(ErrorDetail),
 }
 
 /// How a task's attempt went.

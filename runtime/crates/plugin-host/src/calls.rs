@@ -13,16 +13,19 @@ use wasaga_domain::{
     message::Message,
     outcome::{self, Effect, Failure, StepOutcome},
     payload::Payload,
-    ports::{CallContext, CallKind, GuestDatabase, StepCall, TaskCall},
+    ports::{CallContext, CallKind, GuestDatabase, StepCall, TaskCall, TaskKind},
 };
 
 use crate::{
     bindings::{
-        exports::wasaga::plugin::steps::{Arrival, Outcome, Task, Verdict},
+        exports::wasaga::plugin::{
+            steps::{Arrival, Outcome, Task, Verdict},
+            tasks::Outbound,
+        },
         wasaga::plugin::types,
     },
     convert,
-    exports::Steps,
+    exports::{Lifecycle, Steps, Tasks},
     failure::{found, is_resumed, retryable, unavailable},
     guest::{Guest, Lane},
     limits::Limits,
@@ -136,51 +139,103 @@ impl Calls {
         judge.outcome(outcome).map_err(found)
     }
 
-    /// Runs an attempt of an in task, or hands over an event of a saga's life.
+    /// Runs an attempt of a task, or hands over an event of a saga's life.
     pub(crate) async fn task(
         &self,
         plugin: &Loaded,
         call: TaskCall,
         lane: Lane,
     ) -> Ended<Vec<Effect>> {
-        let is_hook = call.message.topic.starts_with(HOOKS);
+        let hears = call.kind == TaskKind::In && call.message.topic.starts_with(HOOKS);
         let exports = &plugin.exports;
-        let export = if is_hook {
-            exports.lifecycle.as_ref().map(|lifecycle| &lifecycle.on_event)
-        } else {
-            exports.tasks.as_ref().map(|tasks| &tasks.handle_in)
-        };
-        let Some(export) = export else {
+        let is_missing = if hears { exports.lifecycle.is_none() } else { exports.tasks.is_none() };
+        if is_missing {
             // A plugin that was swapped for one that does not listen any more has heard of it.
-            if is_hook {
+            if hears {
                 return Ended { outcome: Ok(Vec::new()), transaction: None };
             }
             let message = format!("plugin {} does not export tasks", plugin.manifest.name);
             return Ended::failed(unavailable("tasks-missing", message));
-        };
+        }
         let subject = Subject::Task { task: call.id, attempt: call.attempt };
         let mut guest = match self.guest(plugin, subject, None, call.deadline, lane).await {
             Ok(guest) => guest,
             Err(failure) => return Ended::failed(failure),
         };
-        let id = call.id.to_string();
-        let headers = convert::headers(&call.message);
-        let outcome = async {
-            let (returned,): Returned<Vec<types::Effect>> = if is_hook {
-                let told = told(&call.message)?;
-                let saga = told.saga_id.to_string();
-                let event = convert::event(&told.event);
-                guest.call(export, (&*saga, &*told.saga, &*told.event_id, event)).await?
-            } else {
-                guest.call(export, (convert::task(&call, &id, &headers),)).await?
-            };
-            let effects = returned.map_err(|failed| self.failure(failed))?;
-            let active = self.active.load();
-            Judge::new(&self.limits, &plugin.access, &active.catalog, self.clock.now())
-                .effects(effects)
+        let outcome = match (&exports.lifecycle, &exports.tasks) {
+            (Some(lifecycle), _) if hears => self.hear(&mut guest, plugin, lifecycle, &call).await,
+            (_, Some(tasks)) => self.handle(&mut guest, plugin, tasks, &call).await,
+            _ => unreachable!("what is missing was found above"),
         };
-        let outcome = outcome.await;
         end(guest, outcome, true, false)
+    }
+
+    async fn hear(
+        &self,
+        guest: &mut Guest,
+        plugin: &Loaded,
+        lifecycle: &Lifecycle,
+        call: &TaskCall,
+    ) -> Result<Vec<Effect>, Failure> {
+        let told = told(&call.message)?;
+        let (saga, event) = (told.saga_id.to_string(), convert::event(&told.event));
+        let params = (&*saga, &*told.saga, &*told.event_id, event);
+        let (returned,): Returned<Vec<types::Effect>> =
+            guest.call(&lifecycle.on_event, params).await?;
+        self.effects(plugin, returned)
+    }
+
+    async fn handle(
+        &self,
+        guest: &mut Guest,
+        plugin: &Loaded,
+        tasks: &Tasks,
+        call: &TaskCall,
+    ) -> Result<Vec<Effect>, Failure> {
+        let (id, headers) = (call.id.to_string(), convert::headers(&call.message));
+        let task = || convert::task(call, &id, &headers);
+        match &call.kind {
+            TaskKind::In => {
+                let (returned,) = guest.call(&tasks.handle_in, (task(),)).await?;
+                self.effects(plugin, returned)
+            }
+            TaskKind::DeadIn(reason) => {
+                let dead = convert::dead_task(call, reason, &id, &headers);
+                let (returned,) = guest.call(&tasks.handle_dead_in, (dead,)).await?;
+                self.effects(plugin, returned)
+            }
+            TaskKind::Out => {
+                let (returned,) = guest.call(&tasks.handle_out, (task(),)).await?;
+                self.outbound(plugin, returned)
+            }
+            TaskKind::DeadOut(reason) => {
+                let dead = convert::dead_task(call, reason, &id, &headers);
+                let (returned,) = guest.call(&tasks.handle_dead_out, (dead,)).await?;
+                self.outbound(plugin, returned)
+            }
+        }
+    }
+
+    fn effects(
+        &self,
+        plugin: &Loaded,
+        returned: Result<Vec<types::Effect>, types::Failure>,
+    ) -> Result<Vec<Effect>, Failure> {
+        let effects = returned.map_err(|failed| self.failure(failed))?;
+        let active = self.active.load();
+        let now = self.clock.now();
+        Judge::new(&self.limits, &plugin.access, &active.catalog, now).effects(effects)
+    }
+
+    fn outbound(
+        &self,
+        plugin: &Loaded,
+        returned: Result<Outbound, types::Failure>,
+    ) -> Result<Vec<Effect>, Failure> {
+        let outbound = returned.map_err(|failed| self.failure(failed))?;
+        let active = self.active.load();
+        let now = self.clock.now();
+        Judge::new(&self.limits, &plugin.access, &active.catalog, now).outbound(outbound)
     }
 
     fn failure(&self, failure: types::Failure) -> Failure {

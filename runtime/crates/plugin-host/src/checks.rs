@@ -6,6 +6,7 @@ use std::{collections::HashSet, sync::Arc};
 use wasaga_domain::{
     catalog::{Active, Catalog, Recipient},
     definition::{Definition, Overrides},
+    flow::Flow,
     manifest::{HttpTrigger, Locator, Manifest, Saga, Subscription, Trigger},
     schedule::Schedule,
 };
@@ -57,6 +58,7 @@ fn alone(manifest: &Manifest, steps: bool, tasks: bool) -> Result<(), String> {
         of_subscription(subscription, tasks)
             .map_err(|fault| format!("subscription to {:?}: {fault}", subscription.topic))?;
     }
+    of_handled(manifest, tasks)?;
     if !manifest.migrations.is_empty() && !manifest.capabilities.sql {
         return Err("it has migrations without capabilities.sql: ask for sql, or drop them".into());
     }
@@ -176,6 +178,36 @@ fn of_subscription(subscription: &Subscription, tasks: bool) -> Result<(), Strin
     }
 }
 
+/// The lists of topics in whose tasks the plugin takes part, by their names in the manifest.
+const HANDLED: [(&str, Flow); 3] = [
+    ("out_topics", Flow::HandleOut),
+    ("dead_in_topics", Flow::DeadIn),
+    ("dead_out_topics", Flow::DeadOut),
+];
+
+fn of_handled(manifest: &Manifest, tasks: bool) -> Result<(), String> {
+    for (list, flow) in HANDLED {
+        let topics = manifest.handled_topics(flow);
+        if !topics.is_empty() && !tasks {
+            return Err(format!(
+                "{list} names topics, and the component does not export wasaga:plugin/tasks: export it, or name none"
+            ));
+        }
+        unique(topics.iter(), list)?;
+        for topic in topics {
+            legal_topic(topic).map_err(|fault| format!("{list} names {fault}"))?;
+            let asks = manifest.capabilities.topics.iter().any(|pattern| covers(pattern, topic));
+            if flow == Flow::HandleOut && !asks {
+                return Err(format!(
+                    "out_topics names {topic}, which is not among the topics that it asks for: add it to \
+                     capabilities.topics"
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// The definitions as the engine runs them, with what starts them.
 pub(crate) fn definitions(
     manifest: &Manifest,
@@ -231,6 +263,16 @@ pub(crate) fn beside(manifest: &Manifest, catalog: &Catalog) -> Result<(), Strin
                 "plugin {name}: topic {topic:?} is heard by plugin {other} too, and starts sagas of one of them: a topic \
                  has one recipient, so let one of them hear another one"
             ));
+        }
+        for (list, flow) in HANDLED {
+            let theirs = theirs.handled_topics(flow);
+            let mut mine = manifest.handled_topics(flow).iter();
+            if let Some(topic) = mine.find(|topic| theirs.contains(topic)) {
+                return Err(format!(
+                    "plugin {name}: {list} names {topic:?}, as plugin {other} does: one plugin takes part in a topic, so \
+                     let one of them drop it"
+                ));
+            }
         }
         for heard in &manifest.subscriptions {
             let their = theirs.subscriptions.iter().find(|their| their.topic == heard.topic);

@@ -171,3 +171,13 @@ pub(crate) fn task<'a>(
         message: message(&call.message, headers),
     }
 }
+
+/// A dead letter to hand over; `id` is its id, written out.
+pub(crate) fn dead_task<'a>(
+    call: &'a TaskCall,
+    reason: &'a ErrorDetail,
+    id: &'a str,
+    headers: &'a [HeaderParam<'a>],
+) -> tasks::DeadTask<'a> {
+    tasks::DeadTask { task: task(call, id, headers), reason: detail(reason) }
+}

@@ -21,9 +21,12 @@ pub(crate) struct Steps {
     pub compensate: Export,
 }
 
-/// The interface `tasks`; its other functions belong to flows that this host does not run yet.
+/// The interface `tasks`.
 pub(crate) struct Tasks {
     pub handle_in: Export,
+    pub handle_out: Export,
+    pub handle_dead_in: Export,
+    pub handle_dead_out: Export,
 }
 
 /// The interface `lifecycle`.
@@ -66,8 +69,14 @@ impl Exports {
                 compensate: steps.function("compensate")?,
             })
         };
-        let tasks =
-            |tasks: Interface| Ok::<_, String>(Tasks { handle_in: tasks.function("handle-in")? });
+        let tasks = |tasks: Interface| {
+            Ok::<_, String>(Tasks {
+                handle_in: tasks.function("handle-in")?,
+                handle_out: tasks.function("handle-out")?,
+                handle_dead_in: tasks.function("handle-dead-in")?,
+                handle_dead_out: tasks.function("handle-dead-out")?,
+            })
+        };
         let lifecycle = |lifecycle: Interface| {
             Ok::<_, String>(Lifecycle { on_event: lifecycle.function("on-event")? })
         };
@@ -84,7 +93,10 @@ impl Exports {
         let of_steps = self.steps.iter_mut().flat_map(|steps| {
             [&mut steps.guard, &mut steps.execute, &mut steps.resume, &mut steps.compensate]
         });
-        let of_tasks = self.tasks.iter_mut().map(|tasks| &mut tasks.handle_in);
+        let of_tasks = self.tasks.iter_mut().flat_map(|tasks| {
+            let Tasks { handle_in, handle_out, handle_dead_in, handle_dead_out } = tasks;
+            [handle_in, handle_out, handle_dead_in, handle_dead_out]
+        });
         let of_lifecycle = self.lifecycle.iter_mut().map(|lifecycle| &mut lifecycle.on_event);
         for export in of_steps.chain(of_tasks).chain(of_lifecycle) {
             export.seconds = metrics::histogram!(

@@ -235,7 +235,7 @@ impl StepExecutor for PluginHost {
 }
 
 impl TaskExecutor for PluginHost {
-    fn handle_in(&self, call: TaskCall, report: Report<TaskReport>) {
+    fn handle(&self, call: TaskCall, report: Report<TaskReport>) {
         let name = call.plugin.clone();
         self.send(&name, report, |report| Work::Task(Box::new(call), report));
     }

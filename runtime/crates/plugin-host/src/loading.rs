@@ -178,6 +178,9 @@ fn check_types(guest: &mut Guest, exports: &Exports) -> wasmtime::Result<()> {
     }
     if let Some(tasks) = &exports.tasks {
         guest.check::<(tasks::Task<'_>,), Returned<Vec<Effect>>>(&tasks.handle_in)?;
+        guest.check::<(tasks::Task<'_>,), Returned<tasks::Outbound>>(&tasks.handle_out)?;
+        guest.check::<(tasks::DeadTask<'_>,), Returned<Vec<Effect>>>(&tasks.handle_dead_in)?;
+        guest.check::<(tasks::DeadTask<'_>,), Returned<tasks::Outbound>>(&tasks.handle_dead_out)?;
     }
     Ok(())
 }

@@ -17,7 +17,10 @@ use wasaga_domain::{
 };
 
 use crate::{
-    bindings::{exports::wasaga::plugin::steps, wasaga::plugin::types},
+    bindings::{
+        exports::wasaga::plugin::{steps, tasks},
+        wasaga::plugin::types,
+    },
     convert,
     failure::retryable,
     grants::Access,
@@ -73,6 +76,17 @@ impl<'a> Judge<'a> {
     /// What a task returned.
     pub(crate) fn effects(mut self, effects: Vec<types::Effect>) -> Result<Vec<Effect>, Failure> {
         self.listed(effects)
+    }
+
+    /// What takes a message's place: one message, or none.
+    pub(crate) fn outbound(mut self, outbound: tasks::Outbound) -> Result<Vec<Effect>, Failure> {
+        match outbound {
+            tasks::Outbound::Publish(message) => {
+                let message = self.message(message)?;
+                Ok(vec![Effect::Send(Outgoing { message, rollback: None })])
+            }
+            tasks::Outbound::Drop => Ok(Vec::new()),
+        }
     }
 
     fn listed(&mut self, effects: Vec<types::Effect>) -> Result<Vec<Effect>, Failure> {

@@ -168,7 +168,7 @@ fn role_sql(role: &GuestRole, exists: bool, has_schema: bool, situation: &Situat
          {membership}
          {own}
          grant usage on schema wasaga_guest to {name};
-         grant execute on function wasaga_guest.sagas_commit, wasaga_guest.task_in_finish to {name};
+         grant execute on function wasaga_guest.sagas_commit, wasaga_guest.tasks_finish to {name};
          do $$ begin
              if not has_database_privilege('{name}', current_database(), 'connect') then
                  execute format('grant connect on database %I to {name}', current_database());

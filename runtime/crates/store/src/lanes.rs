@@ -1,32 +1,16 @@
 //! `wasaga.lanes`: who works on which lane of a task flow. A lane's lease is its host's: it is good while the row
 //! in `wasaga.hosts` is. Each take has a new epoch, which whatever is written for the lane names.
 
+pub use wasaga_domain::flow::Flow;
 use wasaga_domain::ids::HostId;
 
 use crate::{Store, StoreError};
 
-/// A task flow, as `wasaga.lanes.flow` has it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Flow {
-    /// `task_in`: 16 lanes, by hash of (topic, partition, key).
-    In,
-    /// `task_out`: lane 0, the relay's.
-    Out,
-}
-
-impl Flow {
-    /// As the table has it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::In => "in",
-            Self::Out => "out",
-        }
-    }
-}
-
 /// A lane that a host holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Lane {
+    /// Its flow.
+    pub flow: Flow,
     /// Its number, from 0.
     pub number: i16,
     /// Grows with each take.
@@ -47,7 +31,7 @@ pub fn lane(topic: &str, partition: i32, key: Option<&[u8]>, offset: i64, lanes:
 }
 
 impl Store {
-    /// Takes at most `limit` lanes that are free, or whose host lives no more: that interrupted the in tasks it had a
+    /// Takes at most `limit` lanes that are free, or whose host lives no more: that interrupted the tasks it had a
     /// guest called for. Takes none for a host whose own lease has ended. Answers with what was taken.
     pub async fn lanes_take(
         &self,
@@ -66,6 +50,14 @@ impl Store {
                  update wasaga.task_in task
                  set status = 'wait', interruptions = task.interruptions + free.lost::int
                  from free where $2 = 'in' and task.lane = free.lane and task.status = 'work'
+             ), letters_in as (
+                 update wasaga.dead_letter_in letter
+                 set status = 'wait', interruptions = letter.interruptions + free.lost::int
+                 from free where $2 = 'dead_in' and letter.lane = free.lane and letter.status = 'work'
+             ), letters_out as (
+                 update wasaga.dead_letter_out letter
+                 set status = 'wait', interruptions = letter.interruptions + free.lost::int
+                 from free where $2 = 'dead_out' and letter.lane = free.lane and letter.status = 'work'
              )
              update wasaga.lanes l set host_id = $1, epoch = l.epoch + 1
              from free where l.flow = $2 and l.lane = free.lane
@@ -76,7 +68,7 @@ impl Store {
         .bind(limit)
         .fetch_all(&self.pool)
         .await?;
-        Ok(lanes(taken))
+        Ok(lanes(flow, taken))
     }
 
     /// Gives lanes back; those that are another's by now stay with it. Whatever runs for them must have ended.
@@ -107,7 +99,7 @@ impl Store {
         .bind(flow.as_str())
         .fetch_all(&self.pool)
         .await?;
-        Ok(lanes(held))
+        Ok(lanes(flow, held))
     }
 
     /// How many lanes a host may hold, so that all living hosts have their part: lanes / hosts, rounded up.
@@ -134,9 +126,9 @@ impl Store {
     }
 }
 
-fn lanes(rows: Vec<(i16, i64)>) -> Vec<Lane> {
+fn lanes(flow: Flow, rows: Vec<(i16, i64)>) -> Vec<Lane> {
     let mut lanes: Vec<_> =
-        rows.into_iter().map(|(number, epoch)| Lane { number, epoch }).collect();
+        rows.into_iter().map(|(number, epoch)| Lane { flow, number, epoch }).collect();
     lanes.sort_unstable();
     lanes
 }

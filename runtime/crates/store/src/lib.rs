@@ -16,6 +16,7 @@ mod emit_build;
 mod emit_check;
 pub mod error;
 pub mod events_read;
+mod flow_sql;
 mod guest_begin;
 mod guest_events;
 mod guest_filter;

@@ -1,5 +1,6 @@
 //! `wasaga.task_in`, second half of a life: tasks of held lanes are found, read, and ended together with what they
-//! led to. Whatever is written names the lane's epoch, so that a host which lost the lane writes nothing.
+//! led to; and so are dead letters and messages on their way out in which a plugin takes part. Whatever is written names
+//! the lane's epoch, so that a host which lost the lane writes nothing.
 
 use std::time::Duration;
 
@@ -21,9 +22,10 @@ use wasaga_domain::{
 use crate::{
     Store, StoreError,
     commit::{EffectColumns, KeyedEffect},
+    flow_sql,
     guest_sql::GuestSqlTransaction,
     headers,
-    lanes::Lane,
+    lanes::{Flow, Lane},
 };
 
 /// A waiting task, without what it carries.
@@ -58,6 +60,12 @@ pub struct TaskRecord {
     pub offset: i64,
     /// How often in a row its lane's lease was lost while its guest ran.
     pub interruptions: u16,
+    /// The key that all attempts share, where the flow does not leave it to the record.
+    pub idempotency_key: Option<String>,
+    /// W3C trace context, where the flow does not leave it to the record.
+    pub traceparent: Option<String>,
+    /// Why a dead letter was given up.
+    pub reason: Option<ErrorDetail>,
     /// The record; or what is wrong with the stored one.
     pub message: Result<Message, String>,
 }
@@ -84,7 +92,7 @@ pub enum TaskResult {
     Ready(Vec<KeyedEffect>),
     /// It is tried again after the delay.
     Wait(Duration, ErrorDetail),
-    /// It goes to the dead letters.
+    /// It is given up: it goes to the dead letters, or, where it is one, it waits for an operator.
     Error(ErrorDetail),
 }
 
@@ -147,34 +155,36 @@ struct RecordRow {
     key: Option<Vec<u8>>,
     headers: Json<Value>,
     value: Option<Vec<u8>>,
+    idempotency_key: Option<String>,
+    traceparent: Option<String>,
+    reason: Option<Json<Value>>,
 }
 
 const FINISH: &str =
-    "select * from wasaga.task_in_finish($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,
-    $14, $15, $16, $17, $18)";
+    "select * from wasaga.tasks_finish($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,
+    $14, $15, $16, $17, $18, $19)";
 const GUEST_FINISH: &str =
-    "select * from wasaga_guest.task_in_finish($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
-    $12, $13, $14, $15, $16, $17, $18, $19)";
+    "select * from wasaga_guest.tasks_finish($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
+    $12, $13, $14, $15, $16, $17, $18, $19, $20)";
 
 impl Store {
-    /// Waiting tasks of these lanes with ids past `after`, at most `limit`, in the order of their ids.
-    pub async fn task_in_find(
+    /// Waiting tasks of these lanes with ids past `after`, at most `limit`, in the order of their ids. `topics`: of any
+    /// flow but `in`, those in which plugins take part.
+    pub async fn tasks_find(
         &self,
+        flow: Flow,
         lanes: &[i16],
+        topics: &[String],
         after: TaskId,
         limit: i64,
     ) -> Result<Vec<WaitingTask>, StoreError> {
-        let rows: Vec<WaitingRow> = sqlx::query_as(
-            "select id, lane, topic, partition, key, attempts,
-                 greatest(0, ceil(extract(epoch from due_at - clock_timestamp()) * 1000))::bigint as due_ms
-             from wasaga.task_in
-             where lane = any ($1) and status in ('wait', 'work') and id > $2 order by id limit $3",
-        )
-        .bind(lanes)
-        .bind(after.0)
-        .bind(limit)
-        .fetch_all(&self.pool)
-        .await?;
+        let rows: Vec<WaitingRow> = sqlx::query_as(flow_sql::find(flow))
+            .bind(lanes)
+            .bind(after.0)
+            .bind(limit)
+            .bind(topics)
+            .fetch_all(&self.pool)
+            .await?;
         let task = |row: WaitingRow| WaitingTask {
             id: TaskId(row.id),
             lane: row.lane,
@@ -189,35 +199,30 @@ impl Store {
 
     /// What these tasks carry, in no order; those that ended meanwhile are absent. `called`: those of them that a
     /// guest is about to be called for, which are marked so that the loss of their lane's lease is counted.
-    pub async fn task_in_read(
+    pub async fn tasks_read(
         &self,
+        flow: Flow,
         host: HostId,
         ids: &[TaskId],
         called: &[TaskId],
     ) -> Result<Vec<TaskRecord>, StoreError> {
         let numbers = |ids: &[TaskId]| ids.iter().map(|id| id.0).collect::<Vec<i64>>();
         // A mark that is lost when Postgres crashes is none too many: nobody waits for the disk.
-        let rows: Vec<RecordRow> = sqlx::query_as(
-            r#"with called as (
-                   update wasaga.task_in set status = 'work'
-                   where id = any ($2) and status = 'wait'
-                     and lane = any (array(select lane from wasaga.lanes where flow = 'in' and host_id = $3))
-                   returning set_config('synchronous_commit', 'off', true)
-               )
-               select id, cluster, topic, partition, "offset", interruptions, key, headers, value
-               from wasaga.task_in where id = any ($1) and status in ('wait', 'work')"#,
-        )
-        .bind(numbers(ids))
-        .bind(numbers(called))
-        .bind(host.0)
-        .fetch_all(&self.pool)
-        .await?;
+        let rows: Vec<RecordRow> = sqlx::query_as(flow_sql::read(flow))
+            .bind(numbers(ids))
+            .bind(numbers(called))
+            .bind(host.0)
+            .fetch_all(&self.pool)
+            .await?;
         let record = |row: RecordRow| TaskRecord {
             id: TaskId(row.id),
             cluster: row.cluster,
             partition: row.partition,
             offset: row.offset,
             interruptions: row.interruptions.cast_unsigned(),
+            idempotency_key: row.idempotency_key,
+            traceparent: row.traceparent,
+            reason: row.reason.map(|reason| reason_of(&reason)),
             message: headers::from_json(&row.headers).map(|headers| Message {
                 topic: row.topic,
                 key: row.key.map(Bytes::from),
@@ -228,19 +233,20 @@ impl Store {
         Ok(rows.into_iter().map(record).collect())
     }
 
-    /// Ends attempts of different tasks in one transaction; answers with the tasks whose lane still is the host's.
-    /// After [`StoreError::Connection`] it may or may not have happened: [`Store::task_in_position`] tells.
-    pub async fn task_in_finish(
+    /// Ends attempts of different tasks of one flow in one transaction; answers with the tasks whose lane still is the
+    /// host's. After [`StoreError::Connection`] it may or may not have happened: [`Store::tasks_position`] tells.
+    pub async fn tasks_finish(
         &self,
         host: HostId,
         ends: &[TaskEnd],
     ) -> Result<Vec<TaskId>, StoreError> {
-        let query = EndColumns::new(ends).bind(sqlx::query_as(FINISH).bind(host.0));
-        finished(query, &self.pool).await
+        let Some(first) = ends.first() else { return Ok(Vec::new()) };
+        let query = sqlx::query_as(FINISH).bind(first.lane.flow.as_str()).bind(host.0);
+        finished(EndColumns::new(ends).bind(query), &self.pool).await
     }
 
     /// Ends an attempt together with its guest's own SQL, or neither: false when the lane is another's.
-    pub async fn task_in_finish_guest(
+    pub async fn tasks_finish_guest(
         &self,
         host: HostId,
         end: &TaskEnd,
@@ -248,7 +254,8 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let token = self.commit_token().await?;
         let mut guest = GuestSqlTransaction::from_port(guest)?;
-        let query = sqlx::query_as(GUEST_FINISH).bind(token).bind(host.0);
+        let flow = end.lane.flow.as_str();
+        let query = sqlx::query_as(GUEST_FINISH).bind(token).bind(flow).bind(host.0);
         let query = EndColumns::new(std::slice::from_ref(end)).bind(query);
         if finished(query, guest.connection().await?).await?.is_empty() {
             return Ok(false);
@@ -277,7 +284,8 @@ impl Store {
             })
             .collect();
         let mut tx = self.pool.begin().await?;
-        let query = EndColumns::new(&ends).bind(sqlx::query_as(FINISH).bind(host.0));
+        let query = sqlx::query_as(FINISH).bind(Flow::In.as_str()).bind(host.0);
+        let query = EndColumns::new(&ends).bind(query);
         if finished(query, &mut *tx).await?.len() < replies.len() {
             tx.rollback().await?;
             return Ok(None);
@@ -298,14 +306,14 @@ impl Store {
     }
 
     /// Where these tasks stand, in no order; absent: long ended, and cleaned away.
-    pub async fn task_in_position(&self, ids: &[TaskId]) -> Result<Vec<TaskPosition>, StoreError> {
+    pub async fn tasks_position(
+        &self,
+        flow: Flow,
+        ids: &[TaskId],
+    ) -> Result<Vec<TaskPosition>, StoreError> {
         let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
-        let rows: Vec<(i64, bool, i32)> = sqlx::query_as(
-            "select id, status not in ('wait', 'work'), attempts from wasaga.task_in where id = any ($1)",
-        )
-        .bind(ids)
-        .fetch_all(&self.pool)
-        .await?;
+        let rows: Vec<(i64, bool, i32)> =
+            sqlx::query_as(flow_sql::position(flow)).bind(ids).fetch_all(&self.pool).await?;
         let position = |(id, ended, attempts): (i64, bool, i32)| TaskPosition {
             id: TaskId(id),
             ended,
@@ -347,7 +355,7 @@ impl Store {
     }
 }
 
-/// The arguments of `task_in_finish`, column by column.
+/// The arguments of `tasks_finish`, column by column.
 #[derive(Default)]
 struct EndColumns<'a> {
     ids: Vec<i64>,
@@ -391,7 +399,7 @@ impl<'a> EndColumns<'a> {
         self.digests.push(end.digest.as_ref().map(|digest| &digest.0[..]));
     }
 
-    /// Binds the arguments after the host.
+    /// Binds the arguments after the flow and the host.
     fn bind(
         self,
         query: QueryAs<'a, Postgres, (i64,), PgArguments>,
@@ -415,6 +423,13 @@ async fn finished<'q>(
 ) -> Result<Vec<TaskId>, StoreError> {
     let ids = query.fetch_all(executor).await?;
     Ok(ids.into_iter().map(|(id,)| TaskId(id)).collect())
+}
+
+/// A letter's reason; what the relay and the consumer add to it is for people.
+fn reason_of(reason: &Value) -> ErrorDetail {
+    let text = |name: &str| reason[name].as_str().unwrap_or_default().to_owned();
+    let data = serde_json::from_value(reason["data"].clone()).ok();
+    ErrorDetail { code: text("code"), message: text("message"), data }
 }
 
 fn millis(duration: Duration) -> i64 {

@@ -92,8 +92,9 @@ type Columns = (
 );
 
 impl Store {
-    /// The first messages that wait, by id: at most `limit`, and none after `bytes` of them are reached. Read without a
-    /// cursor: a transaction that took lower ids may commit after one with higher ids.
+    /// The first messages that wait, by id, but for those that a plugin has yet to see: at most `limit`, and none after
+    /// `bytes` of them are reached. Read without a cursor: a transaction that took lower ids may commit after one with
+    /// higher ids.
     pub async fn task_out_waiting(
         &self,
         host: HostId,
@@ -105,10 +106,14 @@ impl Store {
         let columns: Columns = sqlx::query_as(
             "with mine as materialized (
                  select from wasaga.lanes where flow = 'out' and lane = $1 and epoch = $2 and host_id = $3
+             ), plugins_topics as materialized (
+                 select array(select jsonb_array_elements_text(m.manifest -> 'out_topics')
+                     from wasaga.activations a join wasaga.modules m on m.digest = a.digest) as topics
              ), first as (
                  select * from wasaga.task_out
                  where status = 'wait' and due_at <= now() and exists (select from mine)
                    and id > $10
+                   and (handled or topic <> all ((select topics from plugins_topics)::text[]))
                    and id not in (select unnest($4::bigint[]))
                    and topic <> all ($5::text[])
                    and (key is null or (topic, key) not in (select * from unnest($6::text[], $7::bytea[])))
@@ -212,26 +217,10 @@ impl Store {
         let held: bool = sqlx::query_scalar(
             "with mine as materialized (
                  select from wasaga.lanes where flow = 'out' and lane = $1 and epoch = $2 and host_id = $3 for share
-             ), given_up as (
-                 update wasaga.task_out
-                 set status = case when rollback is null then 'error_rollback_none' else 'rollback' end,
-                     attempts = attempts + 1, error = $5, finished_at = now()
-                 where id = $4 and status = 'wait' and exists (select from mine)
-                 returning *
-             ), dead as (
-                 insert into wasaga.dead_letter_out (task_id, reason, attempts, max_attempts, message_id, saga_id,
-                     idempotency_key, traceparent, aggregate_id, event_type, topic, key, headers, value, rollback)
-                 select id, error, attempts, max_attempts, message_id, saga_id, idempotency_key, traceparent,
-                     aggregate_id, event_type, topic, key, headers, value, rollback
-                 from given_up
-             ), rollback as (
-                 insert into wasaga.task_out (saga_id, idempotency_key, traceparent, topic, key, headers, value)
-                 select saga_id, idempotency_key || '/rollback', traceparent, rollback ->> 'topic',
-                     decode(rollback ->> 'key', 'base64'), coalesce(rollback -> 'headers', '[]'),
-                     decode(rollback ->> 'value', 'base64')
-                 from given_up where rollback is not null
+             ), given_up as materialized (
+                 select wasaga.task_out_give_up($4, $5) from mine
              )
-             select exists (select from mine)",
+             select exists (select from given_up)",
         )
         .bind(lane.number)
         .bind(lane.epoch)

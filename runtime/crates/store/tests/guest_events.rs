@@ -54,7 +54,7 @@ impl Books {
         let id = db.texts(&task).await.remove(0).unwrap().parse().unwrap();
         let result = TaskResult::Ready(vec![]);
         let end = TaskEnd { id: TaskId(id), lane, result, attempts: 1, digest: None };
-        db.store.task_in_finish_guest(*host, &end, guest).await
+        db.store.tasks_finish_guest(*host, &end, guest).await
     }
 
     async fn append(&self, plugin: &str, stream: &str, expected: u64, names: &[&str]) {
@@ -80,6 +80,8 @@ fn module(plugin: &str, sql: bool, event_store: bool) -> NewModule {
             steps: vec![],
             subscriptions: vec![],
             out_topics: vec![],
+            dead_in_topics: vec![],
+            dead_out_topics: vec![],
             migrations: vec![],
             capabilities: Capabilities::default(),
         },

@@ -1,4 +1,4 @@
-//! The actor: finds waiting tasks, hands them to whom they are for, and sees that what follows is written.
+//! The actor of a flow: finds waiting tasks, hands them to whom they are for, and sees that what follows is written.
 
 mod dispatch;
 mod reports;
@@ -15,13 +15,13 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use wasaga_domain::{
-    ids::{HostId, PluginName},
+    ids::{HostId, PluginName, TaskId},
     ports::TaskReport,
 };
-use wasaga_store::lanes::Lane;
+use wasaga_store::lanes::{Flow, Lane};
 
 use super::{
-    InboxOptions, InboxParts,
+    FlowLimits, InboxOptions, InboxParts,
     board::{Board, Key, Queued},
     commit::{Delivery, Ended, Fate},
     lanes::Lanes,
@@ -31,6 +31,11 @@ use super::{
 /// Tasks in one look, ends or deliveries in one transaction.
 const PAGE: i64 = 1000;
 const BATCH: usize = 256;
+/// So many messages on their way out are known at a time. They are looked at in one statement, always from the first: of one
+/// key, a message is known before one whose emit began after its commit.
+const OUT_PAGE: i64 = 20_000;
+/// How often to look for messages on their way out, which nobody announces.
+const OUT_POLL: Duration = Duration::from_millis(50);
 /// With so many keys ready no more tasks are looked for; and never so many are known that memory is at stake.
 const ENOUGH: usize = 1000;
 const KNOWN: usize = 250_000;
@@ -54,8 +59,12 @@ enum Event {
 }
 
 pub(super) struct Actor {
+    flow: Flow,
     parts: InboxParts,
     options: InboxOptions,
+    limits: FlowLimits,
+    /// In whose tasks plugins take part, of any flow but `in`.
+    topics: Vec<String>,
     events: mpsc::UnboundedReceiver<Event>,
     sender: mpsc::UnboundedSender<Event>,
     commits: JoinSet<()>,
@@ -74,17 +83,20 @@ pub(super) struct Actor {
 }
 
 impl Actor {
-    pub(super) fn new(parts: InboxParts, options: InboxOptions) -> Self {
+    pub(super) fn new(flow: Flow, parts: InboxParts, options: InboxOptions) -> Self {
         let (sender, events) = mpsc::unbounded_channel();
         Self {
+            flow,
             parts,
+            limits: options.limits(flow).clone(),
             options,
+            topics: Vec::new(),
             events,
             sender,
             commits: JoinSet::new(),
             host: None,
             life: 0,
-            lanes: Lanes::default(),
+            lanes: Lanes::new(flow),
             board: Board::default(),
             look: Look::new(),
             more: false,
@@ -101,6 +113,7 @@ impl Actor {
         while !stop.is_cancelled() {
             let round = async {
                 self.follow_host();
+                self.follow_plugins();
                 self.look_at_lanes().await;
                 if looks {
                     self.find().await;
@@ -112,9 +125,11 @@ impl Actor {
                 break;
             }
             self.write();
-            let pause = self.board.next_due(Instant::now()).map_or(self.options.poll, |due| {
-                due.clamp(Duration::from_millis(1), self.options.poll)
-            });
+            let poll = self.poll();
+            let pause = self
+                .board
+                .next_due(Instant::now())
+                .map_or(poll, |due| due.clamp(Duration::from_millis(1), poll));
             looks = tokio::select! {
                 () = stop.cancelled() => break,
                 event = self.events.recv() => {
@@ -127,6 +142,14 @@ impl Actor {
             };
         }
         self.drain().await;
+    }
+
+    fn poll(&self) -> Duration {
+        if self.flow == Flow::HandleOut && !self.topics.is_empty() {
+            self.options.poll.min(OUT_POLL)
+        } else {
+            self.options.poll
+        }
     }
 
     /// Takes up what has come in the meantime too, so that it is committed together.
@@ -184,7 +207,19 @@ impl Actor {
         }
     }
 
+    /// Which topics there are to look for. What was passed over for want of a plugin is found from the first on.
+    fn follow_plugins(&mut self) {
+        let topics = self.parts.catalog.catalog().handled_topics(self.flow);
+        if topics != self.topics {
+            self.topics = topics;
+            (self.look, self.more) = (Look::new(), false);
+        }
+    }
+
     async fn look_at_lanes(&mut self) {
+        if self.flow != Flow::In && self.topics.is_empty() {
+            return;
+        }
         let Some(host) = self.host.filter(|_| self.lanes.is_due()) else {
             return;
         };
@@ -203,16 +238,21 @@ impl Actor {
     /// not taken for a new one.
     async fn find(&mut self) {
         let lanes = self.lanes.numbers();
-        if lanes.is_empty() {
+        if lanes.is_empty() || self.flow != Flow::In && self.topics.is_empty() {
             return;
         }
-        let mut from = self.look.from(self.more);
+        let (mut from, page) = if self.flow == Flow::HandleOut {
+            (TaskId(0), OUT_PAGE)
+        } else {
+            (self.look.from(self.more), PAGE)
+        };
         self.more = true;
         while self.board.ready() < ENOUGH && self.board.len() < KNOWN {
-            let found = match self.parts.store.task_in_find(&lanes, from, PAGE).await {
+            let store = &self.parts.store;
+            let found = match store.tasks_find(self.flow, &lanes, &self.topics, from, page).await {
                 Ok(found) => found,
                 Err(error) => {
-                    tracing::warn!(%error, "the inbox can't look for tasks");
+                    tracing::warn!(%error, flow = self.flow.as_str(), "the inbox can't look for tasks");
                     return;
                 }
             };
@@ -224,7 +264,7 @@ impl Actor {
                 from = last.id;
                 self.look.reached(last.id);
             }
-            if found.len() < PAGE as usize {
+            if found.len() < page as usize || self.flow == Flow::HandleOut {
                 self.more = false;
                 return;
             }

@@ -10,6 +10,7 @@ use wasaga_domain::{
 };
 use wasaga_store::{
     Store, StoreError,
+    lanes::Flow,
     task_in::{Reply, TaskEnd},
 };
 
@@ -55,7 +56,7 @@ pub(super) async fn write_ends(
     let mut batches = vec![ended];
     while let Some(mut batch) = batches.pop() {
         let ends: Vec<TaskEnd> = batch.iter().map(|ended| ended.end.clone()).collect();
-        match store.task_in_finish(host, &ends).await {
+        match store.tasks_finish(host, &ends).await {
             Ok(written) => fates.extend(batch.into_iter().map(|ended| {
                 let is_written = written.contains(&ended.end.id);
                 (ended, if is_written { Fate::Committed } else { Fate::Lost })
@@ -94,7 +95,7 @@ pub(super) async fn write_guest(
     end: &TaskEnd,
     guest: Box<dyn GuestTransaction>,
 ) -> Fate {
-    match store.task_in_finish_guest(host, end, guest).await {
+    match store.tasks_finish_guest(host, end, guest).await {
         Ok(true) => Fate::Committed,
         Ok(false) => Fate::Lost,
         Err(error @ StoreError::Connection(_)) => {
@@ -161,8 +162,9 @@ pub(super) async fn deliver(
 /// Tells which ends are written already: a task that ended, or that counts the attempt.
 async fn written(store: &Store, ends: &[TaskEnd]) -> impl Fn(&TaskEnd) -> bool + use<> {
     let ids: Vec<TaskId> = ends.iter().map(|end| end.id).collect();
+    let flow = ends.first().map_or(Flow::In, |end| end.lane.flow);
     let positions = loop {
-        match store.task_in_position(&ids).await {
+        match store.tasks_position(flow, &ids).await {
             Ok(positions) => break positions,
             Err(error) => pause(&error).await,
         }
@@ -175,7 +177,7 @@ async fn written(store: &Store, ends: &[TaskEnd]) -> impl Fn(&TaskEnd) -> bool +
 
 async fn ended(store: &Store, ids: &[TaskId]) -> impl Fn(TaskId) -> bool + use<> {
     let positions = loop {
-        match store.task_in_position(ids).await {
+        match store.tasks_position(Flow::In, ids).await {
             Ok(positions) => break positions,
             Err(error) => pause(&error).await,
         }
@@ -186,7 +188,7 @@ async fn ended(store: &Store, ids: &[TaskId]) -> impl Fn(TaskId) -> bool + use<>
 }
 
 async fn pause(error: &StoreError) {
-    tracing::warn!(%error, "a commit of in tasks is tried again");
+    tracing::warn!(%error, "a commit of tasks is tried again");
     tokio::time::sleep(PAUSE).await;
 }
 

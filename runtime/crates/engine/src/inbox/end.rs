@@ -6,7 +6,7 @@ use wasaga_domain::{
     outcome::{Effect, ErrorDetail, Failure},
     retry::RetryPolicy,
 };
-use wasaga_store::{commit::KeyedEffect, task_in::TaskResult};
+use wasaga_store::{commit::KeyedEffect, lanes::Flow, task_in::TaskResult};
 
 /// What follows an attempt.
 pub(super) enum Next {
@@ -20,6 +20,7 @@ pub(super) enum Next {
 pub(super) fn after(
     outcome: Result<Vec<Effect>, Failure>,
     number: u32,
+    flow: Flow,
     idempotency_key: &str,
     policy: &RetryPolicy,
     chance: f64,
@@ -32,7 +33,7 @@ pub(super) fn after(
         })
     };
     match outcome {
-        Ok(effects) => Next::End(TaskResult::Ready(keyed(effects, idempotency_key))),
+        Ok(effects) => Next::End(TaskResult::Ready(keyed(effects, flow, idempotency_key))),
         Err(Failure::Retryable { detail, after }) => again(detail, after),
         // Whatever it reached saw the task's idempotency key, and will see it again.
         Err(Failure::Unknown(detail)) => again(detail, None),
@@ -41,9 +42,16 @@ pub(super) fn after(
     }
 }
 
-/// Each effect has a key of its own, the same for all attempts, or a receiver would take the second for the first.
-fn keyed(effects: Vec<Effect>, key: &str) -> Vec<KeyedEffect> {
-    let keyed = |(place, effect)| KeyedEffect { effect, idempotency_key: format!("{key}/{place}") };
+/// Each effect has a key of its own, the same for all attempts, or a receiver would take the second for the first. What
+/// is sent in a message's place has that one's.
+fn keyed(effects: Vec<Effect>, flow: Flow, key: &str) -> Vec<KeyedEffect> {
+    let keyed = |(place, effect)| {
+        let idempotency_key = match flow {
+            Flow::HandleOut | Flow::DeadOut => key.to_owned(),
+            Flow::In | Flow::Out | Flow::DeadIn => format!("{key}/{place}"),
+        };
+        KeyedEffect { effect, idempotency_key }
+    };
     effects.into_iter().enumerate().map(keyed).collect()
 }
 
@@ -71,7 +79,7 @@ mod tests {
     }
 
     fn next(failure: Failure, number: u32) -> Next {
-        after(Err(failure), number, "k", &policy(), 0.0)
+        after(Err(failure), number, Flow::In, "k", &policy(), 0.0)
     }
 
     #[test]

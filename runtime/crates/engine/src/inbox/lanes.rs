@@ -11,13 +11,18 @@ use wasaga_store::{
 const EVERY: Duration = Duration::from_secs(1);
 
 /// The lanes of a host.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Lanes {
+    flow: Flow,
     held: Vec<Lane>,
     looked: Option<Instant>,
 }
 
 impl Lanes {
+    pub(super) fn new(flow: Flow) -> Self {
+        Self { flow, held: Vec::new(), looked: None }
+    }
+
     /// The lane of this number, with its lease's epoch.
     pub(super) fn get(&self, number: i16) -> Option<Lane> {
         self.held.iter().copied().find(|lane| lane.number == number)
@@ -40,7 +45,7 @@ impl Lanes {
 
     /// Forgets them all: the host's lease ended.
     pub(super) fn clear(&mut self) {
-        *self = Self::default();
+        *self = Self::new(self.flow);
     }
 
     /// Looks which lanes are held, gives back those that are too many and idle, takes what is missing. Answers, where
@@ -52,15 +57,15 @@ impl Lanes {
         is_busy: impl Fn(i16) -> bool,
     ) -> Result<Option<Vec<i16>>, StoreError> {
         self.looked = Some(Instant::now());
-        let mut held = store.lanes_of(host, Flow::In).await?;
-        let share = store.lanes_share(Flow::In).await?;
+        let mut held = store.lanes_of(host, self.flow).await?;
+        let share = store.lanes_share(self.flow).await?;
         if held.len() > share {
             let idle = held.iter().map(|lane| lane.number).filter(|lane| !is_busy(*lane));
             let surplus: Vec<i16> = idle.take(held.len() - share).collect();
-            store.lanes_release(host, Flow::In, &surplus).await?;
+            store.lanes_release(host, self.flow, &surplus).await?;
             held.retain(|lane| !surplus.contains(&lane.number));
         } else if held.len() < share {
-            held.extend(store.lanes_take(host, Flow::In, (share - held.len()) as i64).await?);
+            held.extend(store.lanes_take(host, self.flow, (share - held.len()) as i64).await?);
         }
         held.sort_unstable();
         if held == self.held {
@@ -74,7 +79,7 @@ impl Lanes {
 
     /// Gives all back.
     pub(super) async fn release(&mut self, store: &Store, host: HostId) -> Result<(), StoreError> {
-        store.lanes_release(host, Flow::In, &self.numbers()).await?;
+        store.lanes_release(host, self.flow, &self.numbers()).await?;
         self.clear();
         Ok(())
     }

@@ -47,11 +47,12 @@ pub(super) fn business_key(locator: &Locator, message: &Message) -> Result<Strin
     }
 }
 
-/// The key that all attempts of a task share: its sender's, else the message's own id, else its place in the log.
+/// The key that all attempts of a task share: the one it has, else its sender's, else the message's own id, else its place in the log.
 pub(super) fn idempotency_key(record: &TaskRecord, message: &Message) -> String {
-    header(message, "idempotency-key").or_else(|| header(message, "message-id")).unwrap_or_else(
-        || format!("{}/{}/{}/{}", record.cluster, message.topic, record.partition, record.offset),
-    )
+    let of_sender = || header(message, "idempotency-key").or_else(|| header(message, "message-id"));
+    record.idempotency_key.clone().or_else(of_sender).unwrap_or_else(|| {
+        format!("{}/{}/{}/{}", record.cluster, message.topic, record.partition, record.offset)
+    })
 }
 
 /// The last header of this name, if it is text.
@@ -109,6 +110,9 @@ mod tests {
             partition: 2,
             offset: 3,
             interruptions: 0,
+            idempotency_key: None,
+            traceparent: None,
+            reason: None,
             message: Ok(message.clone()),
         };
         assert_eq!(idempotency_key(&record, &message), "c/t/2/3");

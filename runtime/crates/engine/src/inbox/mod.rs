@@ -1,8 +1,12 @@
-//! The inbox: works off the messages that the consumer stored, on the lanes this host holds.
+//! The inbox: works off the messages that the consumer stored, on the lanes this host holds; and in the same way the other
+//! flows in whose tasks plugins take part.
 //!
 //! A record goes to the sagas that wait for it, or to the plugin that hears its topic. One task, the actor, owns
 //! what the host knows of its lanes; calls and commits run beside it and report to it. Records of one (topic,
 //! partition, key) are handled one at a time, in offset order; one that fails holds up its own key and no other.
+//!
+//! Dead letters go to the plugin that names their topic, each by itself. A message on its way out goes through the plugin
+//! that names its topic, in the order of its key, and the relay publishes what the plugin makes of it.
 //!
 //! To add a kind of recipient: a case in `wasaga_domain::catalog::Recipient`, and one in `actor/dispatch.rs`.
 
@@ -17,6 +21,7 @@ mod look;
 
 use std::{sync::Arc, time::Duration};
 
+use futures::future::join_all;
 use tokio::{
     sync::{Notify, watch},
     task::JoinHandle,
@@ -28,17 +33,30 @@ use wasaga_domain::{
     ports::{CatalogSource, TaskExecutor},
     retry::RetryPolicy,
 };
-use wasaga_store::Store;
+use wasaga_store::{Store, lanes::Flow};
 
-/// How much the inbox takes on, and how it goes about it.
-#[derive(Clone, Debug)]
-pub struct InboxOptions {
+/// How much one flow takes on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FlowLimits {
     /// Calls of plugins at once.
     pub concurrency: usize,
     /// Calls of one plugin at once.
     pub plugin_concurrency: usize,
-    /// How often a record that failed is tried again.
+    /// How often a task that failed is tried again.
     pub retry: RetryPolicy,
+}
+
+/// How much the inbox takes on, and how it goes about it.
+#[derive(Clone, Debug)]
+pub struct InboxOptions {
+    /// Records on their way in.
+    pub r#in: FlowLimits,
+    /// Messages that a plugin sees before they are published.
+    pub handle_out: FlowLimits,
+    /// Dead letters that were given up on their way in.
+    pub dead_in: FlowLimits,
+    /// Dead letters that were given up on their way out.
+    pub dead_out: FlowLimits,
     /// How long a message that nobody waits for yet is kept.
     pub early_reply_ttl: Duration,
     /// How long a call may take.
@@ -55,9 +73,9 @@ pub struct InboxOptions {
 
 impl Default for InboxOptions {
     fn default() -> Self {
-        Self {
-            concurrency: 32,
-            plugin_concurrency: 16,
+        let limits = |concurrency, plugin_concurrency| FlowLimits {
+            concurrency,
+            plugin_concurrency,
             retry: RetryPolicy::Exponential {
                 initial_ms: 100,
                 multiplier: 2.0,
@@ -65,6 +83,12 @@ impl Default for InboxOptions {
                 max_attempts: Some(10),
                 jitter: 0.2,
             },
+        };
+        Self {
+            r#in: limits(32, 16),
+            handle_out: limits(32, 16),
+            dead_in: limits(8, 4),
+            dead_out: limits(8, 4),
             early_reply_ttl: Duration::from_hours(1),
             attempt_timeout: Duration::from_secs(30),
             poll: Duration::from_millis(500),
@@ -75,7 +99,20 @@ impl Default for InboxOptions {
     }
 }
 
+impl InboxOptions {
+    /// The limits of a flow.
+    fn limits(&self, flow: Flow) -> &FlowLimits {
+        match flow {
+            Flow::In | Flow::Out => &self.r#in,
+            Flow::HandleOut => &self.handle_out,
+            Flow::DeadIn => &self.dead_in,
+            Flow::DeadOut => &self.dead_out,
+        }
+    }
+}
+
 /// What the inbox works with.
+#[derive(Clone)]
 pub struct InboxParts {
     /// The database.
     pub store: Store,
@@ -103,9 +140,15 @@ impl Inbox {
     pub fn start(parts: InboxParts, options: InboxOptions) -> InboxHandle {
         let stop = CancellationToken::new();
         let cleaner = clean::run(parts.store.clone(), options.clone(), stop.clone());
-        let actor = actor::Actor::new(parts, options).run(stop.clone());
+        let actor = |flow| {
+            // Only records on their way in are announced, and an announcement wakes one.
+            let stored = if flow == Flow::In { parts.stored.clone() } else { Arc::default() };
+            let parts = InboxParts { stored, ..parts.clone() };
+            actor::Actor::new(flow, parts, options.clone()).run(stop.clone())
+        };
+        let actors = [Flow::In, Flow::HandleOut, Flow::DeadIn, Flow::DeadOut].map(actor);
         let task = tokio::spawn(async move {
-            tokio::join!(cleaner, actor);
+            tokio::join!(cleaner, join_all(actors));
         });
         InboxHandle { stop, task }
     }

@@ -138,6 +138,8 @@ impl Stage {
             steps: vec![],
             subscriptions: vec![],
             out_topics: vec![],
+            dead_in_topics: vec![],
+            dead_out_topics: vec![],
             migrations: vec![migration],
             capabilities: Capabilities::default(),
         };

@@ -7,9 +7,9 @@ use tokio::time::{sleep, timeout};
 use super::{Host, World};
 use crate::proxy::{Cut, Proxy};
 
-const FINISH: &str = "wasaga.task_in_finish(";
+const FINISH: &str = "wasaga.tasks_finish(";
 const DELIVER: &str = "wasaga.replies_deliver(";
-const GUEST_FINISH: &str = "wasaga_guest.task_in_finish(";
+const GUEST_FINISH: &str = "wasaga_guest.tasks_finish(";
 
 async fn is_cut(proxy: &Proxy) {
     let cut = async {

@@ -4,6 +4,7 @@
 
 mod cuts;
 mod early;
+mod flows;
 mod halves;
 mod interruptions;
 
@@ -153,7 +154,9 @@ fn manifest(more: &[&str]) -> Manifest {
         sagas: vec![],
         steps: vec![],
         subscriptions,
-        out_topics: vec![],
+        out_topics: vec!["outgoing".into()],
+        dead_in_topics: vec!["sick".into()],
+        dead_out_topics: vec!["lost".into()],
         migrations: vec![],
         capabilities: Capabilities::default(),
     }
@@ -265,7 +268,7 @@ impl FakePlugin {
 }
 
 impl TaskExecutor for FakePlugin {
-    fn handle_in(&self, call: TaskCall, report: Report<TaskReport>) {
+    fn handle(&self, call: TaskCall, report: Report<TaskReport>) {
         let value = value_of(&call);
         let outcome = match self.handlers.lock().unwrap().get(&value) {
             Some(handler) => handler(&call),
@@ -320,9 +323,17 @@ impl Host {
             sagas: sagas.clone(),
             outbox: Arc::new(Notify::new()),
         };
+        let mut options =
+            InboxOptions { poll: Duration::from_millis(50), ..InboxOptions::default() };
         let retry = RetryPolicy::Fixed { delay_ms: 20, max_attempts: Some(4) };
-        let options =
-            InboxOptions { retry, poll: Duration::from_millis(50), ..InboxOptions::default() };
+        for limits in [
+            &mut options.r#in,
+            &mut options.handle_out,
+            &mut options.dead_in,
+            &mut options.dead_out,
+        ] {
+            limits.retry = retry.clone();
+        }
         let handle = Inbox::start(parts, options);
         Self { plugin, stored, sagas, plugins, handle, store, id, _lease: lease }
     }

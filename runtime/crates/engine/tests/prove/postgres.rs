@@ -67,6 +67,8 @@ impl Server {
             steps: vec![],
             subscriptions: vec![],
             out_topics: vec![],
+            dead_in_topics: vec![],
+            dead_out_topics: vec![],
             migrations: vec![migration],
             capabilities: Capabilities::default(),
         };

@@ -20,6 +20,7 @@ fn good() -> Value {
             "lifecycle_topic": "orders.lives",
         }],
         "subscriptions": [{"topic": "replies", "correlation": "key"}, {"topic": "commands"}],
+        "out_topics": ["orders.mails"], "dead_in_topics": ["commands"], "dead_out_topics": ["audit"],
         "migrations": [{"version": 1, "name": "first", "up": "create table t ()"}],
         "capabilities": {"sql": true, "topics": ["orders.*", "audit"]},
     })
@@ -97,6 +98,14 @@ fn each_fault_is_named() {
             json!([{"topic": "a", "correlation": {"json_pointer": "a"}}]),
             "RFC 6901",
         ),
+        (
+            "/out_topics",
+            json!(["orders.mails", "orders.mails"]),
+            "out_topics has \"orders.mails\" twice",
+        ),
+        ("/out_topics", json!(["mails"]), "add it to capabilities.topics"),
+        ("/dead_in_topics", json!(["no topic"]), "dead_in_topics names topic \"no topic\""),
+        ("/dead_out_topics", json!([""]), "dead_out_topics names topic \"\""),
         ("/capabilities/topics", json!(["a b", "orders.*"]), "capabilities.topics has \"a b\""),
         ("/capabilities/sql", json!(false), "migrations without capabilities.sql"),
         ("/migrations/0/version", json!(2), "number them from 1 without gaps"),
@@ -125,6 +134,13 @@ fn what_it_lists_it_exports() {
     assert!(fault.contains("does not export wasaga:plugin/steps"), "{fault}");
     let fault = manifest(&good, true, false).expect_err("a fault");
     assert!(fault.contains("does not export wasaga:plugin/tasks"), "{fault}");
+    let mut unheard = good;
+    unheard.subscriptions.clear();
+    let fault = manifest(&unheard, true, false).expect_err("a fault");
+    assert!(
+        fault.contains("out_topics names topics, and the component does not export"),
+        "{fault}"
+    );
 }
 
 #[test]
@@ -150,6 +166,16 @@ fn two_plugins_share_no_name_route_or_topic() {
     mine.subscriptions = subscriptions;
     assert!(fault(&mine).contains("topic \"commands\" is heard by plugin others otherwise"));
     mine.subscriptions[1].topic = "my-commands".into();
+    for topics in ["out_topics", "dead_in_topics", "dead_out_topics"] {
+        let fault = fault(&mine);
+        assert!(fault.contains(&format!("{topics} names")), "{topics}: {fault}");
+        assert!(fault.contains("one plugin takes part in a topic"), "{topics}: {fault}");
+        match topics {
+            "out_topics" => mine.out_topics.clear(),
+            "dead_in_topics" => mine.dead_in_topics.clear(),
+            _ => mine.dead_out_topics.clear(),
+        }
+    }
     assert_eq!(beside(&mine, &catalog), Ok(()), "the same correlation is one recipient");
     mine.subscriptions[0].correlation = Some(Locator::Header("id".into()));
     assert!(fault(&mine).contains("topic \"replies\" is heard by plugin others otherwise"));

@@ -305,7 +305,7 @@ async fn a_task_is_handled() {
         };
         let (sender, report) = tokio::sync::oneshot::channel();
         let call = task("probe", message);
-        host.handle_in(call, Box::new(move |report| drop(sender.send(report))));
+        host.handle(call, Box::new(move |report| drop(sender.send(report))));
         report.await.expect("a report").outcome
     };
     let send = json!({"attempts": [{"do": "done", "send": [{"topic": "probe.out"}]}]});

@@ -20,7 +20,7 @@ use wasaga_domain::{
     payload::Payload,
     ports::{
         Activation, CallContext, CallKind, CatalogSource as _, ModuleError, ModuleStore, NewModule,
-        StepCall, StepExecutor as _, StepReport, TaskCall,
+        StepCall, StepExecutor as _, StepReport, TaskCall, TaskKind,
     },
 };
 use wasaga_plugin_host::{Grants, Options, PluginHost};
@@ -103,6 +103,7 @@ pub fn task(plugin: &str, message: Message) -> TaskCall {
         deadline: SystemClock.now().after(Duration::from_secs(30)),
         traceparent: None,
         message,
+        kind: TaskKind::In,
     }
 }
 

@@ -65,14 +65,14 @@ async fn an_answer_that_is_too_long_ends_its_connection_and_no_other() {
         assert_eq!(error.code, "54000", "{statement}: {error}");
         assert!(error.message.contains("select less"), "{error}");
         assert_eq!(tx.execute("select 1", &[]).await.unwrap_err().code, "25P02");
-        let refused = db.store.task_in_finish_guest(host, &end, tx).await;
+        let refused = db.store.tasks_finish_guest(host, &end, tx).await;
         assert!(matches!(refused, Err(StoreError::Data(_))), "{statement}: {refused:?}");
         until_gone(&db, pid).await;
     }
     if let (Some(before), Some(after)) = (before, peak_memory()) {
         assert!(after - before < 100_000, "{} kB more", after - before);
     }
-    assert!(db.store.task_in_finish_guest(host, &end, neighbour).await.unwrap());
+    assert!(db.store.tasks_finish_guest(host, &end, neighbour).await.unwrap());
     assert_eq!(one(&db.store, "select note from notes").await.unwrap().rows.len(), 1);
 }
 

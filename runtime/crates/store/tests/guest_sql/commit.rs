@@ -14,12 +14,12 @@ async fn the_guests_sql_and_the_tasks_end_are_one() {
     let stale = TaskEnd { lane: Lane { epoch: end.lane.epoch - 1, ..end.lane }, ..end.clone() };
     let mut tx = begin(&db.store).await;
     tx.execute("insert into notes values (1, 'zombie')", &[]).await.unwrap();
-    assert!(!db.store.task_in_finish_guest(host, &stale, tx).await.unwrap());
+    assert!(!db.store.tasks_finish_guest(host, &stale, tx).await.unwrap());
 
     let mut tx = begin(&db.store).await;
     tx.execute("insert into notes values (2, 'kept')", &[]).await.unwrap();
     tx.execute("set local synchronous_commit = off", &[]).await.unwrap();
-    assert!(db.store.task_in_finish_guest(host, &end, tx).await.unwrap());
+    assert!(db.store.tasks_finish_guest(host, &end, tx).await.unwrap());
     let notes = one(&db.store, "select note from notes").await.unwrap();
     assert_eq!(notes.rows, [[SqlValue::Text("kept".into())]]);
     assert!(db.store.task_in_position(&[end.id]).await.unwrap()[0].ended);
@@ -50,7 +50,7 @@ async fn a_deferred_trigger_runs_before_the_hosts_rows_are_locked() {
     let mut holder = Session::open(&db.url).await;
     holder.texts("select pg_advisory_lock(1)::text").await;
     let store = db.store.clone();
-    let finish = tokio::spawn(async move { store.task_in_finish_guest(host, &end, tx).await });
+    let finish = tokio::spawn(async move { store.tasks_finish_guest(host, &end, tx).await });
     let waiting = "select query from pg_stat_activity
         where datname = current_database() and wait_event_type = 'Lock' and wait_event = 'advisory'";
     let begun = Instant::now();
@@ -76,7 +76,7 @@ async fn a_commit_that_is_cut_off_may_have_happened() {
         end if";
     with_trigger(&mut *tx, speak_last).await;
     tx.execute("insert into notes values (1, 'x')", &[]).await.unwrap();
-    let ended = db.store.task_in_finish_guest(host, &end, tx).await;
+    let ended = db.store.tasks_finish_guest(host, &end, tx).await;
     assert!(matches!(ended, Err(StoreError::Connection(_))), "{ended:?}");
 }
 

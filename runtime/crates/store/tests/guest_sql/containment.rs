@@ -42,7 +42,7 @@ async fn nothing_gets_out_of_the_role() {
     ] {
         assert_eq!(code(store, statement).await, expected, "{statement}");
     }
-    let wrong = "select * from wasaga_guest.task_in_finish('\\x00', 1, '{1}', '{0}', '{1}', '{ready}', '{1}',
+    let wrong = "select * from wasaga_guest.tasks_finish('\\x00', 'in', 1, '{1}', '{0}', '{1}', '{ready}', '{1}',
         '{0}', '{null}', '{null}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', null, null)";
     assert_eq!(code(store, wrong).await, "42501");
     let wrong =
@@ -67,7 +67,7 @@ async fn the_token_is_not_to_be_had() {
     end $$";
     tx.execute(steal, &[]).await.unwrap();
     tx.execute("set local debug_print_plan = on", &[]).await.unwrap();
-    let refused = db.store.task_in_finish_guest(host, &end, tx).await;
+    let refused = db.store.tasks_finish_guest(host, &end, tx).await;
     assert!(refused.is_err(), "{refused:?}");
     assert_eq!(one(&db.store, "select note from notes").await.unwrap().rows, Vec::<Vec<_>>::new());
 }

@@ -60,7 +60,7 @@ async fn what_a_guest_sets_for_its_role_lasts_until_the_next_activation() {
         execute format('alter role %I in database %I set work_mem = 77', current_user, current_database());
     end $$";
     tx.execute(tamper, &[]).await.unwrap();
-    assert!(db.store.task_in_finish_guest(host, &end, tx).await.unwrap());
+    assert!(db.store.tasks_finish_guest(host, &end, tx).await.unwrap());
 
     let settings = "select current_setting('lock_timeout'), current_setting('work_mem'),
         current_setting('search_path')";

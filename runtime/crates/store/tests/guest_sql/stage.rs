@@ -45,6 +45,8 @@ pub fn module(name: &str, migrations: &[&str]) -> NewModule {
             steps: vec![],
             subscriptions: vec![],
             out_topics: vec![],
+            dead_in_topics: vec![],
+            dead_out_topics: vec![],
             migrations: migrations.collect(),
             capabilities: Capabilities::default(),
         },

@@ -81,7 +81,7 @@ async fn a_failed_statement_ends_the_transaction() {
         tx.execute("insert into notes values (2, 'x')", &[]).await.unwrap_err().code,
         "25P02"
     );
-    let refused = db.store.task_in_finish_guest(host, &end, tx).await;
+    let refused = db.store.tasks_finish_guest(host, &end, tx).await;
     assert!(matches!(refused, Err(StoreError::Data(_))), "{refused:?}");
 }
 

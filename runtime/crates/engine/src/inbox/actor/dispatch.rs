@@ -15,14 +15,14 @@ use wasaga_domain::{
     message::Message,
     outcome::{Effect, ErrorDetail, SagaStart},
     payload::Payload,
-    ports::TaskCall,
+    ports::{TaskCall, TaskKind},
     retry::RetryPolicy,
     start::NewSaga,
 };
 use wasaga_store::{
     StoreError,
     commit::KeyedEffect,
-    lanes::Lane,
+    lanes::{Flow, Lane},
     task_in::{Reply, TaskEnd, TaskRecord, TaskResult},
 };
 
@@ -33,7 +33,6 @@ use super::{
         end, locate,
     },
     Actor, BATCH, Call, Event,
-    reports::count,
 };
 
 /// A task that starts a saga.
@@ -62,13 +61,17 @@ impl Actor {
         let mut total: usize = planned.values().sum();
         let mut back = Vec::new();
         for _ in 0..self.board.ready() {
-            let room = total < self.options.concurrency;
+            let room = total < self.limits.concurrency;
             // With so many in the way, who is behind them comes next time: they go to the end of the line.
             if back.len() >= BATCH || (!room && (self.delivering || replies.len() >= BATCH)) {
                 break;
             }
             let Some(key) = self.board.take() else { break };
-            match catalog.recipient(key.topic()) {
+            let recipient = match self.flow {
+                Flow::In => catalog.recipient(key.topic()),
+                flow => catalog.handler(flow, key.topic()).map(Recipient::Plugin),
+            };
+            match recipient {
                 Some(Recipient::Waits(_)) if self.delivering || replies.len() >= BATCH => {
                     back.push(key);
                 }
@@ -85,7 +88,7 @@ impl Actor {
                 }
                 Some(Recipient::Plugin(plugin)) => {
                     let of_plugin = planned.entry(plugin.clone()).or_default();
-                    if !room || *of_plugin >= self.options.plugin_concurrency {
+                    if !room || *of_plugin >= self.limits.plugin_concurrency {
                         back.push(key);
                     } else if let [task] = self.board.begin(&key, 1, now)[..] {
                         total += 1;
@@ -107,7 +110,7 @@ impl Actor {
         let others = replies.iter().map(|(_, task, _)| task.id);
         let others = others.chain(starts.iter().map(|(_, task, ..)| task.id));
         let ids: Vec<TaskId> = called.iter().copied().chain(others).collect();
-        let read = self.parts.store.task_in_read(host, &ids, &called).await;
+        let read = self.parts.store.tasks_read(self.flow, host, &ids, &called).await;
         self.hand_over(calls, replies, starts, read);
     }
 
@@ -115,6 +118,9 @@ impl Actor {
         let misses = self.board.miss(key);
         self.board.hold(key, now + absent_for(misses), now);
         let topic = key.topic();
+        if self.flow != Flow::In {
+            return;
+        }
         if self.warned.get(topic).is_none_or(|at| at.elapsed() > Duration::from_mins(1)) {
             tracing::warn!(topic, "no active plugin subscribes to the topic: its records wait");
             self.warned.insert(topic.to_owned(), now);
@@ -171,7 +177,7 @@ impl Actor {
             };
             match self.start(&definition, &locator, &record) {
                 Ok(effect) => {
-                    count("", "ready");
+                    self.count("", "ready");
                     let result = TaskResult::Ready(vec![effect]);
                     let attempts = task.attempts + 1;
                     let end = TaskEnd { id: task.id, lane, result, attempts, digest: None };
@@ -207,17 +213,32 @@ impl Actor {
 
     fn call(&mut self, key: Key, task: Queued, lane: Lane, plugin: PluginName, record: TaskRecord) {
         let Ok(message) = &record.message else { return };
-        let idempotency_key = locate::idempotency_key(&record, message);
-        let traceparent = locate::header(message, "traceparent");
+        let key_of_task = locate::idempotency_key(&record, message);
+        // To handle a letter is not to do what it was meant for: whoever is called for it must not take it for that.
+        let told = match self.flow {
+            Flow::DeadIn | Flow::DeadOut => format!("{key_of_task}/dead"),
+            Flow::In | Flow::Out | Flow::HandleOut => key_of_task.clone(),
+        };
+        // But what is sent in a message's place is meant for the same.
+        let idempotency_key = if self.flow == Flow::DeadOut { key_of_task } else { told.clone() };
+        let of_record = record.traceparent.clone();
+        let traceparent = of_record.or_else(|| locate::header(message, "traceparent"));
         let message: Message = message.clone();
+        let kind = match (self.flow, record.reason) {
+            (Flow::DeadIn, Some(reason)) => TaskKind::DeadIn(reason),
+            (Flow::DeadOut, Some(reason)) => TaskKind::DeadOut(reason),
+            (Flow::HandleOut, _) => TaskKind::Out,
+            _ => TaskKind::In,
+        };
         let call = TaskCall {
             id: task.id,
             plugin: plugin.clone(),
             attempt: task.attempts + 1,
-            idempotency_key: idempotency_key.clone(),
+            idempotency_key: told,
             deadline: self.parts.clock.now().after(self.options.attempt_timeout),
             traceparent,
             message,
+            kind,
         };
         let (life, sender) = (self.life, self.sender.clone());
         let under_way = Box::new(Call { key, task, lane, plugin, idempotency_key });
@@ -226,7 +247,7 @@ impl Actor {
             let _ = sender.send(Event::Reported { life, call: under_way, report });
         };
         *self.calls.entry(call.plugin.clone()).or_default() += 1;
-        self.parts.executor.handle_in(call, Box::new(report));
+        self.parts.executor.handle(call, Box::new(report));
     }
 
     fn deliver(
@@ -270,10 +291,10 @@ impl Actor {
         });
     }
 
-    /// To the dead letters, without a call.
+    /// Given up without a call.
     fn give_up(&mut self, key: Key, task: Queued, reason: ErrorDetail) {
         if let Some(lane) = self.lanes.get(task.lane) {
-            count("", "error");
+            self.count("", "error");
             let result = TaskResult::Error(end::storable(reason));
             let end =
                 TaskEnd { id: task.id, lane, result, attempts: task.attempts + 1, digest: None };

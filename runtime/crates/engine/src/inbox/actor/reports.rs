@@ -59,7 +59,7 @@ impl Actor {
 
     fn reported(&mut self, call: Call, report: TaskReport) {
         if !report.took.is_zero() {
-            histogram!("wasaga_task_seconds", "flow" => "in", "plugin" => call.plugin.to_string())
+            histogram!("wasaga_task_seconds", "flow" => self.flow.as_str(), "plugin" => call.plugin.to_string())
                 .record(report.took);
         }
         let lane = call.lane;
@@ -71,12 +71,13 @@ impl Actor {
         match end::after(
             report.outcome,
             attempts,
+            self.flow,
             &call.idempotency_key,
-            &self.options.retry,
+            &self.limits.retry,
             chance,
         ) {
             Next::NotNow(detail) => {
-                count(call.plugin.as_str(), "unavailable");
+                self.count(call.plugin.as_str(), "unavailable");
                 tracing::debug!(plugin = %call.plugin, task = %call.task.id, detail.message, "put off");
                 // Written down, or it would count as interrupted should its host be lost meanwhile.
                 let delay = absent_for(self.board.miss(&call.key));
@@ -86,10 +87,10 @@ impl Actor {
                 self.ended.push(Ended { key: call.key, end });
             }
             Next::End(result) => {
-                count(call.plugin.as_str(), result_name(&result));
+                self.count(call.plugin.as_str(), result_name(&result));
                 if let TaskResult::Error(reason) = &result {
-                    tracing::warn!(plugin = %call.plugin, task = %call.task.id, reason.code, reason.message,
-                        "a record is given up, and goes to the dead letters");
+                    tracing::warn!(flow = self.flow.as_str(), plugin = %call.plugin, task = %call.task.id,
+                        reason.code, reason.message, "a task is given up: see the dead letters");
                 }
                 let is_done = matches!(result, TaskResult::Ready(_));
                 let end =
@@ -163,7 +164,7 @@ impl Actor {
             // What it wanted to write does not fit. A failure fits.
             Fate::Refused(detail) => {
                 let detail = end::storable(detail);
-                let result = match self.options.retry.delay(end.attempts, None, rand::random()) {
+                let result = match self.limits.retry.delay(end.attempts, None, rand::random()) {
                     Some(delay) if matches!(end.result, TaskResult::Ready(_)) => {
                         TaskResult::Wait(delay, detail)
                     }
@@ -183,7 +184,7 @@ impl Actor {
         }
         match fate {
             Fate::Committed => {
-                count("", "ready");
+                self.count("", "ready");
                 self.board.end(&key, reply.task);
                 self.board.place(&key, now);
             }
@@ -192,13 +193,20 @@ impl Actor {
                 self.board.hold(&key, now + self.options.poll, now);
             }
             Fate::Refused(reason) => {
-                count("", "error");
+                self.count("", "error");
                 let result = TaskResult::Error(end::storable(reason));
                 let Reply { task: id, lane, attempts, .. } = reply;
                 self.ended
                     .push(Ended { key, end: TaskEnd { id, lane, result, attempts, digest: None } });
             }
         }
+    }
+
+    /// Counts an attempt; replies, which no plugin handles, count under no name.
+    pub(super) fn count(&self, plugin: &str, result: &'static str) {
+        let flow = self.flow.as_str();
+        counter!("wasaga_tasks_total", "flow" => flow, "plugin" => plugin.to_owned(), "result" => result)
+            .increment(1);
     }
 
     fn call_ended(&mut self, plugin: &PluginName) {
@@ -217,10 +225,4 @@ fn result_name(result: &TaskResult) -> &'static str {
         TaskResult::Wait(..) => "retry",
         TaskResult::Error(_) => "error",
     }
-}
-
-/// Counts an attempt; replies, which no plugin handles, count under no name.
-pub(super) fn count(plugin: &str, result: &'static str) {
-    counter!("wasaga_tasks_total", "flow" => "in", "plugin" => plugin.to_owned(), "result" => result)
-        .increment(1);
 }

@@ -1,0 +1,232 @@
+//! The other flows in whose tasks a plugin takes part: dead letters, and messages on their way out.
+
+use bytes::Bytes;
+use wasaga_domain::{
+    dead_letter::{LetterFlow, LetterVerb},
+    ids::HostId,
+    mail::Audit,
+    message::{Message, Outgoing},
+    outcome::{Effect, ErrorDetail, Failure},
+    ports::TaskKind,
+};
+use wasaga_store::{
+    lanes::{Flow, Lane},
+    task_out::{Excluded, Leased},
+};
+
+use super::{Host, World};
+
+fn retryable() -> Failure {
+    Failure::Retryable { detail: ErrorDetail::new("busy", "try again"), after: None }
+}
+
+/// A letter of each of these values, given up on its way in.
+async fn dead_in(world: &World, topic: &str, values: &[&str]) {
+    for value in values {
+        world
+            .run(&format!(
+                "insert into wasaga.dead_letter_in (task_id, lane, reason, attempts, cluster, topic, partition,
+                     \"offset\", headers, value)
+                 values (1, 7, '{{\"code\": \"trap\", \"message\": \"m\"}}', 10, 'c', '{topic}', 0, 5, '[]', '{value}')"
+            ))
+            .await;
+    }
+}
+
+async fn dead_out(world: &World, values: &[&str]) {
+    for value in values {
+        world
+            .run(&format!(
+                "insert into wasaga.dead_letter_out (task_id, reason, attempts, message_id, idempotency_key, topic,
+                     headers, value)
+                 values (1, '{{\"code\": \"kafka-unknown-topic\", \"message\": \"m\"}}', 10, gen_random_uuid(), 'i-1',
+                     'lost', '[]', '{value}')"
+            ))
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn a_dead_letter_goes_to_the_plugin_that_names_its_topic() {
+    let world = World::new().await;
+    dead_in(&world, "sick", &["cure"]).await;
+    dead_in(&world, "unnamed", &["cure"]).await;
+    let host = Host::start(&world).await;
+    world
+        .until(
+            "select bool_and((ending = 'handled' and finished_at is not null) = (topic = 'sick'))
+            from wasaga.dead_letter_in",
+        )
+        .await;
+    // Handling it is another thing than doing it: whoever is called must not take the one for the other.
+    world
+        .until(
+            "select count(*) = 1 from wasaga.task_out where idempotency_key = 'c/sick/0/5/dead/0'",
+        )
+        .await;
+    let calls = host.plugin.calls();
+    let [call] = &calls[..] else { panic!("{calls:?}") };
+    assert_eq!(call.kind, TaskKind::DeadIn(ErrorDetail::new("trap", "m")));
+    assert_eq!((call.attempt, &*call.idempotency_key), (1, "c/sick/0/5/dead"));
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_letter_on_which_its_plugin_fails_waits_for_an_operator() {
+    let world = World::new().await;
+    let host = Host::start(&world).await;
+    host.plugin.on("never", |_| Err(Failure::Permanent(ErrorDetail::new("no", "never"))));
+    host.plugin.on("busy", |_| Err(retryable()));
+    host.plugin.on("later", |call| if call.attempt < 3 { Err(retryable()) } else { Ok(vec![]) });
+    dead_in(&world, "sick", &["never", "busy", "later"]).await;
+    world
+        .until("select array_agg(concat_ws(' ', status, handling_attempts, ending, handling_error ->> 'code') order by id)
+                = array['error 1 no', 'error 4 busy', 'ready 3 handled']
+            from wasaga.dead_letter_in")
+        .await;
+    let open = "select count(*) = 2 from wasaga.dead_letter_in where finished_at is null";
+    world.until(open).await;
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn an_operator_who_ends_a_letter_at_work_wins() {
+    let world = World::new().await;
+    let host = Host::start(&world).await;
+    let release = host.plugin.block("slow");
+    dead_in(&world, "sick", &["slow"]).await;
+    host.plugin.called("slow", 1).await;
+    world.until("select status = 'work' from wasaga.dead_letter_in").await;
+    let by = Audit::because("by hand");
+    let ids = [1];
+    let ended =
+        world.store().dead_letters_end(LetterFlow::In, &ids, LetterVerb::Discard, &by).await;
+    assert_eq!(ended.unwrap().len(), 1);
+    release.send(()).unwrap();
+    // Behind it, the same plugin's next one: by then the first one's end was refused.
+    dead_in(&world, "sick", &["next"]).await;
+    world.until("select count(*) = 1 from wasaga.dead_letter_in where ending = 'handled'").await;
+    world.until("select ending = 'discarded' from wasaga.dead_letter_in where id = 1").await;
+    world.until("select count(*) = 1 from wasaga.task_out").await;
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_letter_that_loses_its_host_is_taken_up_by_another() {
+    let world = World::new().await;
+    let first = Host::start(&world).await;
+    let _never = first.plugin.block("cure");
+    dead_in(&world, "sick", &["cure"]).await;
+    first.plugin.called("cure", 1).await;
+    world.run(&first.lost()).await;
+    let second = Host::start(&world).await;
+    world.until("select ending = 'handled' and interruptions = 0 from wasaga.dead_letter_in").await;
+    assert_eq!(second.plugin.calls().len(), 1);
+    second.stop().await;
+}
+
+#[tokio::test]
+async fn what_takes_a_dead_messages_place_has_its_key() {
+    let world = World::new().await;
+    let host = Host::start(&world).await;
+    host.plugin.on("drop", |_| Ok(vec![]));
+    dead_out(&world, &["publish", "drop"]).await;
+    world.until("select count(*) = 2 from wasaga.dead_letter_out where ending = 'handled'").await;
+    world.until("select count(*) = 1 from wasaga.task_out").await;
+    world.until("select topic = 'done' and idempotency_key = 'i-1' from wasaga.task_out").await;
+    let kind = TaskKind::DeadOut(ErrorDetail::new("kafka-unknown-topic", "m"));
+    assert!(host.plugin.calls().iter().all(|call| call.kind == kind));
+    host.stop().await;
+}
+
+async fn emit(world: &World, key: &str, value: &str) {
+    world
+        .run(&format!(
+            "insert into wasaga.task_out (topic, key, value, idempotency_key, rollback)
+             values ('outgoing', '{key}', '{value}', 'i-{value}', '{{\"topic\": \"undo\"}}')"
+        ))
+        .await;
+}
+
+/// What the relay reads: the topic, the key and the value of each message, in order.
+async fn read(world: &World, host: HostId, lane: Lane) -> Vec<String> {
+    let read = world.store().task_out_waiting(host, lane, &Excluded::default(), 100, 1 << 20).await;
+    let Leased::Held(rows) = read.unwrap() else { panic!("the lane is lost") };
+    let text = |bytes: &Option<Vec<u8>>| String::from_utf8(bytes.clone().unwrap()).unwrap();
+    rows.iter()
+        .map(|row| format!("{} {} {}", row.topic, text(&row.key), text(&row.value)))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_message_goes_through_the_plugin_that_names_its_topic_before_it_is_published() {
+    let world = World::with_notes().await;
+    let relay =
+        world.store().host_register("relay", "1", std::time::Duration::from_mins(1)).await.unwrap();
+    let lane = world.store().lanes_take(relay, Flow::Out, 1).await.unwrap()[0];
+    let host = Host::start(&world).await;
+    let stamped = |value: &'static str| {
+        let message = Message {
+            topic: "outgoing".into(),
+            key: Some(Bytes::from_static(b"k")),
+            headers: vec![],
+            value: Some(Bytes::from_static(value.as_bytes())),
+        };
+        Effect::Send(Outgoing { message, rollback: None })
+    };
+    let release = host.plugin.block("first");
+    host.plugin.on("first", move |_| Ok(vec![stamped("first, seen")]));
+    host.plugin.on("second", move |call| {
+        if call.attempt < 2 { Err(retryable()) } else { Ok(vec![stamped("second, seen")]) }
+    });
+    host.plugin.on("third", |_| Ok(vec![]));
+    for value in ["first", "second", "third"] {
+        emit(&world, "k", value).await;
+    }
+    world
+        .run("insert into wasaga.task_out (topic, key, value) values ('plain', 'k', 'plain')")
+        .await;
+    host.plugin.called("first", 1).await;
+    assert_eq!(read(&world, relay, lane).await, ["plain k plain"], "nothing that was not seen");
+    assert_eq!(host.plugin.calls().len(), 1, "of a key one at a time");
+    release.send(()).unwrap();
+    world.until("select count(*) = 3 from wasaga.task_out where handled").await;
+    assert_eq!(
+        read(&world, relay, lane).await,
+        ["outgoing k first, seen", "outgoing k second, seen", "plain k plain"]
+    );
+    world
+        .until(
+            "select bool_and(attempts = 0 and error is null and idempotency_key like 'i-%')
+            from wasaga.task_out where handled and status = 'wait'",
+        )
+        .await;
+    world
+        .until("select status = 'ready' and finished_at is not null from wasaga.task_out where value = 'third'")
+        .await;
+    let calls = host.plugin.calls();
+    let seen: Vec<_> = calls.iter().map(|call| (&*call.idempotency_key, call.attempt)).collect();
+    assert_eq!(seen, [("i-first", 1), ("i-second", 1), ("i-second", 2), ("i-third", 1)]);
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_message_that_its_plugin_refuses_is_given_up_and_rolled_back() {
+    let world = World::new().await;
+    let host = Host::start(&world).await;
+    host.plugin.on("never", |_| Err(Failure::Permanent(ErrorDetail::new("no", "never"))));
+    emit(&world, "k", "never").await;
+    emit(&world, "k", "next").await;
+    world
+        .until("select status = 'rollback' and attempts = 1 from wasaga.task_out where value = 'never'")
+        .await;
+    world
+        .until("select reason ->> 'code' = 'no' and status = 'wait' and idempotency_key = 'i-never' and topic = 'outgoing'
+            from wasaga.dead_letter_out")
+        .await;
+    world
+        .until("select status = 'wait' and idempotency_key = 'i-never/rollback' from wasaga.task_out where topic = 'undo'")
+        .await;
+    world.until("select count(*) = 1 from wasaga.task_out where handled").await;
+    host.stop().await;
+}
