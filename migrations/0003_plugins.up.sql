@@ -54,3 +54,9 @@ create table wasaga.secrets (
 );
 insert into wasaga.secrets (name, value)
 values ('commit', decode(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 'hex'));
+
+-- Topics whose messages go through a plugin before they are published.
+create function wasaga.out_topics() returns text[] language sql stable as $$
+    select array(select jsonb_array_elements_text(m.manifest -> 'out_topics')
+        from wasaga.activations a join wasaga.modules m on m.digest = a.digest)
+$$;

@@ -12,7 +12,7 @@ use wasaga_domain::{
 };
 use wasaga_store::{
     Store,
-    dead_letter_edit::{Edited, LetterEdit},
+    dead_letter_edit::{Change, Edited, LetterEdit},
     dead_letter_end::EndedLetter,
     dead_letter_read::Letter,
     dead_letter_search::LetterPage,
@@ -215,16 +215,16 @@ impl Edit {
             Ok::<_, anyhow::Error>(Header { name: name.into(), value: value.to_owned().into() })
         };
         let headers = self.header.iter().map(header).collect::<Result<Vec<_>, _>>()?;
-        let given = |text: Option<String>, none| match text {
-            Some(text) => Some(Some(text.into_bytes())),
-            None if none => Some(None),
-            None => None,
+        let change = |text: Option<String>, none| match text {
+            Some(text) => Change::Set(text.into_bytes()),
+            None if none => Change::Remove,
+            None => Change::Keep,
         };
         let edit = LetterEdit {
             topic: self.topic,
-            key: given(self.key, self.no_key),
+            key: change(self.key, self.no_key),
             headers: (!headers.is_empty()).then_some(headers),
-            value: given(self.value, self.no_value),
+            value: change(self.value, self.no_value),
         };
         if edit.is_empty() {
             bail!("nothing is to be changed: give --topic, --key, --value or --header");

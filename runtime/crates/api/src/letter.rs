@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json, value::RawValue};
 use wasaga_domain::{dead_letter::LetterFlow, message::Message};
 use wasaga_store::{
-    dead_letter_edit::LetterEdit,
+    dead_letter_edit::{Change, LetterEdit},
     dead_letter_read::{FoundLetter, Letter, LetterAudit},
     dead_letter_search::LetterPage,
     headers,
@@ -85,19 +85,38 @@ enum Content {
 #[serde(deny_unknown_fields)]
 pub(crate) struct EditBody {
     topic: Option<String>,
-    #[serde(default, deserialize_with = "given")]
-    key: Option<Option<Value>>,
+    #[serde(default)]
+    key: Given<Value>,
     headers: Option<Value>,
-    #[serde(default, deserialize_with = "given")]
-    value: Option<Option<Content>>,
+    #[serde(default)]
+    value: Given<Content>,
     pub reason: Option<String>,
     pub by: Option<String>,
 }
 
-fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    from: D,
-) -> Result<Option<Option<T>>, D::Error> {
-    Option::deserialize(from).map(Some)
+/// A field that may be absent, or null.
+#[derive(Debug, Default)]
+enum Given<T> {
+    #[default]
+    Absent,
+    Null,
+    Value(T),
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Given<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Ok(Option::deserialize(from)?.map_or(Self::Null, Self::Value))
+    }
+}
+
+impl<T> Given<T> {
+    fn change(&self, bytes: impl Fn(&T) -> Result<Vec<u8>, String>) -> Result<Change, String> {
+        match self {
+            Self::Absent => Ok(Change::Keep),
+            Self::Null => Ok(Change::Remove),
+            Self::Value(value) => bytes(value).map(Change::Set),
+        }
+    }
 }
 
 impl LetterPageView {
@@ -182,14 +201,12 @@ impl EditBody {
         if self.topic.as_ref().is_some_and(|topic| !is_topic(topic)) {
             return Err(("/topic", "a topic's name has 1 to 249 of a-z A-Z 0-9 . _ -".into()));
         }
-        let key = self.key.as_ref().map(|key| key.as_ref().map(key_from_json).transpose());
         let headers = self.headers.as_ref().map(headers::from_json);
-        let value = self.value.as_ref().map(|value| value.as_ref().map(Content::bytes).transpose());
         Ok(LetterEdit {
             topic: self.topic.clone(),
-            key: key.transpose().map_err(|why| ("/key", why))?,
+            key: self.key.change(key_from_json).map_err(|why| ("/key", why))?,
             headers: headers.transpose().map_err(|why| ("/headers", why))?,
-            value: value.transpose().map_err(|why| ("/value", why))?,
+            value: self.value.change(Content::bytes).map_err(|why| ("/value", why))?,
         })
     }
 }

@@ -196,21 +196,21 @@ impl Calls {
         let task = || convert::task(call, &id, &headers);
         match &call.kind {
             TaskKind::In => {
-                let (returned,) = guest.call(&tasks.handle_in, (task(),)).await?;
+                let (returned,) = guest.call(&tasks.r#in, (task(),)).await?;
                 self.effects(plugin, returned)
             }
             TaskKind::DeadIn(reason) => {
                 let dead = convert::dead_task(call, reason, &id, &headers);
-                let (returned,) = guest.call(&tasks.handle_dead_in, (dead,)).await?;
+                let (returned,) = guest.call(&tasks.dead_in, (dead,)).await?;
                 self.effects(plugin, returned)
             }
             TaskKind::Out => {
-                let (returned,) = guest.call(&tasks.handle_out, (task(),)).await?;
+                let (returned,) = guest.call(&tasks.out, (task(),)).await?;
                 self.outbound(plugin, returned)
             }
             TaskKind::DeadOut(reason) => {
                 let dead = convert::dead_task(call, reason, &id, &headers);
-                let (returned,) = guest.call(&tasks.handle_dead_out, (dead,)).await?;
+                let (returned,) = guest.call(&tasks.dead_out, (dead,)).await?;
                 self.outbound(plugin, returned)
             }
         }

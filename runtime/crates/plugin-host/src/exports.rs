@@ -21,12 +21,12 @@ pub(crate) struct Steps {
     pub compensate: Export,
 }
 
-/// The interface `tasks`.
+/// The interface `tasks`: `handle-in` and so on.
 pub(crate) struct Tasks {
-    pub handle_in: Export,
-    pub handle_out: Export,
-    pub handle_dead_in: Export,
-    pub handle_dead_out: Export,
+    pub r#in: Export,
+    pub out: Export,
+    pub dead_in: Export,
+    pub dead_out: Export,
 }
 
 /// The interface `lifecycle`.
@@ -71,10 +71,10 @@ impl Exports {
         };
         let tasks = |tasks: Interface| {
             Ok::<_, String>(Tasks {
-                handle_in: tasks.function("handle-in")?,
-                handle_out: tasks.function("handle-out")?,
-                handle_dead_in: tasks.function("handle-dead-in")?,
-                handle_dead_out: tasks.function("handle-dead-out")?,
+                r#in: tasks.function("handle-in")?,
+                out: tasks.function("handle-out")?,
+                dead_in: tasks.function("handle-dead-in")?,
+                dead_out: tasks.function("handle-dead-out")?,
             })
         };
         let lifecycle = |lifecycle: Interface| {
@@ -94,8 +94,8 @@ impl Exports {
             [&mut steps.guard, &mut steps.execute, &mut steps.resume, &mut steps.compensate]
         });
         let of_tasks = self.tasks.iter_mut().flat_map(|tasks| {
-            let Tasks { handle_in, handle_out, handle_dead_in, handle_dead_out } = tasks;
-            [handle_in, handle_out, handle_dead_in, handle_dead_out]
+            let Tasks { r#in, out, dead_in, dead_out } = tasks;
+            [r#in, out, dead_in, dead_out]
         });
         let of_lifecycle = self.lifecycle.iter_mut().map(|lifecycle| &mut lifecycle.on_event);
         for export in of_steps.chain(of_tasks).chain(of_lifecycle) {

@@ -177,10 +177,10 @@ fn check_types(guest: &mut Guest, exports: &Exports) -> wasmtime::Result<()> {
         guest.check::<(Task<'_>, Optional<'_>), Returned<Outcome>>(&steps.compensate)?;
     }
     if let Some(tasks) = &exports.tasks {
-        guest.check::<(tasks::Task<'_>,), Returned<Vec<Effect>>>(&tasks.handle_in)?;
-        guest.check::<(tasks::Task<'_>,), Returned<tasks::Outbound>>(&tasks.handle_out)?;
-        guest.check::<(tasks::DeadTask<'_>,), Returned<Vec<Effect>>>(&tasks.handle_dead_in)?;
-        guest.check::<(tasks::DeadTask<'_>,), Returned<tasks::Outbound>>(&tasks.handle_dead_out)?;
+        guest.check::<(tasks::Task<'_>,), Returned<Vec<Effect>>>(&tasks.r#in)?;
+        guest.check::<(tasks::Task<'_>,), Returned<tasks::Outbound>>(&tasks.out)?;
+        guest.check::<(tasks::DeadTask<'_>,), Returned<Vec<Effect>>>(&tasks.dead_in)?;
+        guest.check::<(tasks::DeadTask<'_>,), Returned<tasks::Outbound>>(&tasks.dead_out)?;
     }
     Ok(())
 }

@@ -13,17 +13,38 @@ use crate::{
 /// Lanes of `task_in`.
 const LANES: u16 = 16;
 
+/// What becomes of a key or a value.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Change {
+    /// It stays.
+    #[default]
+    Keep,
+    /// There is none any more.
+    Remove,
+    /// It is this.
+    Set(Vec<u8>),
+}
+
+impl Change {
+    fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            Self::Keep | Self::Remove => None,
+            Self::Set(bytes) => Some(bytes),
+        }
+    }
+}
+
 /// What is to be changed; what is absent stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LetterEdit {
     /// Another topic: on its way out alone.
     pub topic: Option<String>,
     /// Another key, or none.
-    pub key: Option<Option<Vec<u8>>>,
+    pub key: Change,
     /// Other headers, all of them.
     pub headers: Option<Vec<Header>>,
     /// Another value, or a tombstone.
-    pub value: Option<Option<Vec<u8>>>,
+    pub value: Change,
 }
 
 /// What became of an edit.
@@ -60,8 +81,9 @@ impl Store {
             return Ok(Edited::Unknown);
         };
         let found = &letter.found;
-        let new_lane = edit.key.as_ref().zip(found.place.as_ref()).map(|(key, place)| {
-            lane(&found.topic, place.partition, key.as_deref(), place.offset, LANES)
+        let place = found.place.as_ref().filter(|_| edit.key != Change::Keep);
+        let new_lane = place.map(|place| {
+            lane(&found.topic, place.partition, edit.key.bytes(), place.offset, LANES)
         });
         let lane = match flow {
             LetterFlow::In => "lane = coalesce($11, lane),",
@@ -91,11 +113,11 @@ impl Store {
             .bind(flow.as_str())
             .bind(id)
             .bind(edit.topic.as_deref())
-            .bind(edit.key.is_some())
-            .bind(edit.key.as_ref().and_then(Option::as_deref))
+            .bind(edit.key != Change::Keep)
+            .bind(edit.key.bytes())
             .bind(edit.headers.as_deref().map(|edited| Json(headers::to_json(edited))))
-            .bind(edit.value.is_some())
-            .bind(edit.value.as_ref().and_then(Option::as_deref))
+            .bind(edit.value != Change::Keep)
+            .bind(edit.value.bytes())
             .bind(by.by.as_deref())
             .bind(&by.reason);
         let query = match flow {

@@ -27,7 +27,7 @@ const TASK_IN: &str =
      select new_id, lane, cluster, topic, partition, \"offset\", key, headers, value, produced_at
      from letter where new_id is not null";
 
-/// The letter's message once more, as another one under the same idempotency key; a CloudEvent's id is the message's.
+/// The letter's message once more, as another one under the same idempotency key; a `CloudEvent`'s id is the message's.
 const TASK_OUT: &str =
     "insert into wasaga.task_out (id, message_id, saga_id, idempotency_key, traceparent, aggregate_id, event_type,
          max_attempts, topic, key, value, rollback, headers)

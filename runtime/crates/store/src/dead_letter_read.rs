@@ -137,6 +137,15 @@ struct LetterRow {
     handling_error: Option<Json<Value>>,
 }
 
+#[derive(FromRow)]
+struct AuditRow {
+    verb: String,
+    by: Option<String>,
+    reason: String,
+    task_id: Option<i64>,
+    at_ms: i64,
+}
+
 /// The table of a flow's letters.
 pub(crate) fn table(flow: LetterFlow) -> &'static str {
     match flow {
@@ -223,20 +232,20 @@ impl Store {
         flow: LetterFlow,
         id: i64,
     ) -> Result<Vec<LetterAudit>, StoreError> {
-        let rows: Vec<(String, Option<String>, String, Option<i64>, i64)> = sqlx::query_as(
-            "select verb, by, reason, task_id, wasaga.millis(at) from wasaga.dead_letter_verbs
+        let rows: Vec<AuditRow> = sqlx::query_as(
+            "select verb, by, reason, task_id, wasaga.millis(at) as at_ms from wasaga.dead_letter_verbs
              where flow = $1 and letter_id = $2 order by number",
         )
         .bind(flow.as_str())
         .bind(id)
         .fetch_all(&self.pool)
         .await?;
-        let audit = |(verb, by, reason, task_id, at)| LetterAudit {
-            verb,
-            by,
-            reason,
-            task_id,
-            at: UnixMillis(at),
+        let audit = |row: AuditRow| LetterAudit {
+            verb: row.verb,
+            by: row.by,
+            reason: row.reason,
+            task_id: row.task_id,
+            at: UnixMillis(row.at_ms),
         };
         Ok(rows.into_iter().map(audit).collect())
     }

@@ -15,6 +15,7 @@ use crate::{
     outbox_memory::MemoryOutbox,
     publish_first::First,
     task_out::{Backlog, Excluded, Leased, TaskOut},
+    task_out_floor::Floor,
 };
 
 /// See the module. The methods that a relay alone calls are named as those of [`Store`] are, and do the same.
@@ -79,6 +80,9 @@ pub trait Outbox: Send + Sync + 'static {
         limit: i64,
         bytes: i64,
     ) -> Result<Leased<Vec<TaskOut>>, StoreError>;
+
+    /// See [`Store::task_out_floor`].
+    async fn task_out_floor(&self, floor: Floor) -> Result<Floor, StoreError>;
 
     /// See [`Store::task_out_published`].
     async fn task_out_published(
@@ -230,6 +234,10 @@ impl Outbox for Store {
         reason: &Value,
     ) -> Result<Leased<()>, StoreError> {
         self.task_out_given_up(host, lane, id, reason).await
+    }
+
+    async fn task_out_floor(&self, floor: Floor) -> Result<Floor, StoreError> {
+        self.task_out_floor(floor).await
     }
 
     async fn task_out_forget(&self, retention_ms: i64, limit: i64) -> Result<u64, StoreError> {

@@ -26,6 +26,7 @@ use crate::{
     outbox_find::{FoundMessage, FoundMessages, WholeMessage},
     publish_first::{AHEAD, First, Unpublished},
     task_out::{Backlog, Excluded, Leased, TaskOut},
+    task_out_floor::Floor,
 };
 
 /// How long a key is known.
@@ -418,6 +419,11 @@ impl Outbox for MemoryOutbox {
             }
         };
         Ok(self.leased(host, lane, give_up).await)
+    }
+
+    /// Nothing is stepped over here: there is no floor to begin at.
+    async fn task_out_floor(&self, floor: Floor) -> Result<Floor, StoreError> {
+        Ok(floor)
     }
 
     async fn task_out_forget(&self, retention_ms: i64, limit: i64) -> Result<u64, StoreError> {

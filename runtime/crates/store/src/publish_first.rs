@@ -21,7 +21,7 @@ pub(crate) const AHEAD: usize = 1_000;
 pub enum First {
     /// It may be published now.
     Publish(Box<dyn Unpublished>),
-    /// Messages of its key are to be published before: it is stored for the relay, under this id.
+    /// Messages of its key are to be published before, or a plugin has to see it: it is stored, under this id.
     Stored(i64),
     /// It was emitted under its idempotency key before, with this id.
     Known(i64),
@@ -95,7 +95,7 @@ struct Row {
 }
 
 impl Store {
-    /// Emits a message that is to be published at once, unless others of its key come first.
+    /// Emits a message that is to be published at once, unless others of its key come first, or a plugin does.
     pub async fn task_out_first(&self, message: &NewMessage) -> Result<First, EmitError> {
         let mut transaction = self.pool.begin().await?;
         let ids = emit(&mut transaction, std::slice::from_ref(message)).await?;
@@ -105,8 +105,8 @@ impl Store {
                  select topic, key from wasaga.task_out where status in ('wait', 'work') and id <> $1 limit $2 + 1
              )
              select xmin = pg_current_xact_id()::xid as is_new,
-                 key is not null and ((select count(*) from ahead) > $2
-                     or exists (select from ahead where ahead.topic = t.topic and ahead.key = t.key)) as queues,
+                 topic = any (wasaga.out_topics()) or (key is not null and ((select count(*) from ahead) > $2
+                     or exists (select from ahead where ahead.topic = t.topic and ahead.key = t.key))) as queues,
                  message_id, idempotency_key, traceparent, topic, key, headers, value, max_attempts
              from wasaga.task_out t where id = $1",
         )

@@ -106,14 +106,11 @@ impl Store {
         let columns: Columns = sqlx::query_as(
             "with mine as materialized (
                  select from wasaga.lanes where flow = 'out' and lane = $1 and epoch = $2 and host_id = $3
-             ), plugins_topics as materialized (
-                 select array(select jsonb_array_elements_text(m.manifest -> 'out_topics')
-                     from wasaga.activations a join wasaga.modules m on m.digest = a.digest) as topics
              ), first as (
                  select * from wasaga.task_out
                  where status = 'wait' and due_at <= now() and exists (select from mine)
                    and id > $10
-                   and (handled or topic <> all ((select topics from plugins_topics)::text[]))
+                   and (handled or topic <> all ((select wasaga.out_topics())::text[]))
                    and id not in (select unnest($4::bigint[]))
                    and topic <> all ($5::text[])
                    and (key is null or (topic, key) not in (select * from unnest($6::text[], $7::bytea[])))

@@ -1,5 +1,7 @@
 //! The other flows in whose tasks a plugin takes part: dead letters, and messages on their way out.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use wasaga_domain::{
     dead_letter::{LetterFlow, LetterVerb},
@@ -15,6 +17,8 @@ use wasaga_store::{
 };
 
 use super::{Host, World};
+
+const MINUTE: Duration = Duration::from_mins(1);
 
 fn retryable() -> Failure {
     Failure::Retryable { detail: ErrorDetail::new("busy", "try again"), after: None }
@@ -119,6 +123,13 @@ async fn a_letter_that_loses_its_host_is_taken_up_by_another() {
     dead_in(&world, "sick", &["cure"]).await;
     first.plugin.called("cure", 1).await;
     world.run(&first.lost()).await;
+    let store = world.store();
+    let between = store.host_register("between", "1", MINUTE).await.unwrap();
+    let lanes = store.lanes_take(between, Flow::DeadIn, 16).await.unwrap();
+    world.until("select status = 'wait' and interruptions = 1 from wasaga.dead_letter_in").await;
+    let numbers: Vec<i16> = lanes.iter().map(|lane| lane.number).collect();
+    store.lanes_release(between, Flow::DeadIn, &numbers).await.unwrap();
+    store.host_leave(between).await.unwrap();
     let second = Host::start(&world).await;
     world.until("select ending = 'handled' and interruptions = 0 from wasaga.dead_letter_in").await;
     assert_eq!(second.plugin.calls().len(), 1);
@@ -161,8 +172,7 @@ async fn read(world: &World, host: HostId, lane: Lane) -> Vec<String> {
 #[tokio::test]
 async fn a_message_goes_through_the_plugin_that_names_its_topic_before_it_is_published() {
     let world = World::with_notes().await;
-    let relay =
-        world.store().host_register("relay", "1", std::time::Duration::from_mins(1)).await.unwrap();
+    let relay = world.store().host_register("relay", "1", MINUTE).await.unwrap();
     let lane = world.store().lanes_take(relay, Flow::Out, 1).await.unwrap()[0];
     let host = Host::start(&world).await;
     let stamped = |value: &'static str| {

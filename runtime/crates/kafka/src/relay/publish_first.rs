@@ -3,12 +3,14 @@
 //! it goes: a record that arrived although nobody heard of it is the same as the one that the relay sends.
 
 use std::{
+    error::Error,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 
 use rdkafka::{
     ClientConfig, ClientContext,
+    client::OAuthToken,
     config::RDKafkaLogLevel,
     error::KafkaError,
     producer::{FutureProducer, FutureRecord, future_producer::Delivery},
@@ -25,7 +27,10 @@ use super::{
     producer::headers_of,
     verdict::{Failure, Verdict},
 };
-use crate::{BrokerHealth, ClientOptions, ConfigError, health};
+use crate::{
+    BrokerHealth, ClientOptions, ConfigError, health,
+    oauth::{self, Tokens},
+};
 
 /// How messages are published first.
 #[derive(Clone, Copy, Debug)]
@@ -49,18 +54,28 @@ pub struct Publisher {
     producer: RwLock<FutureProducer<Context>>,
     at_once: Semaphore,
     wake: Arc<Notify>,
-    health: BrokerHealth,
+    context: Context,
 }
 
-struct Context(BrokerHealth);
+#[derive(Clone)]
+struct Context {
+    health: BrokerHealth,
+    tokens: Option<Tokens>,
+}
 
 impl ClientContext for Context {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         health::log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.0.failed(&error, reason);
+        self.health.failed(&error, reason);
+    }
+
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        oauth::token(self.tokens.as_ref())
     }
 }
 
@@ -74,7 +89,8 @@ impl Publisher {
         health: BrokerHealth,
     ) -> Result<Self, ConfigError> {
         let config = client.publisher(options.within);
-        let producer = config.create_with_context(Context(health.clone()));
+        let context = Context { health, tokens: client.tokens() };
+        let producer = config.create_with_context(context.clone());
         let producer = producer.map_err(|error| ConfigError::Together(error.to_string()))?;
         Ok(Self {
             store: store.into(),
@@ -82,7 +98,7 @@ impl Publisher {
             producer: RwLock::new(producer),
             at_once: Semaphore::new(options.at_once),
             wake,
-            health,
+            context,
         })
     }
 
@@ -143,7 +159,7 @@ impl Publisher {
 
     fn replace_producer(&self) {
         tracing::warn!("publish-first: the producer is at its end and is replaced");
-        match self.config.create_with_context(Context(self.health.clone())) {
+        match self.config.create_with_context(self.context.clone()) {
             Ok(producer) => {
                 *self.producer.write().unwrap_or_else(PoisonError::into_inner) = producer;
             }

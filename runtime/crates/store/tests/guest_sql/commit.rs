@@ -3,7 +3,12 @@
 use std::time::{Duration, Instant};
 
 use wasaga_domain::{ports::GuestTransaction, sql::SqlValue};
-use wasaga_store::{StoreError, lanes::Lane, task_in::TaskEnd, testing_sql::Session};
+use wasaga_store::{
+    StoreError,
+    lanes::{Flow, Lane},
+    task_in::TaskEnd,
+    testing_sql::Session,
+};
 
 use crate::stage::{begin, one, task, with_plugin};
 
@@ -22,7 +27,7 @@ async fn the_guests_sql_and_the_tasks_end_are_one() {
     assert!(db.store.tasks_finish_guest(host, &end, tx).await.unwrap());
     let notes = one(&db.store, "select note from notes").await.unwrap();
     assert_eq!(notes.rows, [[SqlValue::Text("kept".into())]]);
-    assert!(db.store.task_in_position(&[end.id]).await.unwrap()[0].ended);
+    assert!(db.store.tasks_position(Flow::In, &[end.id]).await.unwrap()[0].ended);
 
     // A dropped one leaves nothing, and its connection comes back clean.
     let mut tx = begin(&db.store).await;

@@ -7,7 +7,7 @@ use wasaga_domain::{ids::TaskId, message::Message};
 use wasaga_store::{
     Store, StoreError,
     commit::{Position, RegisteredWait, Transition, Verdict},
-    lanes::Lane,
+    lanes::{Flow, Lane},
     task_in::Reply,
     task_in_insert::{Move, NewTaskIn},
 };
@@ -105,7 +105,7 @@ impl<'a> Meeting<'a> {
     pub async fn recover(&self, side: Side, store: &Store) -> Ended {
         if side == Side::Delivery {
             let tasks: Vec<_> = self.replies.iter().map(|reply| reply.task).collect();
-            let positions = store.task_in_position(&tasks).await.unwrap();
+            let positions = store.tasks_position(Flow::In, &tasks).await.unwrap();
             if positions.iter().all(|position| position.ended) {
                 return None;
             }
@@ -156,11 +156,10 @@ async fn messages(stage: &Stage, lane: Lane, plan: &Plan, case: i32) -> (Vec<Str
     };
     let records: Vec<_> = (0..).zip(&sent).map(record).collect();
     let all = Move { topic: TOPIC.into(), partition: case, expected: None, next: 100 };
-    assert_eq!(
-        stage.store().task_in_insert("cluster", &[all], &records).await.unwrap().made,
-        [true]
-    );
-    let tasks = stage.store().task_in_find(&[lane.number], TaskId(0), 100).await.unwrap();
+    let inserted = stage.store().task_in_insert("cluster", &[all], &records).await.unwrap();
+    assert_eq!(inserted.made, [true]);
+    let tasks =
+        stage.store().tasks_find(Flow::In, &[lane.number], &[], TaskId(0), 100).await.unwrap();
     assert_eq!(tasks.len(), sent.len(), "those of the cases before have ended");
     let reply = |((task, key), value): ((TaskId, &&str), &String)| {
         let value = Some(value.clone().into());
