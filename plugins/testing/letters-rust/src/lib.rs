@@ -1,10 +1,9 @@
 //! A plugin on all four task flows. A message says itself what becomes of it: `{"in": …, "out": …, "dead": …}`, each `ok`
-//! (as where it is absent), `never`, `later` (on the second attempt), `always` (fails) or
-//! `drop`.
+//! (as where it is absent), `never`, `later` (on the second attempt), `always` (fails for now) or `drop`.
 //!
 //! Records come on `letters.in`; what is done with one is told on `letters.done`. Messages to `letters.out` are stamped
-//! before they are published. Of dead letters, those of `letters.in` are told on `letters.done` if they say what is to
-//! become of them, and those to `letters.out` go to `letters.found` with their reason.
+//! before they are published. Dead letters of `letters.in` are told on `letters.done`, and those to `letters.out` are
+//! replaced by their reason, to `letters.found`.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
