@@ -40,12 +40,11 @@ pub const BUILD: [Need; 5] = [
     Need::Program("pkg-config", "pkg-config"),
     Need::Library("openssl", "libssl-dev"),
 ];
-/// What the tests take: Apache Kafka and its download, and a pooler before Postgres.
-pub const TESTS: [Need; 3] = [
-    Need::Program("java", "default-jre-headless"),
-    Need::Program("mvn", "maven"),
-    Need::Program("pgbouncer", "pgbouncer"),
-];
+/// What Apache Kafka and its download take.
+pub const KAFKA: [Need; 2] =
+    [Need::Program("java", "default-jre-headless"), Need::Program("mvn", "maven")];
+/// What stands before Postgres in some tests.
+pub const POOLER: [Need; 1] = [Need::Program("pgbouncer", "pgbouncer")];
 
 /// Installs the Debian packages of the programs that are missing.
 pub fn ensure(needs: impl IntoIterator<Item = Need>) -> Result<()> {

@@ -49,7 +49,7 @@ pub fn run(arguments: &Arguments, interrupt: &Interrupt) -> Result<ExitCode> {
 
 impl Stage {
     pub(crate) fn set(interrupt: &Interrupt) -> Result<Self> {
-        setup::ensure(setup::BUILD.into_iter().chain(setup::TESTS))?;
+        setup::ensure(setup::BUILD.into_iter().chain(setup::KAFKA).chain(setup::POOLER))?;
         let plugins = guests::build_all()?;
         // Bins and tests in one build: with the dev-dependencies' features or without them,
         // wasmtime would be compiled twice.

@@ -3,7 +3,10 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use sqlx::{PgConnection, postgres::PgDatabaseError, types::Json};
+use sqlx::{
+    postgres::{PgDatabaseError, PgExecutor},
+    types::Json,
+};
 use wasaga_domain::{base64_bytes, message::Header};
 
 use crate::{StoreError, headers};
@@ -99,9 +102,9 @@ impl From<sqlx::Error> for EmitError {
 /// Emits all of these messages in the connection's transaction, or none; answers with their ids, in order. The
 /// connection's role may be an application's, with no right but that of executing `wasaga.emit_many`.
 pub async fn emit(
-    connection: &mut PgConnection,
+    executor: impl PgExecutor<'_>,
     messages: &[NewMessage],
 ) -> Result<Vec<i64>, EmitError> {
     let ids = sqlx::query_scalar("select wasaga.emit_many($1)").bind(Json(messages));
-    Ok(ids.fetch_one(connection).await?)
+    Ok(ids.fetch_one(executor).await?)
 }

@@ -135,8 +135,7 @@ impl From<MemoryOutbox> for Arc<dyn Outbox> {
 #[async_trait]
 impl Outbox for Store {
     async fn emit(&self, messages: &[NewMessage]) -> Result<Vec<i64>, EmitError> {
-        let mut connection = self.pool.acquire().await?;
-        emit::emit(&mut connection, messages).await
+        emit::emit(&self.pool, messages).await
     }
 
     async fn emit_first(&self, message: &NewMessage) -> Result<First, EmitError> {

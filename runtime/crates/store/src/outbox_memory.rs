@@ -310,19 +310,19 @@ impl Outbox for MemoryOutbox {
     ) -> Result<Vec<Lane>, StoreError> {
         let mut state = self.lock().await;
         let is_free = state.lane.0.is_none_or(|holder| !state.lives(holder));
-        if flow == Flow::In || limit < 1 || !is_free || !state.lives(host) {
+        if flow != Flow::Out || limit < 1 || !is_free || !state.lives(host) {
             return Ok(Vec::new());
         }
         let epoch = state.lane.1 + 1;
         state.lane = (Some(host), epoch);
-        Ok(vec![Lane { number: 0, epoch }])
+        Ok(vec![Lane { flow: Flow::Out, number: 0, epoch }])
     }
 
     async fn lanes_of(&self, host: HostId, flow: Flow) -> Result<Vec<Lane>, StoreError> {
         let state = self.lock().await;
         let (holder, epoch) = state.lane;
         let held = flow == Flow::Out && holder == Some(host) && state.lives(host);
-        Ok(held.then_some(Lane { number: 0, epoch }).into_iter().collect())
+        Ok(held.then_some(Lane { flow: Flow::Out, number: 0, epoch }).into_iter().collect())
     }
 
     async fn lanes_release(

@@ -98,7 +98,7 @@ impl Store {
     /// Emits a message that is to be published at once, unless others of its key come first, or a plugin does.
     pub async fn task_out_first(&self, message: &NewMessage) -> Result<First, EmitError> {
         let mut transaction = self.pool.begin().await?;
-        let ids = emit(&mut transaction, std::slice::from_ref(message)).await?;
+        let ids = emit(&mut *transaction, std::slice::from_ref(message)).await?;
         let id = ids.first().copied().unwrap_or_default();
         let row: Option<Row> = sqlx::query_as(
             "with ahead as materialized (
