@@ -6,13 +6,13 @@ use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 use wasaga_domain::message_search::MessageFilter;
 use wasaga_kafka::{
-    BrokerHealth, ClientOptions, ConfigError, PublishError, Published, Publisher, PublisherOptions,
-    RelayOptions,
+    BrokerHealth, ClientOptions, ConfigError, Publisher, PublisherOptions, RelayOptions,
 };
 use wasaga_store::{
     Outbox, StoreError,
     emit::{EmitError, NewMessage, emit},
     outbox_find::{FoundMessages, WholeMessage},
+    publish_first::{PublishError, Published},
     sqlx::PgConnection,
 };
 

@@ -3,7 +3,7 @@
 //!
 //! ```no_run
 //! # use serde::Serialize;
-//! use wasaga_client::{Client, NewMessage, Store, StoreOptions, add, sqlx};
+//! use wasaga_client::{NewMessage, add, sqlx};
 //!
 //! # #[derive(Serialize)]
 //! # struct Order { cents: i64 }
@@ -49,10 +49,7 @@ pub use relay::{Relay, RelayError};
 pub use write::Write;
 
 pub use wasaga_domain::message_search::{MessageFilter, TaskStatus};
-pub use wasaga_kafka::{
-    BrokerHealth, ClientOptions, ConfigError, PublishError, Published, PublisherOptions,
-    RelayOptions,
-};
+pub use wasaga_kafka::{BrokerHealth, ClientOptions, ConfigError, PublisherOptions, RelayOptions};
 /// The sqlx whose transactions [`add`] takes.
 pub use wasaga_store::sqlx;
 pub use wasaga_store::{
@@ -60,4 +57,5 @@ pub use wasaga_store::{
     emit::{EmitError, NewMessage, RollbackMessage},
     outbox_find::{FoundMessage, FoundMessages, WholeMessage},
     outbox_memory::MemoryOutbox,
+    publish_first::{PublishError, Published},
 };

@@ -7,7 +7,10 @@ mod finding;
 mod leasing;
 mod publishing;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use wasaga_domain::ids::HostId;
 use wasaga_store::{
@@ -86,6 +89,15 @@ fn message(topic: &str, key: &str, value: &str) -> NewMessage {
 fn values(rows: &[TaskOut]) -> Vec<String> {
     let text = |row: &TaskOut| String::from_utf8(row.value.clone().unwrap_or_default()).unwrap();
     rows.iter().map(text).collect()
+}
+
+/// Waits until a published message is so old that it is deleted.
+async fn forgets(stage: &Stage) {
+    let until = Instant::now() + Duration::from_secs(10);
+    while stage.outbox.task_out_forget(0, 99).await.unwrap() == 0 {
+        assert!(Instant::now() < until, "it is never forgotten");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 /// Runs each of these as a test on both outboxes.

@@ -6,7 +6,7 @@ use wasaga_store::{
     publish_first::{First, Unpublished},
 };
 
-use crate::{Stage, message, on_both, values};
+use crate::{Stage, forgets, message, on_both, values};
 
 on_both!(
     what_was_published_is_kept_as_such,
@@ -92,7 +92,7 @@ async fn a_key_that_is_known_is_not_published_again(stage: Stage) {
     assert!(matches!(stage.outbox.emit_first(&once("2")).await, Err(EmitError::KeyTaken(_))));
     // Nor by an emit, nor after it is forgotten.
     assert_eq!(stage.emit(once("1")).await, id);
-    while stage.outbox.task_out_forget(0, 9).await.unwrap() == 0 {}
+    forgets(&stage).await;
     assert!(matches!(begin(&stage, once("1")).await, First::Known(known) if known == id));
     assert!(stage.relay().await.waiting().await.is_empty());
 }
