@@ -127,6 +127,11 @@ pub struct Seen {
 
 /// Reads a topic from its start until `count` records came.
 pub fn read(bootstrap: &str, topic: &str, count: usize) -> Vec<Seen> {
+    read_until(bootstrap, topic, |seen| seen.len() >= count)
+}
+
+/// Reads a topic from its start until what came is enough.
+pub fn read_until(bootstrap: &str, topic: &str, enough: impl Fn(&[Seen]) -> bool) -> Vec<Seen> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", bootstrap)
         .set("group.id", Uuid::new_v4().to_string())
@@ -143,8 +148,8 @@ pub fn read(bootstrap: &str, topic: &str, count: usize) -> Vec<Seen> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let mut seen = Vec::new();
     let until = Instant::now() + BOUND;
-    while seen.len() < count {
-        assert!(Instant::now() < until, "{topic}: {} of {count} records came", seen.len());
+    while !enough(&seen) {
+        assert!(Instant::now() < until, "{topic}: only {} records came", seen.len());
         if let Some(Ok(record)) = consumer.poll(Duration::from_millis(100)) {
             let headers = record.headers().map_or_else(Vec::new, |headers| {
                 headers
