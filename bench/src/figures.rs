@@ -29,7 +29,9 @@ pub fn print(figures: &impl Serialize, json: bool) -> Result<()> {
             None => println!("{name:>26}  {value}"),
             Some(part) => {
                 println!("{name}");
-                part.iter().for_each(|(name, value)| println!("{name:>26}  {value}"));
+                for (name, value) in part {
+                    println!("{name:>26}  {value}");
+                }
             }
         }
     }

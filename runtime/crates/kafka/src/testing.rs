@@ -9,6 +9,7 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer as _},
     error::KafkaError,
     message::{Header, OwnedHeaders},
+    metadata::MetadataTopic,
     producer::{BaseProducer, BaseRecord, Producer as _},
     types::RDKafkaErrorCode,
 };
@@ -75,7 +76,7 @@ impl Reader {
         let consumer: BaseConsumer = config.create()?;
         let metadata = consumer.fetch_metadata(Some(topic), PATIENCE)?;
         let mut all = TopicPartitionList::new();
-        for partition in metadata.topics().iter().flat_map(|topic| topic.partitions()) {
+        for partition in metadata.topics().iter().flat_map(MetadataTopic::partitions) {
             let (start, end) = consumer.fetch_watermarks(topic, partition.id(), PATIENCE)?;
             let offset = if place == Place::Start { start } else { end };
             all.add_partition_offset(topic, partition.id(), Offset::Offset(offset))?;

@@ -111,8 +111,9 @@ async fn duplicate_delivery() {
         produce(&broker, topic, &[(Some(0), "a", b"none"), (Some(0), "a", b"none")]);
     }
     let again = |topic: &str, ids: &[&'static [u8]]| {
-        ids.iter()
-            .for_each(|id| raw::produce(&broker, topic, b"a", b"v", &[(&b"message-id"[..], *id)]));
+        for id in ids {
+            raw::produce(&broker, topic, b"a", b"v", &[(&b"message-id"[..], *id)]);
+        }
     };
     // Within a batch, in a later one, and as what another topic has.
     again(&topic, &[&b"m-1"[..], b"m-2", b"m-1", b"", b"", b"\xff", b"\xff"]);

@@ -55,11 +55,10 @@ async fn order_kept_by_key_under_retries_and_two_hosts() {
         let again = RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS;
         let refused = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
         mock.request_errors(RDKafkaApiKey::Produce, &[again, refused, again]);
-        for _ in 0..60 {
-            emitted += 1;
-            let emit = format!("'{topic}', 'k{}', '{emitted}'", emitted % KEYS);
-            world.sql.run(&format!("select wasaga.emit({emit})")).await;
-        }
+        let emit = format!("wasaga.emit('{topic}', 'k' || n % {KEYS}, to_jsonb(n))");
+        let (first, last) = (emitted + 1, emitted + 60);
+        world.sql.run(&format!("select {emit} from generate_series({first}, {last}) n")).await;
+        emitted = last;
         if round % 2 == 1 {
             mock.broker_down(1).expect("it goes");
         }

@@ -102,7 +102,9 @@ impl Book {
             if keys.len() > RESTING_KEYS {
                 excluded.topics.push(topic.clone());
             } else {
-                keys.into_iter().for_each(|key| exclude(&mut excluded, topic, key));
+                for key in keys {
+                    exclude(&mut excluded, topic, key);
+                }
             }
         }
         excluded
