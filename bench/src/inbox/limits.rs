@@ -5,11 +5,11 @@ use std::time::Instant;
 use anyhow::Result;
 use tokio::task::spawn_blocking;
 use wasaga_kafka::{
-    ClientOptions, ConsumerOptions, consumer,
+    ClientOptions, ConsumerOptions,
     testing::{Place, Reader, Record},
 };
 use wasaga_store::{
-    headers,
+    headers, lanes,
     task_in_insert::{Move, NewTaskIn},
     testing::database_on,
 };
@@ -35,7 +35,7 @@ pub async fn sql(server: &str, Topic { name: topic, records }: &Topic) -> Result
     let database = database_on(server.to_owned()).await;
     let options = ConsumerOptions::default();
     let task = |(offset, record): (i64, &Record)| NewTaskIn {
-        lane: consumer::lane(topic, 0, Some(&record.key), offset, options.lanes),
+        lane: lanes::lane(topic, 0, Some(&record.key), offset, options.lanes),
         topic: topic.clone(),
         partition: 0,
         offset,

@@ -39,7 +39,7 @@ pub struct Arguments {
     #[arg(long, default_value_t = 256)]
     bytes: usize,
     /// Calls at once
-    #[arg(long, default_value_t = InboxOptions::default().plugin_concurrency)]
+    #[arg(long, default_value_t = InboxOptions::default().r#in.plugin_concurrency)]
     concurrency: usize,
     /// How often each rate is measured; the median is told
     #[arg(long, default_value_t = 3)]
@@ -86,11 +86,9 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
         sql.push(limits::sql(&server, &topic).await?);
         for (executor, rates) in executors.iter().zip([plugin, null]) {
             let executor = executor.clone();
-            let options = InboxOptions {
-                concurrency: arguments.concurrency,
-                plugin_concurrency: arguments.concurrency,
-                ..InboxOptions::default()
-            };
+            let mut options = InboxOptions::default();
+            options.r#in.concurrency = arguments.concurrency;
+            options.r#in.plugin_concurrency = arguments.concurrency;
             rates.push(tasks::handled_per_s(&server, &client, &topic, executor, options).await?);
         }
     }

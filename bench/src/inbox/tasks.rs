@@ -15,12 +15,9 @@ use wasaga_domain::{
     manifest::Manifest,
     ports::{CatalogSource, TaskExecutor},
 };
-use wasaga_engine::{
-    inbox::{Inbox, InboxOptions, InboxParts},
-    lease::HostLease,
-};
+use wasaga_engine::inbox::{Inbox, InboxOptions, InboxParts};
 use wasaga_kafka::{BrokerHealth, ClientOptions, Consumer, ConsumerOptions};
-use wasaga_store::{testing::database_on, testing_sql::Session};
+use wasaga_store::{lease::HostLease, testing::database_on, testing_sql::Session};
 
 use super::Topic;
 

@@ -5,10 +5,10 @@ use std::{collections::HashSet, time::Instant};
 use anyhow::{Context, Result, ensure};
 use tokio::{task::JoinSet, task::spawn_blocking};
 use uuid::Uuid;
-use wasaga_engine::lease::HostLease;
 use wasaga_kafka::{ClientOptions, RelayOptions, testing};
 use wasaga_store::{
     lanes::Flow,
+    lease::HostLease,
     task_out::{Excluded, Leased},
 };
 

@@ -8,9 +8,9 @@ use std::{
 use anyhow::{Result, ensure};
 use tokio::{sync::Notify, time};
 use uuid::Uuid;
-use wasaga_engine::lease::HostLease;
 use wasaga_kafka::{BrokerHealth, ClientOptions, Relay, RelayHandle, RelayOptions, testing};
 use wasaga_store::{
+    lease::HostLease,
     testing::{TestDatabase, database_on},
     testing_sql::Session,
 };
