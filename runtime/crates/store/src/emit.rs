@@ -40,7 +40,7 @@ pub struct NewMessage {
     pub event_type: Option<String>,
     /// Refusals by the broker until it is given up, at least 1. Absent: as the relay has it.
     pub max_attempts: Option<i32>,
-    /// Makes it a CloudEvent of this source; needs `event_type`.
+    /// Makes it a `CloudEvent` of this source; needs `event_type`.
     pub cloud_event_source: Option<String>,
     /// W3C trace context.
     pub traceparent: Option<String>,

@@ -80,7 +80,7 @@ impl NewMessage {
         Self { max_attempts: Some(most), ..self }
     }
 
-    /// Makes it a CloudEvent of this source; it needs an event type.
+    /// Makes it a `CloudEvent` of this source; it needs an event type.
     #[must_use]
     pub fn cloud_event(self, source: impl Into<String>) -> Self {
         Self { cloud_event_source: Some(source.into()), ..self }

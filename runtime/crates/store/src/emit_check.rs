@@ -159,7 +159,7 @@ fn is_traceparent(text: &str) -> bool {
     parts.iter().map(|part| part.len()).eq([2, 32, 16, 2]) && parts.iter().all(is_hex)
 }
 
-/// The message's headers with CloudEvents' attributes, in the binary mode of its Kafka binding.
+/// The message's headers with the attributes of a `CloudEvent`, in the binary mode of its Kafka binding.
 fn cloud_event(message: &NewMessage, source: &str, id: Uuid) -> Vec<Header> {
     let has_type = message.headers.iter().any(|header| header.name == "content-type");
     let is_json = message.payload.is_some() && !has_type;
