@@ -11,6 +11,7 @@ mod messages;
 mod orders;
 mod outages;
 mod outbox_clients;
+mod outbox_http;
 mod outbox_service;
 mod payout;
 mod plugins;
