@@ -56,8 +56,8 @@ async fn publish_first_with_the_broker_up() {
     let Ok(Published::Published { id, offset: 0, .. }) = publisher.publish(&once).await else {
         panic!("a broker that is up takes it")
     };
-    let published = "task_out where status = 'ready' and finished_at is not null";
-    assert_eq!(world.count(published).await, 1);
+    let ready = "task_out where status = 'ready' and finished_at is not null";
+    assert_eq!(world.count(ready).await, 1);
     assert_eq!(publisher.publish(&once).await.expect("it is known"), Published::Known { id });
     let second = publisher.publish(&message(&topic, "k", 2)).await.expect("it is published");
     assert!(matches!(second, Published::Published { offset: 1, .. }), "{second:?}");
