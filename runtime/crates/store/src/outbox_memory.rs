@@ -351,7 +351,7 @@ impl Outbox for MemoryOutbox {
         let is_meant = |row: &&Row| {
             let TaskOut { id, topic, key, .. } = &row.task;
             let rests = key.as_ref().is_some_and(|key| keys.contains(&(topic, key)));
-            !ids.contains(id) && !excluded.topics.contains(topic) && !rests
+            *id > excluded.after && !ids.contains(id) && !excluded.topics.contains(topic) && !rests
         };
         let read = |state: &mut State| {
             let mut before = 0;

@@ -92,9 +92,12 @@ async fn a_read_leaves_out_what_is_excluded(stage: Stage) {
         topics: vec!["a".into()],
         key_topics: vec!["b".into()],
         keys: vec![b"1".to_vec()],
+        ..Excluded::default()
     };
     assert_eq!(values(&relay.read(&excluded, 100, 1 << 30).await), ["c2", "b"]);
     assert_eq!(values(&relay.read(&Excluded::default(), 2, 1 << 30).await), ["a1", "a2"]);
+    let after = Excluded { after: ids[3], ..Excluded::default() };
+    assert_eq!(values(&relay.read(&after, 100, 1 << 30).await), ["c2", "b"]);
     // The message that reaches the bound is the last one.
     assert_eq!(values(&relay.read(&Excluded::default(), 100, 400).await), ["a1", "a2"]);
 }
