@@ -52,9 +52,9 @@ fn an_unknown_option_is_named_as_it_was_written() {
 
 #[test]
 fn secrets_are_not_printed() {
-    let error = options(&[("consumer.ssl.key.password", "hush"), ("ssl.key.pem", "hush")]);
-    let error = error.expect_err("that is no key").to_string();
-    assert!(error.contains("ssl.key.pem") && !error.contains("hush"), "{error}");
+    let error = options(&[("consumer.sasl.pasword", "hush")]).expect_err("a typing error");
+    let error = error.to_string();
+    assert!(error.contains("consumer.sasl.pasword") && !error.contains("hush"), "{error}");
     let debug = format!("{:?}", options(&[("sasl.password", "hush")]));
     assert!(!debug.contains("hush"), "{debug}");
 }
