@@ -88,7 +88,7 @@ async fn wrong_configuration() {
         ("server.prot", "8080", "did you mean server.port?"),
         ("server.port", "\"http\"", "server.port"),
         ("engine.lease_ms", "1", "must be at least 1000"),
-        ("flows.dead_in", "4", "not supported yet: flows.dead_in"),
+        ("flows.dead_in", "0", "flows.dead_in = 0: must be at least 1"),
         ("kafka.properties.\"linger.sm\"", "5", "linger.sm"),
         ("definitions.order.steps.pay.timeout_msec", "5", "timeout_ms"),
         ("plugins.orders.grants", "{}", "grant"),
