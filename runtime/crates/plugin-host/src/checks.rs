@@ -264,16 +264,6 @@ pub(crate) fn beside(manifest: &Manifest, catalog: &Catalog) -> Result<(), Strin
                  has one recipient, so let one of them hear another one"
             ));
         }
-        for (list, flow) in HANDLED {
-            let theirs = theirs.handled_topics(flow);
-            let mut mine = manifest.handled_topics(flow).iter();
-            if let Some(topic) = mine.find(|topic| theirs.contains(topic)) {
-                return Err(format!(
-                    "plugin {name}: {list} names {topic:?}, as plugin {other} does: one plugin takes part in a topic, so \
-                     let one of them drop it"
-                ));
-            }
-        }
         for heard in &manifest.subscriptions {
             let their = theirs.subscriptions.iter().find(|their| their.topic == heard.topic);
             if their.is_some_and(|their| recipient(their, theirs) != recipient(heard, manifest)) {
@@ -281,6 +271,16 @@ pub(crate) fn beside(manifest: &Manifest, catalog: &Catalog) -> Result<(), Strin
                     "plugin {name}: topic {:?} is heard by plugin {other} otherwise: a topic has \
                      one recipient, so unsubscribe one of them or give both the same correlation",
                     heard.topic
+                ));
+            }
+        }
+        for (list, flow) in HANDLED {
+            let theirs = theirs.handled_topics(flow);
+            let mut mine = manifest.handled_topics(flow).iter();
+            if let Some(topic) = mine.find(|topic| theirs.contains(topic)) {
+                return Err(format!(
+                    "plugin {name}: {list} names {topic:?}, as plugin {other} does: one plugin takes part in a topic, so \
+                     let one of them drop it"
                 ));
             }
         }
