@@ -483,7 +483,7 @@ begin
             from unnest($3, $4, $5, $6, $7, $8, $9, $10)
                 as a (id, lane, epoch, result, attempts, due_ms, error, digest)
             join wasaga.lanes l on l.flow = $1 and l.lane = a.lane and l.epoch = a.epoch and l.host_id = $2
-            where letter.id = a.id and letter.status in ('wait', 'work')
+            where letter.id = a.id and letter.lane = a.lane and letter.status in ('wait', 'work')
             returning letter.id
         )
         select coalesce(array_agg(id), '{}') from finished

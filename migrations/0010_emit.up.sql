@@ -45,9 +45,11 @@ begin
         left join unnest(o_t, o_topics, o_keys, o_headers, o_values) as o (t, topic, key, headers, value) on o.t = e.n
         order by e.id
     loop
-        -- Another transaction may have given it up, or published it, since.
+        -- Another transaction may have given it up, or published it, since; and where no plugin takes part in its topic any
+        -- more, the relay may be publishing it now.
         continue when not exists (
-            select from wasaga.task_out t where t.id = a.id and t.status = 'wait' and not t.handled for no key update);
+            select from wasaga.task_out t where t.id = a.id and t.status = 'wait' and not t.handled
+                and t.topic = any (wasaga.out_topics()) for no key update);
         case
             when a.result = 'error' then
                 perform wasaga.task_out_give_up(a.id, a.error);

@@ -68,6 +68,7 @@ fn bad_values_are_named() {
         ("[retention]\ntombstones = \"1s\"", "retention.tombstones: must be at least 1m"),
         ("[retention]\narchive = false\narchive_keep = \"1d\"", "there is no archive"),
         ("[flows]\ndead_in = 0", "flows.dead_in = 0: must be at least 1"),
+        ("[database]\nmax_connections = 6", "flows.publish_first = 4: each holds a connection"),
         ("[kafka]\nembedded = true\nbrokers = \"a:1\"", "exclude each other"),
         ("[kafka.properties]\nbootstrap.servers = \"a:1\"", "kafka.brokers"),
         ("[kafka.properties]\nlinger.ms = [1]", "linger.ms: must be text, a number or a boolean"),

@@ -95,8 +95,21 @@ impl Config {
             .or_else(|| plugins.fault())
             .or_else(|| engine.fault())
             .or_else(|| flows.fault())
+            .or_else(|| self.connections_fault())
             .or_else(|| self.schedules.fault())
             .or_else(|| self.retention.fault())
+    }
+
+    /// What is published first holds connections while the broker is slow; the host's lease needs one then too.
+    fn connections_fault(&self) -> Option<String> {
+        let (first, all) = (self.flows.publish_first, self.database.max_connections);
+        (2 * first > all as usize).then(|| {
+            format!(
+                "flows.publish_first = {first}: each holds a connection, and database.max_connections = {all}: \
+                 set it to at most {}, or allow more connections",
+                all / 2
+            )
+        })
     }
 }
 

@@ -116,6 +116,23 @@ async fn held_transaction_before_a_later_commit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_message_whose_plugin_has_gone_keeps_its_place() {
+    let mut world = World::new().await;
+    let (broker, topic) = (broker(), topic("gone"));
+    for value in 1..=3 {
+        world.sql.run(&format!("select wasaga.emit('{topic}', 'k', '{value}')")).await;
+    }
+    // A plugin failed the first for now, and no plugin takes part in the topic any more.
+    let failed =
+        "update wasaga.task_out set due_at = now() + interval '1 hour', attempts = 1 where id = 1";
+    world.sql.run(failed).await;
+    let relay = world.relay(&client(&broker, &[]), quick());
+    wait_until!("all are published", world.count(WAITING).await == 0);
+    relay.stop().await;
+    assert_eq!(by_key(&read(&broker, &topic, 3))["k"], ["1", "2", "3"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_successor_waits_until_the_lease_of_a_host_that_is_silent_has_ended() {
     let mut world = World::new().await;
     let (broker, topic) = (broker(), topic("silent"));

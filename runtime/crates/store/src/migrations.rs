@@ -65,11 +65,12 @@ fn migrator() -> Migrator {
 impl Store {
     /// Brings the schema up to this host's version. Several hosts may do so at once.
     pub async fn migrate_up(&self) -> Result<(), MigrateError> {
-        let is_up_to_date = async || -> Result<bool, StoreError> {
-            Ok(self.migrate_status().await?.iter().all(|migration| migration.applied))
-        };
-        if self.direct.is_none() && is_up_to_date().await.unwrap_or(false) {
-            return Ok(());
+        if self.direct.is_none() {
+            let known =
+                self.migrate_status().await.map_err(|error| MigrateError::Source(error.into()))?;
+            if known.iter().all(|migration| migration.applied) {
+                return Ok(());
+            }
         }
         migrator().run(&mut self.direct_connection().await?).await
     }

@@ -93,7 +93,8 @@ type Columns = (
 
 impl Store {
     /// The first messages that wait, by id, but for those that a plugin has yet to see: at most `limit`, and none after
-    /// `bytes` of them are reached. Read without a cursor: a transaction that took lower ids may commit after one with
+    /// `bytes` of them are reached. When a plugin's next attempt is due is its own matter: a message that waits for that holds
+    /// its place once no plugin takes part any more. Read without a cursor: a transaction that took lower ids may commit after one with
     /// higher ids.
     pub async fn task_out_waiting(
         &self,
@@ -108,7 +109,7 @@ impl Store {
                  select from wasaga.lanes where flow = 'out' and lane = $1 and epoch = $2 and host_id = $3
              ), first as (
                  select * from wasaga.task_out
-                 where status = 'wait' and due_at <= now() and exists (select from mine)
+                 where status = 'wait' and exists (select from mine)
                    and id > $10
                    and (handled or topic <> all ((select wasaga.out_topics())::text[]))
                    and id not in (select unnest($4::bigint[]))

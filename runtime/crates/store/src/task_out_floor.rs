@@ -34,7 +34,8 @@ struct Seen {
     taken: i64,
     /// Transactions with lower numbers had ended.
     ended: i64,
-    /// Transactions with higher numbers had not begun.
+    /// Transactions with higher numbers had not begun before the look. It is the look's own number: a snapshot's xmax is
+    /// only past the last one that has ended, and others may be under way beyond it.
     begun: i64,
 }
 
@@ -69,7 +70,7 @@ impl Store {
             "select (select id from wasaga.task_out where status in ('wait', 'work') and id > $1 order by id limit 1),
                  (select last_value - (not is_called)::int from wasaga.task_out_id_seq),
                  pg_snapshot_xmin(pg_current_snapshot())::text::bigint,
-                 pg_snapshot_xmax(pg_current_snapshot())::text::bigint",
+                 pg_current_xact_id()::text::bigint",
         )
         .bind(floor.after)
         .fetch_one(&self.pool)

@@ -55,6 +55,21 @@ async fn it_rises_with_what_was_published_and_waits_for_open_transactions() {
     risen(&db, floor, 7).await;
 }
 
+/// Red at once on a server with nothing else to do, where a snapshot ends with what has ended last.
+#[tokio::test]
+async fn a_transaction_that_no_other_followed_holds_it_down() {
+    let db = database().await;
+    let mut floor = Floor::default();
+    for id in 1..=20 {
+        let mut held = Session::open(&db.url).await;
+        held.run("begin; select wasaga.emit('t', 'k')").await;
+        floor = looked(&db, floor).await;
+        assert!(floor.after() < id, "{floor:?}: {id} is to appear");
+        held.run("commit").await;
+        db.run("update wasaga.task_out set status = 'ready', finished_at = now()").await;
+    }
+}
+
 #[tokio::test]
 async fn a_transaction_has_its_number_before_it_takes_an_id() {
     let db = database().await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use metrics::counter;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info};
+use tracing::{info, warn};
 use wasaga_domain::dead_letter::LetterFlow;
 use wasaga_store::{Store, StoreError, task_in::Expired};
 
@@ -19,7 +19,7 @@ pub(super) async fn run(store: Store, options: InboxOptions, stop: CancellationT
     let clean = async {
         loop {
             if let Err(error) = clean(&store, &options).await {
-                debug!(%error, "cleaning up is put off");
+                warn!(%error, "the inbox: cleaning up is put off");
             }
             tokio::time::sleep(EVERY).await;
         }

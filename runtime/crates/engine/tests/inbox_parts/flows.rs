@@ -222,7 +222,7 @@ async fn a_message_goes_through_the_plugin_that_names_its_topic_before_it_is_pub
 
 #[tokio::test]
 async fn a_message_that_its_plugin_refuses_is_given_up_and_rolled_back() {
-    let world = World::new().await;
+    let world = World::with_notes().await;
     let host = Host::start(&world).await;
     host.plugin.on("never", |_| Err(Failure::Permanent(ErrorDetail::new("no", "never"))));
     emit(&world, "k", "never").await;
