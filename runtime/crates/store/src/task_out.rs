@@ -93,9 +93,9 @@ type Columns = (
 
 impl Store {
     /// The first messages that wait, by id, but for those that a plugin has yet to see: at most `limit`, and none after
-    /// `bytes` of them are reached. When a plugin's next attempt is due is its own matter: a message that waits for that holds
-    /// its place once no plugin takes part any more. Read without a cursor: a transaction that took lower ids may commit after one with
-    /// higher ids.
+    /// `bytes` of them are reached. When a plugin's next attempt is due is its own matter: a message that waits for that
+    /// holds its place once no plugin takes part any more. Read without a cursor: a transaction that took lower ids may
+    /// commit after one with higher ids.
     pub async fn task_out_waiting(
         &self,
         host: HostId,
