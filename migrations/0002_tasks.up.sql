@@ -13,7 +13,7 @@ insert into wasaga.lanes (flow, lane)
     select flow, generate_series(0, 15) from unnest(array['in', 'dead_in', 'dead_out']) as flow;
 insert into wasaga.lanes (flow, lane) values ('out', 0), ('handle_out', 0);
 
--- The life of a task, as gosaga has it: wait (to be done, from due_at), work (taken by a worker), ready (done),
+-- The life of a task, as gosaga has it; one that was given up has finished when its dead letter has: wait (to be done, from due_at), work (taken by a worker), ready (done),
 -- error (given up: its dead letter is written), rollback (given up, its rollback message is on its way),
 -- error_rollback_none (given up, and there was no rollback message).
 create table wasaga.task_in (
@@ -73,7 +73,7 @@ create table wasaga.task_out (
     check (status <> 'ready' or finished_at is not null)
 ) with (fillfactor = 80);
 create index task_out_waiting on wasaga.task_out (id) where status in ('wait', 'work');
-create index task_out_finished on wasaga.task_out (finished_at) where status = 'ready';
+create index task_out_finished on wasaga.task_out (finished_at) where finished_at is not null;
 
 -- Dead letters: tasks that were given up. A letter is open until finished_at: wait (for a plugin that handles dead letters
 -- of its topic, or an operator), work (the plugin is called), error (the plugin gave it up: it waits for an operator).
@@ -146,11 +146,28 @@ create index dead_letter_out_open on wasaga.dead_letter_out (id) where finished_
 create index dead_letter_out_waiting on wasaga.dead_letter_out (lane, id) where status in ('wait', 'work');
 create index dead_letter_out_finished on wasaga.dead_letter_out (finished_at) where finished_at is not null;
 
--- What operators did to dead letters, numbered from 1 within each. task_id: the new task of a redrive.
+-- A task that was given up is kept until its dead letter has ended: so long its message is known when it comes again.
+create function wasaga.dead_letter_ended() returns trigger language plpgsql as $$
+begin
+    if tg_table_name = 'dead_letter_in' then
+        update wasaga.task_in set finished_at = new.finished_at where id = new.task_id;
+    else
+        update wasaga.task_out set finished_at = new.finished_at where id = new.task_id;
+    end if;
+    return null;
+end $$;
+create trigger dead_letter_in_ended after update on wasaga.dead_letter_in
+    for each row when (old.finished_at is null and new.finished_at is not null)
+    execute function wasaga.dead_letter_ended();
+create trigger dead_letter_out_ended after update on wasaga.dead_letter_out
+    for each row when (old.finished_at is null and new.finished_at is not null)
+    execute function wasaga.dead_letter_ended();
+
+-- What operators did to dead letters; numbers grow. task_id: the new task of a redrive.
 create table wasaga.dead_letter_verbs (
     flow text not null check (flow in ('in', 'out')),
     letter_id bigint not null,
-    number integer not null check (number > 0),
+    number bigint not null generated always as identity,
     verb text not null check (verb in ('edit', 'redrive', 'discard')),
     by text,
     reason text not null,

@@ -448,7 +448,7 @@ begin
         set status = a.result, attempts = a.attempts, error = a.error, digest = a.digest,
             interruptions = case when a.attempts > task.attempts then 0 else task.interruptions end,
             due_at = now() + coalesce(a.due_ms, 0) * interval '1 millisecond',
-            finished_at = case when a.result <> 'wait' then now() end
+            finished_at = case when a.result = 'ready' then now() end
         from unnest(p_ids, p_lanes, p_epochs, p_results, p_attempts, p_due_ms, p_errors, p_digests)
             as a (id, lane, epoch, result, attempts, due_ms, error, digest)
         join wasaga.lanes l on l.flow = 'in' and l.lane = a.lane and l.epoch = a.epoch and l.host_id = p_host

@@ -11,7 +11,7 @@ create function wasaga.task_out_give_up(p_id bigint, p_reason jsonb) returns voi
     with given_up as (
         update wasaga.task_out
         set status = case when rollback is null then 'error_rollback_none' else 'rollback' end,
-            attempts = attempts + 1, error = p_reason, finished_at = now()
+            attempts = attempts + 1, error = p_reason
         where id = p_id and status = 'wait'
         returning *
     ), dead as (

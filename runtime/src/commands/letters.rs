@@ -15,7 +15,7 @@ use wasaga_store::{
     dead_letter_edit::{Change, Edited, LetterEdit},
     dead_letter_end::EndedLetter,
     dead_letter_read::Letter,
-    dead_letter_search::LetterPage,
+    dead_letter_search::{LetterPage, Order},
 };
 
 use super::{letters_print, saga::print, saga_ask::Who};
@@ -192,7 +192,9 @@ impl List {
         let mut page = LetterPage { letters: Vec::new(), next: self.after };
         loop {
             let rest = limit - page.letters.len();
-            let found = store.dead_letters_search(self.flow, &filter, page.next, rest).await?;
+            let found = store
+                .dead_letters_search(self.flow, &filter, Order::Newest, page.next, rest)
+                .await?;
             page.letters.extend(found.letters);
             page.next = found.next;
             if page.next.is_none() || page.letters.len() >= limit {
@@ -205,9 +207,6 @@ impl List {
 impl Edit {
     async fn send(self, store: &Store, json: bool) -> anyhow::Result<()> {
         let One { flow, letter } = self.one;
-        if self.topic.is_some() && flow == LetterFlow::In {
-            bail!("--topic: a record on its way in has the topic it came from: leave it out");
-        }
         let header = |text: &String| {
             let (name, value) = text
                 .split_once('=')
@@ -228,6 +227,9 @@ impl Edit {
         };
         if edit.is_empty() {
             bail!("nothing is to be changed: give --topic, --key, --value or --header");
+        }
+        if let Some((field, why)) = edit.fault(flow) {
+            bail!("--{}: {why}", if field == "headers" { "header" } else { field });
         }
         match store.dead_letter_edit(flow, letter, &edit, &self.who.audit("edit")).await? {
             Edited::Done(letter) => letters_print::letter(flow, *letter, json),

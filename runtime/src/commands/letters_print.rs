@@ -1,5 +1,7 @@
 //! Dead letters as tables, for a reader.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 use wasaga_api::LetterView;
 use wasaga_domain::dead_letter::LetterFlow;
@@ -18,7 +20,7 @@ pub(super) fn page(page: &LetterPage) {
             letter.id.to_string(),
             letter.ending.clone().unwrap_or_else(|| letter.status.as_str().to_owned()),
             letter.topic.clone(),
-            key.map_or_else(|| "-".into(), |key| key.replace('\0', "\u{fffd}")),
+            key.map_or_else(|| "-".into(), Cow::into_owned),
             letter.attempts.to_string(),
             letter.reason["code"].as_str().unwrap_or("-").to_owned(),
             letter.created_at.to_string(),

@@ -229,8 +229,9 @@ impl Flows {
             ("flows.handle_out_retry", &self.handle_out_retry),
             ("flows.dead_retry", &self.dead_retry),
         ];
-        let publish_first_ms =
-            at_least("flows.publish_first_ms", self.publish_first_ms as usize, 100);
+        let publish_first_ms = (!(100..=60_000).contains(&self.publish_first_ms)).then(|| {
+            format!("flows.publish_first_ms = {}: must be 100 to 60000", self.publish_first_ms)
+        });
         let limits = limits.into_iter().find_map(|(key, limit)| at_least(key, limit, 1));
         limits.or(publish_first_ms).or_else(|| {
             let fault = |(key, policy): (&str, &RetryPolicy)| {

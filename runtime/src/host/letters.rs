@@ -10,7 +10,7 @@ use wasaga_store::{
     dead_letter_edit::{Edited, LetterEdit},
     dead_letter_end::EndedLetter,
     dead_letter_read::Letter,
-    dead_letter_search::LetterPage,
+    dead_letter_search::{LetterPage, Order},
 };
 
 use super::sagas::{HostSagas, read_failed};
@@ -21,11 +21,12 @@ impl DeadLetters for HostSagas {
         &self,
         flow: LetterFlow,
         filter: &LetterFilter,
+        order: Order,
         after: Option<i64>,
         limit: usize,
     ) -> Result<LetterPage, SagasError> {
         self.engine()?;
-        self.store.dead_letters_search(flow, filter, after, limit).await.map_err(read_failed)
+        self.store.dead_letters_search(flow, filter, order, after, limit).await.map_err(read_failed)
     }
 
     async fn letter(&self, flow: LetterFlow, id: i64) -> Result<Option<Letter>, SagasError> {

@@ -36,6 +36,13 @@ impl HostMessages {
         let _ = self.started.set(Started { publisher, outbox });
     }
 
+    /// Waits for what is being published for callers that have gone.
+    pub(super) async fn stop(&self) {
+        if let Some(Started { publisher: Some(publisher), .. }) = self.started.get() {
+            publisher.close().await;
+        }
+    }
+
     fn started(&self) -> Result<&Started, MessagesError> {
         let starting = || {
             MessagesError::Unavailable(
@@ -87,6 +94,7 @@ fn emit_failed(error: EmitError) -> MessagesError {
         EmitError::Invalid(why) => MessagesError::Refused(why),
         EmitError::KeyTaken(why) => MessagesError::KeyTaken(why),
         EmitError::Store(error) => store_failed(error),
+        error @ EmitError::Busy(_) => MessagesError::Unavailable(error.to_string()),
         error @ EmitError::Aborted(_) => MessagesError::Internal(error.to_string()),
     }
 }

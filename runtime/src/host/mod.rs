@@ -90,7 +90,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     }
     let within = config.engine.stop_timeout();
     tokio::select! {
-        stopped = timeout(within, shut_down(stop, serving, parts, &store)) => {
+        stopped = timeout(within, shut_down(stop, serving, parts, &messages, &store)) => {
             stopped.map_err(|_| anyhow!(
                 "the stop took longer than engine.stop_timeout_ms = {}: what was under way is taken up again \
                  when its lease ends", within.as_millis()
@@ -106,6 +106,7 @@ async fn shut_down(
     stop: CancellationToken,
     serving: JoinHandle<std::io::Result<()>>,
     parts: Parts,
+    messages: &HostMessages,
     store: &Store,
 ) {
     stop.cancel();
@@ -113,6 +114,7 @@ async fn shut_down(
     if timeout(Duration::from_secs(3), serving).await.is_err() {
         tracing::warn!("some requests were not finished");
     }
+    messages.stop().await;
     parts.stop().await;
     store.close().await;
 }

@@ -192,22 +192,14 @@ impl LetterView {
 impl EditBody {
     /// What is to be changed, or the field that does not fit and why.
     pub(crate) fn edit(&self, flow: LetterFlow) -> Result<LetterEdit, (&'static str, String)> {
-        if self.topic.is_some() && flow == LetterFlow::In {
-            let why = "a record on its way in has the topic it came from: leave it out";
-            return Err(("/topic", why.into()));
-        }
-        let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        let is_topic = |name: &String| (1..=249).contains(&name.len()) && name.chars().all(legal);
-        if self.topic.as_ref().is_some_and(|topic| !is_topic(topic)) {
-            return Err(("/topic", "a topic's name has 1 to 249 of a-z A-Z 0-9 . _ -".into()));
-        }
         let headers = self.headers.as_ref().map(headers::from_json);
-        Ok(LetterEdit {
+        let edit = LetterEdit {
             topic: self.topic.clone(),
-            key: self.key.change(key_from_json).map_err(|why| ("/key", why))?,
-            headers: headers.transpose().map_err(|why| ("/headers", why))?,
-            value: self.value.change(Content::bytes).map_err(|why| ("/value", why))?,
-        })
+            key: self.key.change(key_from_json).map_err(|why| ("key", why))?,
+            headers: headers.transpose().map_err(|why| ("headers", why))?,
+            value: self.value.change(Content::bytes).map_err(|why| ("value", why))?,
+        };
+        edit.fault(flow).map_or(Ok(edit), Err)
     }
 }
 

@@ -18,7 +18,7 @@ use wasaga_store::{
     dead_letter_edit::{Edited, LetterEdit},
     dead_letter_end::EndedLetter,
     dead_letter_read::Letter,
-    dead_letter_search::LetterPage,
+    dead_letter_search::{LetterPage, Order},
     emit::NewMessage,
     events_read::EventRow,
     outbox_find::{FoundMessages, WholeMessage},
@@ -86,11 +86,12 @@ pub trait Sagas: Send + Sync + 'static {
 /// Finds, mends and ends dead letters.
 #[async_trait]
 pub trait DeadLetters: Send + Sync + 'static {
-    /// Up to `limit` of the letters that fit, newest first, from where the page before ended.
+    /// Up to `limit` of the letters that fit, from where the page before ended.
     async fn search(
         &self,
         flow: LetterFlow,
         filter: &LetterFilter,
+        order: Order,
         after: Option<i64>,
         limit: usize,
     ) -> Result<LetterPage, SagasError>;

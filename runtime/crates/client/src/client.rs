@@ -2,7 +2,7 @@
 
 use std::{slice, sync::Arc};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::task::TaskTracker;
 use wasaga_domain::message_search::MessageFilter;
 use wasaga_kafka::{
@@ -18,6 +18,10 @@ use wasaga_store::{
 
 use crate::{Relay, RelayError, Write};
 
+/// Writes of one client that were begun and have not ended: more are refused, or a database that is away would fill the
+/// memory.
+const WRITES: usize = 10_000;
+
 /// Adds a message in the connection's own transaction: it is sent with that one's commit, or not at all. Answers with its
 /// id; of a second message under one idempotency key, with the first one's.
 pub async fn add(connection: &mut PgConnection, message: &NewMessage) -> Result<i64, EmitError> {
@@ -32,12 +36,13 @@ pub struct Client {
     wake: Arc<Notify>,
     health: BrokerHealth,
     writes: TaskTracker,
+    room: Arc<Semaphore>,
 }
 
 #[derive(Clone)]
 struct Kafka {
     options: ClientOptions,
-    publisher: Arc<Publisher>,
+    publisher: Publisher,
 }
 
 impl Client {
@@ -49,6 +54,7 @@ impl Client {
             wake: Arc::default(),
             health: BrokerHealth::default(),
             writes: TaskTracker::new(),
+            room: Arc::new(Semaphore::new(WRITES)),
         }
     }
 
@@ -59,8 +65,8 @@ impl Client {
         publisher: PublisherOptions,
     ) -> Result<Self, ConfigError> {
         let (outbox, wake, health) = (self.outbox.clone(), self.wake.clone(), self.health.clone());
-        let publisher = Publisher::new(outbox, &options, publisher, wake, health)?;
-        Ok(Self { kafka: Some(Kafka { options, publisher: Arc::new(publisher) }), ..self })
+        let publisher = Publisher::observing(outbox, &options, publisher, wake, health)?;
+        Ok(Self { kafka: Some(Kafka { options, publisher }), ..self })
     }
 
     /// Stores a message for the relay, in a transaction of its own; answers with its id.
@@ -75,21 +81,26 @@ impl Client {
         Ok(ids)
     }
 
-    /// Begins to store a message and returns at once; what becomes of it, the handle tells. Must be called on a tokio
-    /// runtime.
+    /// Begins to store a message and returns at once; what becomes of it, the handle tells: [`EmitError::Busy`] where 10,000
+    /// writes are under way. Must be called on a tokio runtime.
     pub fn write_async(&self, message: NewMessage) -> Write {
         let client = self.clone();
-        Write::new(self.writes.spawn(async move { client.write(&message).await }))
+        let room = self.room.clone().try_acquire_owned();
+        Write::new(self.writes.spawn(async move {
+            let _room = room.map_err(|_| EmitError::Busy(WRITES))?;
+            client.write(&message).await
+        }))
     }
 
-    /// The same, telling the callback, also of an error, when the message is stored or is not.
+    /// The same, telling the callback, also of an error, when the message is stored or is not. A callback that panics is
+    /// heard of by nobody else.
     pub fn write_then(
         &self,
         message: NewMessage,
         callback: impl FnOnce(Result<i64, EmitError>) + Send + 'static,
     ) {
-        let client = self.clone();
-        self.writes.spawn(async move { callback(client.write(&message).await) });
+        let write = self.write_async(message);
+        self.writes.spawn(async move { callback(write.await) });
     }
 
     /// Publishes a message at once, or stores it: where unpublished messages of its key come before it, where the broker
@@ -128,10 +139,14 @@ impl Client {
         Relay::start(outbox, &kafka.options, options, wake, health).await
     }
 
-    /// Waits for the writes that were begun, and for no later ones.
+    /// Waits until the writes that were begun have ended, and what is being published: also what is begun meanwhile, so that
+    /// whoever goes on writing keeps it waiting.
     pub async fn close(&self) {
         self.writes.close();
         self.writes.wait().await;
+        if let Some(kafka) = &self.kafka {
+            kafka.publisher.close().await;
+        }
     }
 }
 

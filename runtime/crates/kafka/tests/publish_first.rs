@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use rdkafka::mocking::MockCluster;
 use support::{Seen, World, broker, client, read, topic};
@@ -125,6 +125,29 @@ async fn a_record_that_nobody_heard_of_has_the_id_of_the_stored_one() {
 }
 
 #[tokio::test]
+async fn a_caller_that_goes_away_leaves_no_record_without_its_message() {
+    let mut world = World::new().await;
+    let mock = MockCluster::new(1).expect("a mock");
+    let (broker, topic) = (mock.bootstrap_servers(), topic("gone"));
+    mock.create_topic(&topic, 1, 1).expect("a topic");
+    let publisher = publisher(&world, &client(&broker, &[]), PublisherOptions::default());
+    let warm = publisher.publish(&message(&topic, "other", 0)).await.expect("it is published");
+    assert!(matches!(warm, Published::Published { .. }), "{warm:?}");
+    mock.broker_round_trip_time(1, Duration::from_millis(700)).expect("it slows down");
+    let caller = tokio::spawn({
+        let (publisher, message) = (publisher.clone(), message(&topic, "k", 1));
+        async move { publisher.publish(&message).await }
+    });
+    let emitted =
+        "pg_stat_activity where datname = current_database() and state = 'idle in transaction'";
+    wait_until!("it is with the broker", world.count(emitted).await == 1);
+    caller.abort();
+    publisher.close().await;
+    assert_eq!(world.count("task_out where status = 'ready'").await, 2);
+    assert_eq!(values(&read(&broker, &topic, 2)), ["0", "1"]);
+}
+
+#[tokio::test]
 async fn callers_of_one_key_keep_their_order_while_the_broker_comes_and_goes() {
     let mut world = World::new().await;
     let mock = MockCluster::new(1).expect("a mock");
@@ -133,7 +156,7 @@ async fn callers_of_one_key_keep_their_order_while_the_broker_comes_and_goes() {
     let client = client(&broker, &[("producer.reconnect.backoff.max.ms", "200")]);
     let relay = world.relay(&client, relay());
     let callers = ["a", "b"].map(|name| {
-        let publisher = Arc::new(publisher(&world, &client, quick()));
+        let publisher = publisher(&world, &client, quick());
         let topic = topic.clone();
         tokio::spawn(async move {
             let mut stored = 0;
@@ -198,7 +221,7 @@ async fn more_than_may_be_with_the_broker_are_stored_at_once() {
     mock.create_topic(&topic, 1, 1).expect("a topic");
     mock.broker_round_trip_time(1, Duration::from_secs(20)).expect("it slows down");
     let options = PublisherOptions { within: Duration::from_secs(20), at_once: 1 };
-    let publisher = Arc::new(publisher(&world, &client(&mock.bootstrap_servers(), &[]), options));
+    let publisher = publisher(&world, &client(&mock.bootstrap_servers(), &[]), options);
     let publishing = [1, 2].map(|n| {
         let (publisher, message) = (publisher.clone(), message(&topic, &n.to_string(), n));
         tokio::spawn(async move { publisher.publish(&message).await })

@@ -61,6 +61,35 @@ pub enum Edited {
 }
 
 impl LetterEdit {
+    /// The field that can't be so in a letter of this flow (`topic` or `headers`), and why.
+    pub fn fault(&self, flow: LetterFlow) -> Option<(&'static str, String)> {
+        let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        let is_topic = |name: &str| {
+            (1..=249).contains(&name.len())
+                && name.chars().all(legal)
+                && !matches!(name, "." | "..")
+        };
+        match &self.topic {
+            Some(_) if flow == LetterFlow::In => {
+                let why = "a record on its way in has the topic it came from: leave it out";
+                return Some(("topic", why.into()));
+            }
+            Some(topic) if !is_topic(topic) => {
+                return Some(("topic", "a topic's name has 1 to 249 of a-z A-Z 0-9 . _ -".into()));
+            }
+            _ => {}
+        }
+        let header = |Header { name, .. }: &Header| {
+            if name.is_empty() || name.contains('\0') {
+                return Some(format!("{name:?} is no header's name"));
+            }
+            (name == "message-id" && flow == LetterFlow::Out)
+                .then(|| "the header \"message-id\" is written by the relay: leave it out".into())
+        };
+        let headers = self.headers.iter().flatten().find_map(header);
+        headers.map(|why| ("headers", why))
+    }
+
     /// Whether nothing is to be changed.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -68,8 +97,8 @@ impl LetterEdit {
 }
 
 impl Store {
-    /// Changes a letter that is open, and that no plugin is called for now; it stands in the audit. A record whose key
-    /// changes has another lane.
+    /// Changes a letter that is open, and that no plugin of a living host is called for now; it stands in the audit. A record
+    /// whose key changes has another lane.
     pub async fn dead_letter_edit(
         &self,
         flow: LetterFlow,
@@ -86,26 +115,27 @@ impl Store {
             lane(&found.topic, place.partition, edit.key.bytes(), place.offset, LANES)
         });
         let lane = match flow {
-            LetterFlow::In => "lane = coalesce($11, lane),",
+            LetterFlow::In => "lane = coalesce($12, letter.lane),",
             LetterFlow::Out => "",
         };
         let table = table(flow);
         let sql = format!(
             "with edited as (
-                 update {table} set {lane} topic = coalesce($3, topic),
+                 update {table} letter set {lane} topic = coalesce($3, topic),
                      key = case when $4 then $5 else key end,
                      headers = coalesce($6, headers),
                      value = case when $7 then $8 else value end,
                      original = coalesce(original, jsonb_build_object('topic', topic, 'headers', headers,
                          'key', translate(encode(key, 'base64'), E'\\n', ''),
                          'value', translate(encode(value, 'base64'), E'\\n', '')))
-                 where id = $2 and status in ('wait', 'error')
+                         || case when $7 then '{{\"value_given\": true}}'::jsonb else '{{}}' end
+                 where id = $2 and (status in ('wait', 'error') or status = 'work' and not exists (
+                     select from wasaga.lanes l join wasaga.hosts h on h.id = l.host_id
+                     where l.flow = $11 and l.lane = letter.lane and h.lease_until > now()))
                  returning id
              ), audit as (
-                 insert into wasaga.dead_letter_verbs (flow, letter_id, number, verb, by, reason)
-                 select $1, id, 1 + (select count(*) from wasaga.dead_letter_verbs v
-                         where v.flow = $1 and v.letter_id = edited.id), 'edit', $9, $10
-                 from edited
+                 insert into wasaga.dead_letter_verbs (flow, letter_id, verb, by, reason)
+                 select $1, id, 'edit', $9, $10 from edited
              )
              select exists (select from edited)"
         );
@@ -119,7 +149,8 @@ impl Store {
             .bind(edit.value != Change::Keep)
             .bind(edit.value.bytes())
             .bind(by.by.as_deref())
-            .bind(&by.reason);
+            .bind(&by.reason)
+            .bind(format!("dead_{}", flow.as_str()));
         let query = match flow {
             LetterFlow::In => query.bind(new_lane),
             LetterFlow::Out => query,

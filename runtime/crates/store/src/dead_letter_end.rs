@@ -9,7 +9,7 @@ use wasaga_domain::{
     mail::Audit,
 };
 
-use crate::{Store, StoreError, dead_letter_read::table};
+use crate::{Store, StoreError, dead_letter_read::table, retention::millis};
 
 /// A letter that was ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,9 +39,9 @@ const TASK_OUT: &str =
           from jsonb_array_elements(headers) with ordinality as h (header, n))
      from (select *, gen_random_uuid() as new_message_id from letter where new_id is not null) as again";
 
-/// Of a record that could not be kept there is nothing to be handled again, unless somebody has written what it was.
-pub(crate) const KEPT: &str =
-    "(original is not null or not reason ? 'at' or key is not null or value is not null)";
+/// Of a record that could not be kept there is nothing to be handled again, unless somebody has said what its value was.
+pub(crate) const KEPT: &str = "(not reason ? 'at' or value is not null or original ? 'value_given'
+      or case when original is null then key is not null else original ->> 'key' is not null end)";
 
 impl Store {
     /// Ends those of these letters that are open; a redrive passes over records that could not be kept. All of it is one
@@ -70,10 +70,8 @@ impl Store {
              ), task as (
                  {insert}
              ), audit as (
-                 insert into wasaga.dead_letter_verbs (flow, letter_id, number, verb, by, reason, task_id)
-                 select $1, l.id, 1 + (select count(*) from wasaga.dead_letter_verbs v
-                         where v.flow = $1 and v.letter_id = l.id), $3, $5, $6, l.new_id
-                 from letter l
+                 insert into wasaga.dead_letter_verbs (flow, letter_id, verb, by, reason, task_id)
+                 select $1, id, $3, $5, $6, new_id from letter
              )
              select id, new_id from letter order by id"
         );
@@ -110,7 +108,7 @@ impl Store {
         );
         let deleted: i64 = sqlx::query_scalar(AssertSqlSafe(sql))
             .bind(flow.as_str())
-            .bind(i64::try_from(retention.as_millis()).unwrap_or(i64::MAX))
+            .bind(millis(retention))
             .bind(limit)
             .fetch_one(&self.pool)
             .await?;

@@ -1,4 +1,4 @@
-//! Dead letters by what they are: newest first, page by page. A page looks at a bounded number of letters, and its
+//! Dead letters by what they are, page by page. A page looks at a bounded number of letters, and its
 //! cursor goes on from there: a search costs the same whatever it finds.
 
 use sqlx::AssertSqlSafe;
@@ -12,7 +12,16 @@ use crate::{
 /// How many letters a page looks at, at most.
 pub const LOOKS: i64 = 10_000;
 
-/// Some of the letters that fit, newest first.
+/// Which letters come first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// As people look for them.
+    Newest,
+    /// As they are made tasks again.
+    Oldest,
+}
+
+/// Some of the letters that fit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LetterPage {
     /// They may be fewer than were asked for, even none, where others follow.
@@ -22,19 +31,25 @@ pub struct LetterPage {
 }
 
 impl Store {
-    /// Up to `limit` of the letters that fit, newest first, from where the page before ended.
+    /// Up to `limit` of the letters that fit, from where the page before ended.
     pub async fn dead_letters_search(
         &self,
         flow: LetterFlow,
         filter: &LetterFilter,
+        order: Order,
         after: Option<i64>,
         limit: usize,
     ) -> Result<LetterPage, StoreError> {
         let (table, columns) = (table(flow), found_columns(flow));
         let open = if filter.only_open() { "and finished_at is null" } else { "" };
-        let after = after.unwrap_or(i64::MAX);
+        // What is past a letter, what is up to one, how they are sorted, and where both ends are.
+        let (past, up_to, sorted, begin, end) = match order {
+            Order::Newest => ("<", ">=", "desc", i64::MAX, 0),
+            Order::Oldest => (">", "<=", "asc", 0, i64::MAX),
+        };
+        let after = after.unwrap_or(begin);
         let last = format!(
-            "select id from {table} where id < $1 {open} order by id desc offset $2 - 1 limit 1"
+            "select id from {table} where id {past} $1 {open} order by id {sorted} offset $2 - 1 limit 1"
         );
         let last_look: Option<i64> = sqlx::query_scalar(AssertSqlSafe(last))
             .bind(after)
@@ -46,7 +61,7 @@ impl Store {
             LetterFlow::Out => "($10::uuid is null or saga_id = $10)",
         };
         let sql = format!(
-            "select {columns} from {table} where id < $1 and id >= $2 {open}
+            "select {columns} from {table} where id {past} $1 and id {up_to} $2 {open}
                  and (cardinality($4::bigint[]) = 0 or id = any ($4))
                  and ($5::text is null or topic = $5)
                  and ($6::text is null or key = convert_to($6, 'UTF8'))
@@ -54,13 +69,13 @@ impl Store {
                  and ($8::text is null or reason ->> 'code' = $8)
                  and created_at <= now() - $9::bigint * interval '1 millisecond'
                  and {of_saga}
-             order by id desc limit $3"
+             order by id {sorted} limit $3"
         );
         let statuses: Vec<_> = filter.statuses.iter().map(|status| status.as_str()).collect();
         let older = filter.older_than.unwrap_or_default().as_millis();
         let mut rows: Vec<FoundRow> = sqlx::query_as(AssertSqlSafe(sql))
             .bind(after)
-            .bind(last_look.unwrap_or(0))
+            .bind(last_look.unwrap_or(end))
             .bind(limit as i64 + 1)
             .bind(&filter.ids)
             .bind(filter.topic.as_deref())

@@ -79,6 +79,9 @@ pub enum EmitError {
     /// The database did not take it.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// So many writes are under way that this one was not begun.
+    #[error("{0} writes are under way: let some end before others begin")]
+    Busy(usize),
     /// What wrote it was ended before: it may be there or not.
     #[error("the write was ended: {0}")]
     Aborted(String),

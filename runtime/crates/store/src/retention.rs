@@ -105,6 +105,6 @@ impl Store {
 }
 
 /// As the functions take it: no further back than a timestamp reaches.
-fn millis(length: Duration) -> i64 {
+pub(crate) fn millis(length: Duration) -> i64 {
     i64::try_from(length.as_millis()).unwrap_or(i64::MAX).min(36_525 * 86_400_000)
 }

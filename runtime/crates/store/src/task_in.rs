@@ -26,6 +26,7 @@ use crate::{
     guest_sql::GuestSqlTransaction,
     headers,
     lanes::{Flow, Lane},
+    retention::millis,
 };
 
 /// A waiting task, without what it carries.
@@ -430,8 +431,4 @@ fn reason_of(reason: &Value) -> ErrorDetail {
     let text = |name: &str| reason[name].as_str().unwrap_or_default().to_owned();
     let data = serde_json::from_value(reason["data"].clone()).ok();
     ErrorDetail { code: text("code"), message: text("message"), data }
-}
-
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

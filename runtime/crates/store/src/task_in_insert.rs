@@ -90,10 +90,10 @@ impl Store {
                  join made using (topic, partition)
              ), stored as (
                  insert into wasaga.task_in (lane, status, cluster, topic, partition, \"offset\", key, headers, value,
-                     produced_at, finished_at, error, message_id)
+                     produced_at, error, message_id)
                  select lane, case when refused is null then 'wait' else 'error' end, $1, topic, partition, \"offset\",
                      key, headers, case when refused is null then value end, wasaga.at(produced_at),
-                     case when refused is not null then now() end, refused, message_id
+                     refused, message_id
                  from r order by n
                  on conflict (topic, message_id) where message_id is not null do nothing
                  returning id, status, topic, partition, \"offset\"

@@ -230,12 +230,13 @@ impl Store {
         Ok(if held { Leased::Held(()) } else { Leased::Lost })
     }
 
-    /// Deletes at most `limit` messages that were published longer than `retention_ms` ago, and counts them.
+    /// Deletes at most `limit` messages that were published longer than `retention_ms` ago, or given up and their dead
+    /// letters ended, and counts them.
     pub async fn task_out_forget(&self, retention_ms: i64, limit: i64) -> Result<u64, StoreError> {
         let forgotten = sqlx::query(
             "delete from wasaga.task_out where id in (
                  select id from wasaga.task_out
-                 where finished_at < now() - $1 * interval '1 millisecond' and status = 'ready'
+                 where finished_at < now() - $1 * interval '1 millisecond'
                  order by finished_at limit $2)",
         )
         .bind(retention_ms)

@@ -14,6 +14,7 @@ use wasaga_domain::{
 };
 use wasaga_store::{
     dead_letter_edit::Edited, dead_letter_end::EndedLetter, dead_letter_read::Letter,
+    dead_letter_search::Order,
 };
 
 use crate::{
@@ -70,7 +71,8 @@ pub(crate) async fn search(
 ) -> Result<Json<LetterPageView>, ApiError> {
     let flow = flow_of(&flow, &uri)?;
     let Selection { filter, after, limit, .. } = selection(flow, &uri, &["limit"])?;
-    let page = shared.letters.search(flow, &filter, after, limit.unwrap_or(PAGE)).await;
+    let limit = limit.unwrap_or(PAGE);
+    let page = shared.letters.search(flow, &filter, Order::Newest, after, limit).await;
     Ok(Json(LetterPageView::of(flow, page.map_err(ApiError::of_many)?)))
 }
 
@@ -101,14 +103,13 @@ pub(crate) async fn edit(
              {{base64}}: {error}"
         ))
     })?;
-    let misfit =
-        |(pointer, why): (&str, String)| ApiError::Invalid(vec![Misfit::new(pointer, why)]);
+    let misfit = |(field, why): (&str, String)| {
+        ApiError::Invalid(vec![Misfit::new(&format!("/{field}"), why)])
+    };
     let edit = body.edit(flow).map_err(misfit)?;
     if edit.is_empty() {
-        return Err(misfit((
-            "",
-            "nothing is to be changed: name topic, key, headers or value".into(),
-        )));
+        let why = "nothing is to be changed: name topic, key, headers or value";
+        return Err(ApiError::Invalid(vec![Misfit::new("", why)]));
     }
     let by = audit_of("edit", body.reason, body.by)?;
     match shared.letters.edit(flow, id, &edit, &by).await.map_err(ApiError::of_many)? {
@@ -164,11 +165,17 @@ pub(crate) async fn bulk(
     }
     let by = audit(&shared, verb, request).await?;
 
+    // Oldest first, as the tasks of a key have to follow each other; what is given up again meanwhile comes after the last.
+    let newest =
+        shared.letters.search(flow, &LetterFilter::default(), Order::Newest, None, 1).await;
+    let newest = newest.map_err(ApiError::of_many)?.letters.first().map(|letter| letter.id);
     let (mut matched, mut ended) = (0, 0);
     let until = Instant::now() + WITHIN;
     loop {
-        let page = shared.letters.search(flow, &filter, after, BATCH).await;
-        let page = page.map_err(ApiError::of_many)?;
+        let page = shared.letters.search(flow, &filter, Order::Oldest, after, BATCH).await;
+        let mut page = page.map_err(ApiError::of_many)?;
+        page.letters.retain(|letter| Some(letter.id) <= newest);
+        page.next = page.next.filter(|next| Some(*next) < newest);
         matched += page.letters.len();
         if !dry_run && !page.letters.is_empty() {
             let ids: Vec<i64> = page.letters.iter().map(|letter| letter.id).collect();

@@ -95,7 +95,7 @@ pub(crate) async fn signal(
     if name.contains('\0') {
         return Err(misfit("/name", "a signal's name must not contain NUL"));
     }
-    check_length("/name", &name)?;
+    check_text("/name", &name)?;
     let body = JsonBody::optional(request, shared.body_limit).await?;
     let payload = Payload::json(body.map_or_else(|| "null".into(), |body| body.bytes));
     let sent = shared.sagas.signal(id, &name, &payload).await;
@@ -150,12 +150,18 @@ pub(super) fn audit_of(
     by: Option<String>,
 ) -> Result<Audit, ApiError> {
     let reason = reason.unwrap_or_else(|| format!("{verb} over the API"));
-    check_length("/reason", &reason)?;
-    by.as_deref().map_or(Ok(()), |by| check_length("/by", by))?;
+    check_text("/reason", &reason)?;
+    by.as_deref().map_or(Ok(()), |by| check_text("/by", by))?;
     Ok(Audit { by, reason })
 }
 
-fn check_length(pointer: &str, text: &str) -> Result<(), ApiError> {
+fn check_text(pointer: &str, text: &str) -> Result<(), ApiError> {
+    if text.contains('\0') {
+        return Err(misfit(
+            pointer,
+            "must not have the character U+0000, which Postgres can't store",
+        ));
+    }
     if text.chars().count() > TEXT_LENGTH {
         return Err(misfit(pointer, &format!("must have at most {TEXT_LENGTH} characters")));
     }

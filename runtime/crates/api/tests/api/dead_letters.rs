@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use wasaga_store::lanes::Flow;
+
 use crate::host::Host;
 
 const SAGA: &str = "00000000-0000-4000-8000-000000000001";
@@ -143,6 +145,11 @@ async fn of_what_was_not_kept_nothing_is_redriven_until_somebody_writes_it() {
     let host = host().await;
     let refused = host.post_raw("/api/v1/dead-letters/in/3/redrive", "", "").await.problem(422);
     assert!(refused["detail"].as_str().unwrap().contains("edit it first"), "{refused}");
+    // Neither a header nor a key is what the record said.
+    for edit in [json!({ "headers": [["tenant", "acme"]] }), json!({ "key": "k" })] {
+        assert_eq!(host.patch("/api/v1/dead-letters/in/3", &edit).await.status, 200);
+        host.post_raw("/api/v1/dead-letters/in/3/redrive", "", "").await.problem(422);
+    }
     let value = json!({ "value": { "json": { "form": 1 } } });
     assert_eq!(host.patch("/api/v1/dead-letters/in/3", &value).await.status, 200);
     assert_eq!(host.post_raw("/api/v1/dead-letters/in/3/redrive", "", "").await.status, 200);
@@ -193,10 +200,47 @@ async fn an_edit_keeps_what_was_and_stands_in_the_audit() {
     let out = host.patch("/api/v1/dead-letters/out/1", &topic).await.json();
     assert_eq!((&out["topic"], &out["original"]["topic"]), (&json!("found"), &json!("missing")));
 
+    for body in [json!({ "topic": ".." }), json!({ "headers": [["message-id", "m"]] })] {
+        host.patch("/api/v1/dead-letters/out/1", &body).await.problem(422);
+    }
+    edit(json!({ "headers": [["message-id", "m"]] })).await.json();
+    for body in [
+        json!({ "headers": [["a\0", "b"]] }),
+        json!({ "key": "k", "reason": "a\0b" }),
+        json!({ "key": "k", "by": "\0" }),
+    ] {
+        edit(body).await.problem(422);
+    }
+}
+
+#[tokio::test]
+async fn a_letter_at_work_is_edited_once_its_host_has_gone() {
+    let host = host().await;
+    let lease = std::time::Duration::from_mins(1);
+    let worker = host.store.host_register("worker", "0", lease).await.unwrap();
+    host.store.lanes_take(worker, Flow::DeadIn, 16).await.unwrap();
     host.database.run("update wasaga.dead_letter_in set status = 'work' where id = 2").await;
-    let at_work =
-        host.patch("/api/v1/dead-letters/in/2", &json!({ "key": "x" })).await.problem(409);
+    let edit = json!({ "key": "x" });
+    let at_work = host.patch("/api/v1/dead-letters/in/2", &edit).await.problem(409);
     assert_eq!(at_work["type"], "urn:wasaga:problem:letter-at-work");
+    host.database.run("update wasaga.hosts set lease_until = now()").await;
+    let edited = host.patch("/api/v1/dead-letters/in/2", &edit).await.json();
+    assert_eq!(edited["key"], "x");
+}
+
+#[tokio::test]
+async fn operators_at_one_letter_at_once_come_one_after_the_other() {
+    let host = host().await;
+    let edit = |n: usize| {
+        let host = &host;
+        async move { host.patch("/api/v1/dead-letters/in/1", &json!({ "key": n.to_string() })).await }
+    };
+    let (a, b, c, d) = tokio::join!(edit(0), edit(1), edit(2), edit(3));
+    for edited in [a, b, c, d] {
+        assert_eq!(edited.status, 200, "{}", edited.text);
+    }
+    let shown = host.get("/api/v1/dead-letters/in/1").await.json();
+    assert_eq!(shown["verbs"].as_array().unwrap().len(), 4);
 }
 
 #[tokio::test]
@@ -244,6 +288,48 @@ async fn many_are_redriven_by_filter_and_a_dry_run_redrives_none() {
         assert!(problem["detail"].as_str().unwrap().contains(says), "{path}: {problem}");
     }
     host.post_raw("/api/v1/dead-letters/in/bulk/discard?all=true", "", "").await.problem(422);
+}
+
+#[tokio::test]
+async fn many_of_one_key_are_redriven_in_the_order_in_which_they_were_given_up() {
+    let host = host().await;
+    let letters = "insert into wasaga.dead_letter_in (task_id, reason, attempts, cluster, topic, partition, \"offset\", key,
+            headers, value)
+        select n, '{}', 1, 'c', 'many', 0, n, 'k', '[]', 'v' from generate_series(1, 450) n";
+    host.database.run(letters).await;
+    let done = host.post_raw("/api/v1/dead-letters/in/bulk/redrive?topic=many", "", "").await;
+    let expected =
+        json!({ "verb": "redrive", "dry_run": false, "matched": 450, "ended": 450, "next": null });
+    assert_eq!(done.json(), expected);
+    let falls = "select count(*)::text from (select \"offset\" < lag(\"offset\") over (order by id) as falls
+        from wasaga.task_in) as tasks where falls";
+    assert_eq!(texts(&host, falls).await, ["0"]);
+}
+
+#[tokio::test]
+async fn a_task_that_was_given_up_is_kept_as_long_as_its_letter_is_open() {
+    let host = host().await;
+    let tasks = "insert into wasaga.task_in (id, lane, status, cluster, topic, partition, \"offset\", message_id)
+            overriding system value
+            select id, 0, 'error', 'c', 'orders', 0, id, id from generate_series(11, 12) id;
+        insert into wasaga.task_out (id, status, topic)
+            select id, 'error_rollback_none', 'missing' from generate_series(21, 22) id";
+    host.database.run(tasks).await;
+    let kept = "select concat_ws(' ', (select array_agg(id) from wasaga.task_in),
+        (select array_agg(id) from wasaga.task_out))";
+    let old = "update wasaga.task_in set finished_at = finished_at - interval '1 hour';
+        update wasaga.task_out set finished_at = finished_at - interval '1 hour'";
+    let minute = std::time::Duration::from_mins(1);
+    for (ended, expected) in [("", "{11,12} {21,22}"), ("1", "{12} {22}")] {
+        for flow in ["in", "out"].iter().filter(|_| !ended.is_empty()) {
+            let path = format!("/api/v1/dead-letters/{flow}/{ended}/discard");
+            assert_eq!(host.post(&path, &json!({ "reason": "a test's" })).await.status, 200);
+        }
+        host.database.run(old).await;
+        host.store.task_in_clean(minute, 100).await.unwrap();
+        host.store.task_out_forget(60_000, 100).await.unwrap();
+        assert_eq!(texts(&host, kept).await, [expected]);
+    }
 }
 
 #[tokio::test]

@@ -43,7 +43,7 @@ use wasaga_store::{
     dead_letter_edit::{Edited, LetterEdit},
     dead_letter_end::EndedLetter,
     dead_letter_read::Letter,
-    dead_letter_search::LetterPage,
+    dead_letter_search::{LetterPage, Order},
     emit::{EmitError, NewMessage},
     events_read::EventRow,
     mail::Posted,
@@ -373,10 +373,11 @@ impl DeadLetters for NullEngine {
         &self,
         flow: LetterFlow,
         filter: &LetterFilter,
+        order: Order,
         after: Option<i64>,
         limit: usize,
     ) -> Result<LetterPage, SagasError> {
-        self.store.dead_letters_search(flow, filter, after, limit).await.map_err(internal)
+        self.store.dead_letters_search(flow, filter, order, after, limit).await.map_err(internal)
     }
 
     async fn letter(&self, flow: LetterFlow, id: i64) -> Result<Option<Letter>, SagasError> {

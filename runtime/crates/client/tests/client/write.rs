@@ -65,3 +65,14 @@ async fn close_waits_for_what_was_begun() {
     let all = client.find(&MessageFilter::default(), None, 100).await.unwrap();
     assert_eq!(all.messages.len(), 50);
 }
+
+#[tokio::test]
+async fn no_more_writes_than_there_is_room_for_are_begun() {
+    let url = "postgres://nobody@127.0.0.1:1/none";
+    let acquire_timeout = Duration::from_secs(2);
+    let store = Store::new(StoreOptions { acquire_timeout, ..StoreOptions::new(url) }).unwrap();
+    let client = Client::new(store);
+    let _writes: Vec<_> = (0..10_000).map(|n| client.write_async(order(n))).collect();
+    let refused = client.write_async(order(0)).await;
+    assert!(matches!(refused, Err(EmitError::Busy(10_000))), "{refused:?}");
+}

@@ -1,5 +1,5 @@
-//! Deletes, now and then and in bounded batches, what is over: finished tasks, dead letters that have ended, and early messages
-//! that nobody asked for.
+//! Deletes, now and then and in bounded batches, what is over: finished tasks, dead letters that have ended, keys past their
+//! horizon, and early messages that nobody asked for.
 
 use std::time::Duration;
 
@@ -18,32 +18,41 @@ const BATCH: i64 = 1000;
 pub(super) async fn run(store: Store, options: InboxOptions, stop: CancellationToken) {
     let clean = async {
         loop {
-            if let Err(error) = clean(&store, &options).await {
-                warn!(%error, "the inbox: cleaning up is put off");
-            }
+            clean(&store, &options).await;
             tokio::time::sleep(EVERY).await;
         }
     };
     stop.run_until_cancelled(clean).await;
 }
 
-async fn clean(store: &Store, options: &InboxOptions) -> Result<(), StoreError> {
-    while store.task_in_clean(options.retention, BATCH).await? == BATCH as u64 {}
+async fn clean(store: &Store, options: &InboxOptions) {
+    let InboxOptions { retention, letter_retention, .. } = *options;
+    all("finished tasks", || store.task_in_clean(retention, BATCH)).await;
     for flow in [LetterFlow::In, LetterFlow::Out] {
-        let retention = options.letter_retention;
-        while store.dead_letters_clean(flow, retention, BATCH).await? == BATCH as u64 {}
+        all("dead letters", || store.dead_letters_clean(flow, letter_retention, BATCH)).await;
     }
-    while expire(store).await? == BATCH {}
-    Ok(())
+    all("idempotency keys", || store.horizons_forget(BATCH)).await;
+    all("early messages", || expire(store)).await;
+}
+
+/// Batch by batch, until one is not full.
+async fn all<F: Future<Output = Result<u64, StoreError>>>(what: &str, batch: impl Fn() -> F) {
+    loop {
+        match batch().await {
+            Ok(deleted) if deleted >= BATCH.cast_unsigned() => {}
+            Ok(_) => return,
+            Err(error) => return warn!(%error, what, "the inbox: cleaning up is put off"),
+        }
+    }
 }
 
 /// A message that nobody waited for is no fault, for it may have come twice; but it may also be one that was missed.
-async fn expire(store: &Store) -> Result<i64, StoreError> {
+async fn expire(store: &Store) -> Result<u64, StoreError> {
     let expired = store.early_replies_clean(BATCH).await?;
     for Expired { topic, messages, .. } in &expired {
         info!(topic, messages, "messages that nobody waited for have expired");
         counter!("wasaga_early_replies_expired_total", "topic" => topic.clone())
             .increment(messages.cast_unsigned());
     }
-    Ok(expired.iter().map(|expired| expired.correlations).sum())
+    Ok(expired.iter().map(|expired| expired.correlations.cast_unsigned()).sum())
 }

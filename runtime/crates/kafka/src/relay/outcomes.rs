@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use wasaga_store::{
     StoreError,
     task_out::{Backlog, Leased, TaskOut},
+    task_out_floor::Floor,
 };
 
 use super::{
@@ -140,6 +141,9 @@ impl Leader<'_> {
                 tracing::warn!(%error, "relay: the outbox can't be read");
                 self.book.read(Vec::new(), now.into_std());
                 self.next_read = now + self.options.sweep;
+                // Whoever answers next may be a standby that is behind.
+                self.floor = Floor::default();
+                self.next_bottom = now;
             }
         }
         true
