@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use tokio::runtime::Runtime;
 
 use crate::{
-    commands::{check_config, letters, migrate, outbox, plugins, saga, schedules},
+    commands::{check_config, letters, migrate, outbox, plugins, saga, schedules, test},
     config::{Config, ConfigError},
     host, logging,
 };
@@ -33,6 +33,8 @@ enum Command {
     /// Look at plugins
     #[command(subcommand)]
     Plugins(Plugins),
+    /// Try a plugin's scenarios, and what faults make of its sagas, without a host
+    Test(test::Test),
     /// Find sagas, look at them, and ask something of them
     Saga(saga::Saga),
     /// Find messages of the outbox, look at them, and add some
@@ -122,9 +124,13 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         return migrate::new(name);
     }
     let config = Config::load(cli.config.as_deref())?;
-    logging::start(&config.log)?;
+    let command = cli.command.unwrap_or(Command::Run);
+    // A test keeps what is logged for its report.
+    if !matches!(command, Command::Test(_)) {
+        logging::start(&config.log)?;
+    }
     let runtime = Runtime::new()?;
-    let done = match cli.command.unwrap_or(Command::Run) {
+    let done = match command {
         Command::Run => runtime.block_on(host::run(config)),
         Command::Migrate(Migrate::Up) => runtime.block_on(migrate::up(&config)),
         Command::Migrate(Migrate::Down(Down { to })) => {
@@ -138,6 +144,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Plugins(Plugins::Lint(Lint { file, strict, json })) => {
             runtime.block_on(plugins::lint(&config, &file, strict, json))
         }
+        Command::Test(test) => runtime.block_on(test.run(&config)),
         Command::Saga(saga) => runtime.block_on(saga.run(&config)),
         Command::Outbox(outbox) => runtime.block_on(outbox.run(&config)),
         Command::DeadLetters(letters) => runtime.block_on(letters.run(&config)),

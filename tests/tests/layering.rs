@@ -9,11 +9,12 @@ const OWNERS: [(&str, &str); 3] =
     [("sqlx", "wasaga-store"), ("wasmtime", "wasaga-plugin-host"), ("rdkafka", "wasaga-kafka")];
 
 /// The workspace's own packages, and which of each other they may know.
-const LAYERS: [(&str, &[&str]); 7] = [
+const LAYERS: [(&str, &[&str]); 8] = [
     ("wasaga-domain", &[]),
     ("wasaga-store", &["wasaga-domain"]),
     ("wasaga-engine", &["wasaga-domain", "wasaga-store"]),
     ("wasaga-plugin-host", &["wasaga-domain"]),
+    ("wasaga-harness", &["wasaga-domain", "wasaga-engine", "wasaga-plugin-host", "wasaga-store"]),
     ("wasaga-kafka", &["wasaga-domain", "wasaga-store"]),
     ("wasaga-api", &["wasaga-domain", "wasaga-store"]),
     ("wasaga-client", &["wasaga-domain", "wasaga-store", "wasaga-kafka"]),

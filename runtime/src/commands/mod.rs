@@ -12,3 +12,4 @@ mod saga_migrate;
 mod saga_print;
 pub(crate) mod schedules;
 mod table;
+pub(crate) mod test;

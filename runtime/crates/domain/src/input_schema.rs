@@ -30,6 +30,11 @@ impl InputSchema {
         Self { schema, validator: OnceLock::new() }
     }
 
+    /// The schema itself.
+    pub fn content(&self) -> &Value {
+        &self.schema
+    }
+
     /// Where `input` does not fit; at most 50 places. An error where the schema itself is none.
     pub fn misfits(&self, input: &Value) -> Result<Vec<Misfit>, &str> {
         let compile = || jsonschema::validator_for(&self.schema).map_err(|error| error.to_string());

@@ -138,9 +138,9 @@ async fn a_caller_that_goes_away_leaves_no_record_without_its_message() {
         let (publisher, message) = (publisher.clone(), message(&topic, "k", 1));
         async move { publisher.publish(&message).await }
     });
-    let emitted =
-        "pg_stat_activity where datname = current_database() and state = 'idle in transaction'";
-    wait_until!("it is with the broker", world.count(emitted).await == 1);
+    let emitted = "select count(*) from pg_stat_activity
+        where datname = current_database() and state = 'idle in transaction'";
+    wait_until!("it is with the broker", world.sql.number(emitted).await == 1);
     caller.abort();
     publisher.close().await;
     assert_eq!(world.count("task_out where status = 'ready'").await, 2);

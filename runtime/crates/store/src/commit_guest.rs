@@ -32,4 +32,11 @@ impl Store {
         }
         Ok(verdict)
     }
+
+    /// Commits a guest's SQL alone: for whoever tries plugins, without sagas in the database.
+    pub async fn guest_commit(&self, guest: Box<dyn GuestTransaction>) -> Result<(), StoreError> {
+        let mut guest = GuestSqlTransaction::from_port(guest)?;
+        guest.connection().await?;
+        guest.commit().await
+    }
 }

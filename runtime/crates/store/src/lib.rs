@@ -49,6 +49,7 @@ pub mod saga_read;
 pub mod saga_search;
 pub mod saga_start;
 pub mod schedules;
+pub mod scratch;
 pub mod statistics;
 pub mod task_in;
 pub mod task_in_insert;

@@ -5,7 +5,7 @@ use std::env;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use uuid::Uuid;
 
-use crate::{Store, StoreOptions, guest_roles::database_hash, testing_breaks};
+use crate::{Store, StoreError, StoreOptions, scratch, testing_breaks};
 
 /// A migrated database that is dropped with this value.
 pub struct TestDatabase {
@@ -27,14 +27,9 @@ pub async fn database() -> TestDatabase {
 /// Makes a migrated database on the server of this url.
 pub async fn database_on(maintenance: String) -> TestDatabase {
     let name = format!("wasaga_test_{}", Uuid::new_v4().simple());
-    let mut connection =
-        PgConnection::connect(&maintenance).await.expect("WASAGA_TEST_POSTGRES is reachable");
-    sqlx::raw_sql(AssertSqlSafe(format!("create database {name}")))
-        .execute(&mut connection)
-        .await
-        .expect("its user may create databases");
-    let (server, _) = maintenance.rsplit_once('/').expect("the url names a database");
-    let url = format!("{server}/{name}");
+    let created = scratch::create(&maintenance, &name).await;
+    let url =
+        created.expect("WASAGA_TEST_POSTGRES is reachable, and its user may create databases");
     let store = Store::new(StoreOptions::new(url.clone())).expect("the url is well formed");
     store.migrate_up().await.expect("the migrations fit");
     testing_breaks::install(&store).await;
@@ -77,20 +72,11 @@ impl Drop for TestDatabase {
     fn drop(&mut self) {
         let (maintenance, name) = (self.maintenance.clone(), self.name.clone());
         let drop = async move {
+            scratch::remove(&maintenance, &name).await?;
             let mut connection = PgConnection::connect(&maintenance).await?;
-            let drop = format!("drop database if exists {name} with (force)");
-            sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut connection).await?;
-            // Login roles belong to the server and outlive the database.
-            let roles = format!(
-                "do $$ declare role text; begin
-                     for role in select rolname from pg_roles
-                         where rolname like 'wasaga_plugin_%_{}' or rolname = '{}'
-                     loop execute format('drop role %I', role); end loop;
-                 end $$",
-                database_hash(&name),
-                application(&name)
-            );
-            sqlx::raw_sql(AssertSqlSafe(roles)).execute(&mut connection).await
+            let role = format!("drop role if exists {}", application(&name));
+            sqlx::raw_sql(AssertSqlSafe(role)).execute(&mut connection).await?;
+            Ok::<_, StoreError>(())
         };
         // A runtime of its own: the test's may be gone, or be this very thread.
         let dropper = std::thread::spawn(move || {

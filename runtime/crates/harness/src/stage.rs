@@ -1,0 +1,243 @@
+//! Where plugins are tried: the real plugin host, a clock that moves by hand, and a database where one was named.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+use tokio::sync::oneshot;
+use wasaga_domain::{
+    catalog::Catalog,
+    clock::{Clock, SystemClock, UnixMillis},
+    definition::Definition,
+    ids::{Digest, PluginName},
+    ports::{
+        CatalogSource as _, GuestDatabase, GuestTransaction, NewModule, StepCall,
+        StepExecutor as _, StepReport, TaskCall, TaskExecutor as _, TaskReport,
+    },
+    sql::SqlError,
+};
+use wasaga_plugin_host::{Grant, Grants, Options, PluginHost};
+use wasaga_store::Store;
+
+use crate::database::Database;
+
+/// Why plugins can't be tried.
+#[derive(Debug, thiserror::Error)]
+pub enum StageError {
+    /// The component is refused as a host would refuse it.
+    #[error("{0}")]
+    Plugin(String),
+    /// The server gives no database.
+    #[error("the database: {0}")]
+    Database(String),
+}
+
+/// Where plugins are tried. One thing happens on it at a time.
+pub struct Stage {
+    host: Arc<PluginHost>,
+    components: Vec<Vec<u8>>,
+    options: Options,
+    config: BTreeMap<String, String>,
+    pub(crate) clock: Arc<Hand>,
+    pub(crate) database: Option<Database>,
+    /// In the order of the components.
+    pub(crate) plugins: Vec<PluginName>,
+}
+
+/// A clock that stands until it is moved.
+#[derive(Default)]
+pub(crate) struct Hand(AtomicI64);
+
+impl Hand {
+    pub(crate) fn set(&self, now: UnixMillis) {
+        self.0.store(now.0, Ordering::Relaxed);
+    }
+}
+
+impl Clock for Hand {
+    fn now(&self) -> UnixMillis {
+        UnixMillis(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// The stage's database for guests, whose deadlines are by the stage's clock and not by the system's.
+struct ByHand {
+    store: Store,
+    clock: Arc<Hand>,
+}
+
+#[async_trait::async_trait]
+impl GuestDatabase for ByHand {
+    async fn begin(
+        &self,
+        plugin: &PluginName,
+        deadline: UnixMillis,
+    ) -> Result<Box<dyn GuestTransaction>, SqlError> {
+        let left = deadline.since(self.clock.now());
+        self.store.begin(plugin, SystemClock.now().after(left)).await
+    }
+}
+
+/// Stands in for a database that nobody has named.
+struct NoDatabase;
+
+#[async_trait::async_trait]
+impl GuestDatabase for NoDatabase {
+    async fn begin(
+        &self,
+        _: &PluginName,
+        _: UnixMillis,
+    ) -> Result<Box<dyn GuestTransaction>, SqlError> {
+        Err(SqlError::new("08003", "there is no database here: name one (--database)"))
+    }
+}
+
+impl Stage {
+    /// Loads components under these options, but for the grants: all that they ask for is granted. The first one is the plugin
+    /// under test; the others run steps of its sagas. `server`: the url of a Postgres on which a database may be made.
+    pub async fn new(
+        components: Vec<Vec<u8>>,
+        options: Options,
+        server: Option<&str>,
+    ) -> Result<Self, StageError> {
+        let database = match server {
+            Some(server) => Some(Database::new(server).await.map_err(StageError::Database)?),
+            None => None,
+        };
+        let clock = Arc::new(Hand::default());
+        let grants = Grants { grant_all: true, plugins: BTreeMap::new() };
+        let options = Options { grants, ..options };
+        let (host, plugins) = load(&components, options.clone(), &clock, database.as_ref()).await?;
+        let config = BTreeMap::new();
+        let stage = Self { host, components, options, config, clock, database, plugins };
+        stage.migrate().await?;
+        Ok(stage)
+    }
+
+    async fn migrate(&self) -> Result<(), StageError> {
+        let Some(database) = &self.database else { return Ok(()) };
+        for (bytes, name) in self.components.iter().zip(&self.plugins) {
+            let Some(plugin) = self.catalog().plugins.get(name).cloned() else { continue };
+            let manifest = plugin.manifest.as_ref().clone();
+            let (sql, event_store) = (manifest.capabilities.sql, manifest.capabilities.event_store);
+            let digest = Digest::of(bytes);
+            let module = NewModule { digest, bytes: bytes.clone(), manifest, sql, event_store };
+            database.migrate(module).await.map_err(StageError::Database)?;
+        }
+        Ok(())
+    }
+
+    /// The same plugins under another configuration.
+    pub(crate) async fn configure(
+        &mut self,
+        config: &BTreeMap<String, String>,
+    ) -> Result<(), StageError> {
+        if self.config == *config {
+            return Ok(());
+        }
+        let grant = Grant { config: config.clone(), ..Grant::default() };
+        let plugins = self.plugins.iter().map(|name| (name.clone(), grant.clone())).collect();
+        let grants = Grants { grant_all: true, plugins };
+        let options = Options { grants, ..self.options.clone() };
+        let database = self.database.as_ref();
+        (self.host, _) = load(&self.components, options, &self.clock, database).await?;
+        self.config = config.clone();
+        Ok(())
+    }
+
+    /// Takes the stage's database away. A stage that is dropped without leaves it on the server.
+    pub async fn close(self) {
+        if let Some(database) = self.database {
+            database.drop().await;
+        }
+    }
+
+    pub(crate) fn catalog(&self) -> Arc<Catalog> {
+        self.host.catalog()
+    }
+
+    /// The plugin under test.
+    pub(crate) fn plugin(&self) -> &PluginName {
+        &self.plugins[0]
+    }
+
+    pub(crate) fn has(&self, plugin: &PluginName) -> bool {
+        self.plugins.contains(plugin)
+    }
+
+    /// The definitions that the plugin under test brings.
+    pub(crate) fn definitions(&self) -> Vec<Arc<Definition>> {
+        let catalog = self.catalog();
+        let own = catalog.definitions.values().map(|active| active.definition.clone());
+        own.filter(|definition| definition.plugin == *self.plugin()).collect()
+    }
+
+    pub(crate) async fn step(&self, call: StepCall) -> StepReport {
+        let (report, reported) = oneshot::channel();
+        self.host.run(call, Box::new(move |ended| drop(report.send(ended))));
+        reported.await.expect("the plugin host reports every call")
+    }
+
+    pub(crate) async fn task(&self, call: TaskCall) -> TaskReport {
+        let (report, reported) = oneshot::channel();
+        self.host.handle(call, Box::new(move |ended| drop(report.send(ended))));
+        reported.await.expect("the plugin host reports every call")
+    }
+
+    /// Commits a guest's SQL, where there is any.
+    pub(crate) async fn commit(
+        &self,
+        guest: Option<Box<dyn GuestTransaction>>,
+    ) -> Result<(), String> {
+        match (&self.database, guest) {
+            (Some(database), Some(guest)) => database.commit(guest).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Empties all plugins' tables.
+    pub(crate) async fn clear(&self) -> Result<(), String> {
+        let Some(database) = &self.database else { return Ok(()) };
+        for plugin in &self.plugins {
+            database.clear(plugin).await?;
+        }
+        Ok(())
+    }
+
+    /// How much all plugins have stored, by table.
+    pub(crate) async fn counts(&self) -> Result<BTreeMap<String, i64>, String> {
+        let mut counts = BTreeMap::new();
+        let Some(database) = &self.database else { return Ok(counts) };
+        for plugin in &self.plugins {
+            let tables = database.counts(plugin).await?;
+            counts.extend(tables.into_iter().map(|(table, n)| (format!("{plugin}.{table}"), n)));
+        }
+        Ok(counts)
+    }
+}
+
+async fn load(
+    components: &[Vec<u8>],
+    options: Options,
+    clock: &Arc<Hand>,
+    database: Option<&Database>,
+) -> Result<(Arc<PluginHost>, Vec<PluginName>), StageError> {
+    let database: Arc<dyn GuestDatabase> = match database {
+        Some(database) => {
+            Arc::new(ByHand { store: database.store().clone(), clock: clock.clone() })
+        }
+        None => Arc::new(NoDatabase),
+    };
+    let host = PluginHost::new(options, None, Some(database), clock.clone())
+        .map_err(|error| StageError::Plugin(error.to_string()))?;
+    let mut plugins = Vec::new();
+    for bytes in components {
+        let name = host.install_local(bytes.clone()).await;
+        plugins.push(name.map_err(|error| StageError::Plugin(error.to_string()))?);
+    }
+    Ok((host, plugins))
+}

@@ -1,0 +1,172 @@
+//! `wasaga test`, as whoever writes a plugin runs it: no host, no Kafka, and a database where the plugin has SQL.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+use wasaga_tests::environment;
+
+struct Ran {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Ran {
+    /// The cases of a JSON report: each with its name and what failed in it.
+    fn cases(&self) -> Vec<(String, Vec<String>)> {
+        let report: Value = serde_json::from_str(&self.out)
+            .unwrap_or_else(|error| panic!("{error}: {}\n{}", self.out, self.err));
+        let texts = |value: &Value| {
+            let texts = value.as_array().into_iter().flatten().filter_map(Value::as_str);
+            texts.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let cases = report["cases"].as_array().expect("a report has cases").iter();
+        cases
+            .map(|case| {
+                (case["name"].as_str().unwrap_or_default().into(), texts(&case["failures"]))
+            })
+            .collect()
+    }
+
+    #[track_caller]
+    fn all_pass(&self, cases: usize) {
+        let tried = self.cases();
+        let failed: Vec<_> = tried.iter().filter(|(_, failures)| !failures.is_empty()).collect();
+        assert!(failed.is_empty(), "{failed:#?}");
+        assert_eq!((self.code, tried.len()), (0, cases), "{}", self.err);
+    }
+}
+
+fn plugin(package: &str) -> PathBuf {
+    environment::plugins().join(format!("{package}.wasm"))
+}
+
+fn scenarios(package: &str) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the workspace");
+    root.join("plugins").join(package).join("scenarios")
+}
+
+/// A file of this text, which is left behind with the system's other temporary ones where the test fails.
+fn file(name: &str, text: &str) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("wasaga-{}-{name}", Uuid::new_v4().simple()));
+    fs::write(&path, text).expect("a temporary file can be written");
+    path
+}
+
+fn wasaga_test(arguments: &[&Path], options: &[&str]) -> Ran {
+    let mut command = Command::new(environment::host());
+    // Where no configuration lies.
+    command.current_dir(environment::plugins()).arg("test").args(arguments).args(options);
+    let ended = command.output().expect("wasaga runs");
+    Ran {
+        code: ended.status.code().unwrap_or(-1),
+        out: String::from_utf8_lossy(&ended.stdout).into_owned(),
+        err: String::from_utf8_lossy(&ended.stderr).into_owned(),
+    }
+}
+
+#[test]
+fn scenarios_of_steps_and_of_whole_sagas() {
+    let (plugin, scenarios) = (plugin("greeting-rust"), scenarios("greeting-rust"));
+    wasaga_test(&[&plugin, &scenarios], &["--format", "json"]).all_pass(4);
+    let human = wasaga_test(&[&plugin, &scenarios], &[]);
+    assert!(human.out.ends_with("4 cases: 4 passed, 0 failed\n"), "{}", human.out);
+    let junit = wasaga_test(&[&plugin, &scenarios], &["--format", "junit"]);
+    assert!(junit.out.contains("tests=\"4\" failures=\"0\""), "{}", junit.out);
+}
+
+#[test]
+fn a_scenario_with_sql_sees_the_plugins_own_tables() {
+    let (plugin, scenarios) = (plugin("inventory-rust"), scenarios("inventory-rust"));
+    let database = environment::postgres();
+    let options = ["--format", "json", "--database", &database];
+    wasaga_test(&[&plugin, &scenarios], &options).all_pass(2);
+    let without = wasaga_test(&[&plugin, &scenarios], &["--format", "json"]);
+    assert_eq!(without.code, 1);
+    assert!(without.cases()[0].1[0].contains("--database"), "{}", without.out);
+}
+
+#[test]
+fn what_comes_out_otherwise_is_told() {
+    let wrong = file(
+        "wrong.toml",
+        "[[scenario]]
+         name = 'wrong'
+         given.input = { name = 'nobody' }
+         when.saga = 'greeting'
+         then = { outcome = 'completed', code = 'other', history = ['write succeeded'], logs = ['nothing of it'] }
+         [[scenario]]
+         name = 'right'
+         given.input = { name = 'Ada' }
+         when.execute = 'say'
+         then.outcome = 'done'",
+    );
+    let ran = wasaga_test(&[&plugin("greeting-rust"), &wrong], &["--format", "json"]);
+    let cases = ran.cases();
+    let whats: Vec<_> = cases[0].1.iter().filter_map(|told| told.split(':').next()).collect();
+    assert_eq!((ran.code, &whats[..]), (1, &["outcome", "code", "history", "logs"][..]));
+    assert!(cases[0].1[0].contains("expected completed, got compensated (nobody-there"));
+    assert_eq!(cases[1], ("right".into(), vec![]));
+    fs::remove_file(wrong).expect("it is there");
+}
+
+#[test]
+fn a_file_that_is_no_scenario_is_refused_with_the_place() {
+    for (text, told) in [
+        ("[[scenario]]\nname = 'a'\nwhen.exeute = 'say'", "exeute"),
+        ("[[scenario]]\nname = 'a'\nwhen = {}", "exactly one of execute"),
+        ("[[scenario]]\nname = 'a'\nwhen.task = { topic = 't', flow = 'up' }", "dead_in"),
+    ] {
+        let bad = file("bad.toml", text);
+        let ran = wasaga_test(&[&plugin("greeting-rust"), &bad], &[]);
+        assert_eq!((ran.code, ran.err.contains(told)), (1, true), "{}", ran.err);
+        fs::remove_file(bad).expect("it is there");
+    }
+    let unknown = file(
+        "unknown.toml",
+        "[[scenario]]\nname = 'a'\nwhen.execute = 'sing'\nthen.outcome = 'done'",
+    );
+    let ran = wasaga_test(&[&plugin("greeting-rust"), &unknown], &["--format", "json"]);
+    assert!(ran.cases()[0].1[0].contains("no saga of the loaded plugins has a step \"sing\""));
+    fs::remove_file(unknown).expect("it is there");
+}
+
+#[test]
+fn the_fault_matrix_needs_no_scenario() {
+    let input = file("ada.json", "{\"name\": \"Ada\"}");
+    let ran = wasaga_test(
+        &[&plugin("greeting-rust")],
+        &["--faults", "--format", "json", "--input", &input.display().to_string()],
+    );
+    // Undisturbed; of two steps each lost before and after its commit and failed; the first one's undo twice.
+    ran.all_pass(1 + 2 * 3 + 1);
+    fs::remove_file(input).expect("it is there");
+}
+
+#[test]
+fn a_step_that_is_not_idempotent_is_reported() {
+    let done = json!([{ "do": "done", "output": 1, "undo": 2 }]);
+    let random = json!([{ "do": "imports", "message": "random" }]);
+    let script = json!({ "steps": { "a": done, "b": random, "c": done },
+        "undo": { "a": random, "b": done, "c": done } });
+    let input = file("script.json", &script.to_string());
+    let ran = wasaga_test(
+        &[&plugin("probe-rust")],
+        &["--faults", "--format", "json", "--input", &input.display().to_string()],
+    );
+    let told: Vec<_> =
+        ran.cases().into_iter().filter(|(name, _)| name.starts_with("probe:")).collect();
+    let blamed = |step: &str| {
+        let mut failures = told.iter().flat_map(|(_, failures)| failures);
+        failures.any(|failure| failure.starts_with(&format!("{step} is not idempotent")))
+    };
+    assert_eq!(ran.code, 1);
+    assert_eq!([blamed("a"), blamed("b"), blamed("c")], [false, true, false], "{told:#?}");
+    assert_eq!([blamed("the undo of a"), blamed("the undo of b")], [true, false], "{told:#?}");
+    fs::remove_file(input).expect("it is there");
+}
