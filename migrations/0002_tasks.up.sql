@@ -50,7 +50,8 @@ create sequence wasaga.task_out_id_seq;
 create function wasaga.task_out_next_id() returns bigint language sql volatile
     return case when pg_current_xact_id() is not null then nextval('wasaga.task_out_id_seq') end;
 
--- `handled`: the plugin that takes part in its topic, if there is one, has seen it.
+-- `handled`: the plugin that takes part in its topic, if there is one, has seen it. `handling_attempts`: how often a plugin was
+-- called for the dead letters in whose place it is sent.
 create table wasaga.task_out (
     id bigint primary key default wasaga.task_out_next_id(),
     status text not null default 'wait' check (status in ('wait', 'work', 'ready', 'error', 'rollback',
@@ -58,6 +59,7 @@ create table wasaga.task_out (
     attempts integer not null default 0 check (attempts >= 0),
     due_at timestamptz not null default now(),
     handled boolean not null default false,
+    handling_attempts integer not null default 0,
     message_id uuid not null default gen_random_uuid(),
     saga_id uuid,
     idempotency_key text,
@@ -77,7 +79,8 @@ create index task_out_finished on wasaga.task_out (finished_at) where finished_a
 
 -- Dead letters: tasks that were given up. A letter is open until finished_at: wait (for a plugin that handles dead letters
 -- of its topic, or an operator), work (the plugin is called), error (the plugin gave it up: it waits for an operator).
--- Then it is ready, `ending` tells how, and it never changes again. `original` is what it was before its first edit.
+-- Then it is ready, `ending` tells how, and it never changes again. `original` is what it was before its first edit; `handled`
+-- says of what is on its way out that handle-out made it what it is.
 create table wasaga.dead_letter_in (
     id bigint generated always as identity primary key,
     task_id bigint not null,
@@ -108,6 +111,7 @@ create table wasaga.dead_letter_in (
 );
 create index dead_letter_in_open on wasaga.dead_letter_in (id) where finished_at is null;
 create index dead_letter_in_waiting on wasaga.dead_letter_in (lane, id) where status in ('wait', 'work');
+create index dead_letter_in_topic on wasaga.dead_letter_in (topic, id) where status in ('wait', 'work');
 create index dead_letter_in_finished on wasaga.dead_letter_in (finished_at) where finished_at is not null;
 
 create table wasaga.dead_letter_out (
@@ -130,6 +134,7 @@ create table wasaga.dead_letter_out (
     headers jsonb not null,
     value bytea,
     rollback jsonb,
+    handled boolean not null default false,
     original jsonb,
     -- of the plugin that handles it
     handling_attempts integer not null default 0 check (handling_attempts >= 0),
@@ -144,6 +149,7 @@ create table wasaga.dead_letter_out (
 );
 create index dead_letter_out_open on wasaga.dead_letter_out (id) where finished_at is null;
 create index dead_letter_out_waiting on wasaga.dead_letter_out (lane, id) where status in ('wait', 'work');
+create index dead_letter_out_topic on wasaga.dead_letter_out (topic, id) where status in ('wait', 'work');
 create index dead_letter_out_finished on wasaga.dead_letter_out (finished_at) where finished_at is not null;
 
 -- A task that was given up is kept until its dead letter has ended: so long its message is known when it comes again.

@@ -55,8 +55,34 @@ create table wasaga.secrets (
 insert into wasaga.secrets (name, value)
 values ('commit', decode(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 'hex'));
 
--- Topics whose messages go through a plugin before they are published.
-create function wasaga.out_topics() returns text[] language sql stable as $$
-    select array(select jsonb_array_elements_text(m.manifest -> 'out_topics')
-        from wasaga.activations a join wasaga.modules m on m.digest = a.digest)
+-- Topics whose messages go through a plugin before they are published: those with ids past from_id. What was emitted before
+-- the topic was named may be in the relay's hand by then, and goes out as it is. Until from_id is set (see
+-- handled_topics_begin), nobody takes any of the topic's messages.
+create table wasaga.handled_topics (
+    topic text primary key,
+    from_id bigint
+);
+
+create function wasaga.handled_topics_follow() returns trigger language plpgsql as $$
+begin
+    -- Waits for other activations, and for whoever is committing what a plugin made of a message.
+    lock table wasaga.handled_topics in exclusive mode;
+    with named as materialized (
+        select distinct jsonb_array_elements_text(m.manifest -> 'out_topics') as topic
+        from wasaga.activations a join wasaga.modules m on m.digest = a.digest
+    ), gone as (
+        delete from wasaga.handled_topics where topic not in (select topic from named)
+    )
+    insert into wasaga.handled_topics (topic) select topic from named on conflict (topic) do nothing;
+    return null;
+end $$;
+create trigger handled_topics_follow after insert or update or delete on wasaga.activations
+    for each statement execute function wasaga.handled_topics_follow();
+
+-- Sets from_id of topics that are newly named to the last id taken. Whatever a read shows that began before the activation
+-- was committed has an id up to that one, as this row is seen only afterwards.
+create function wasaga.handled_topics_begin() returns void language sql as $$
+    update wasaga.handled_topics
+    set from_id = (select last_value - (not is_called)::int from wasaga.task_out_id_seq)
+    where from_id is null
 $$;

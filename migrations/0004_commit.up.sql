@@ -417,7 +417,10 @@ begin
             p_errors, p_digests);
     end if;
 
-    if cardinality(o_t) > 0 then
+    if p_flow = 'dead_out' then
+        perform wasaga.dead_letters_send(p_ids, v_done, o_t, o_idempotency_keys, o_topics, o_keys, o_headers, o_values,
+            o_rollbacks);
+    elsif cardinality(o_t) > 0 then
         perform wasaga.outbox_add(array_agg(null::uuid), array_agg(o.idempotency_key order by o.n),
             array_agg(null::text), array_agg(o.topic order by o.n), array_agg(o.key order by o.n),
             array_agg(o.headers order by o.n), array_agg(o.value order by o.n), array_agg(o.rollback order by o.n))

@@ -16,9 +16,10 @@ create function wasaga.task_out_give_up(p_id bigint, p_reason jsonb) returns voi
         returning *
     ), dead as (
         insert into wasaga.dead_letter_out (task_id, reason, attempts, max_attempts, message_id, saga_id,
-            idempotency_key, traceparent, aggregate_id, event_type, topic, key, headers, value, rollback)
+            idempotency_key, traceparent, aggregate_id, event_type, topic, key, headers, value, rollback, handled,
+            handling_attempts)
         select id, error, attempts, max_attempts, message_id, saga_id, idempotency_key, traceparent, aggregate_id,
-            event_type, topic, key, headers, value, rollback
+            event_type, topic, key, headers, value, rollback, handled, handling_attempts
         from given_up
     )
     insert into wasaga.task_out (saga_id, idempotency_key, traceparent, topic, key, headers, value)
@@ -37,6 +38,8 @@ create function wasaga.task_out_handled(
 declare
     a record;
 begin
+    -- An activation that names other topics is seen here, or waits for this commit.
+    lock table wasaga.handled_topics in row share mode;
     for a in
         select e.*, o.t is not null as publishes, o.topic, o.key, o.headers, o.value
         from unnest(p_ids, p_lanes, p_epochs, p_results, p_attempts, p_due_ms, p_errors)
@@ -46,10 +49,10 @@ begin
         order by e.id
     loop
         -- Another transaction may have given it up, or published it, since; and where no plugin takes part in its topic any
-        -- more, the relay may be publishing it now.
+        -- more, or one does so anew, the relay may be publishing it now.
         continue when not exists (
-            select from wasaga.task_out t where t.id = a.id and t.status = 'wait' and not t.handled
-                and t.topic = any (wasaga.out_topics()) for no key update);
+            select from wasaga.task_out t join wasaga.handled_topics h on h.topic = t.topic and t.id > h.from_id
+            where t.id = a.id and t.status = 'wait' and not t.handled for no key update of t);
         case
             when a.result = 'error' then
                 perform wasaga.task_out_give_up(a.id, a.error);
@@ -69,6 +72,24 @@ begin
         return next a.id;
     end loop;
 end $$;
+
+-- What a plugin sends in the place of dead letters. It is handled where it is what handle-out made of the message; and it has
+-- the letter's attempts, or what is given up again and again would be sent again and again.
+create function wasaga.dead_letters_send(
+    p_ids bigint[], p_done bigint[],
+    o_t integer[], o_idempotency_keys text[], o_topics text[], o_keys bytea[], o_headers jsonb[], o_values bytea[],
+    o_rollbacks jsonb[]
+) returns void language sql as $$
+    insert into wasaga.task_out (idempotency_key, topic, key, headers, value, rollback, handled, handling_attempts)
+    select o.idempotency_key, o.topic, o.key, o.headers, o.value, o.rollback,
+        l.handled and (o.topic, o.key, o.headers, o.value) is not distinct from (l.topic, l.key, l.headers, l.value),
+        l.handling_attempts
+    from unnest(o_t, o_idempotency_keys, o_topics, o_keys, o_headers, o_values, o_rollbacks)
+        with ordinality as o (t, idempotency_key, topic, key, headers, value, rollback, n)
+    join wasaga.dead_letter_out l on l.id = p_ids[o.t]
+    where l.id = any (p_done)
+    order by o.n
+$$;
 
 -- Which message was emitted first under a key. A key is known until the horizon, however early its message is deleted.
 -- Another horizon: `alter table wasaga.emitted alter until set default now() + interval '30 days'`.
@@ -375,6 +396,6 @@ create view wasaga.outbox as
         event_type as type, value as payload, created_at as "timestamp"
     from wasaga.task_out;
 
-revoke all on function wasaga.task_out_give_up, wasaga.task_out_handled, wasaga.from_base64, wasaga.length_check, wasaga.members_check, wasaga.headers_check,
+revoke all on function wasaga.task_out_give_up, wasaga.task_out_handled, wasaga.dead_letters_send, wasaga.from_base64, wasaga.length_check, wasaga.members_check, wasaga.headers_check,
     wasaga.message_bytes, wasaga.rollback_of, wasaga.cloud_event_headers, wasaga.task_out_emit, wasaga.emit,
     wasaga.emit_many, wasaga.accept from public;

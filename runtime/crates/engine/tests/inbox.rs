@@ -49,22 +49,35 @@ async fn a_failing_key_holds_up_itself_alone_and_ends_in_the_dead_letters() {
     let world = World::new().await;
     let host = Host::start(&world).await;
     host.plugin.on("bad", |call| if call.attempt < 3 { Err(retryable()) } else { Ok(vec![]) });
-    for offset in 0..6 {
+    let release = host.plugin.block("bad");
+    // It is to be tried again when the test is over.
+    let an_hour = Some(Duration::from_hours(1));
+    let detail = ErrorDetail::new("busy", "try again");
+    let later = Failure::Retryable { detail, after: an_hour };
+    host.plugin.on("later", move |_| Err(later.clone()));
+    world.record("commands", 0, Some("bad"), "bad").await;
+    world.record("commands", 1, Some("later"), "later").await;
+    host.plugin.called("bad", 1).await;
+    let waits = "select status = 'wait' and attempts = 1 from wasaga.task_in where value = 'later'";
+    world.until(waits).await;
+    for offset in 2..8 {
         let key = if offset % 2 == 0 { "bad" } else { "good" };
         world.record("commands", offset, Some(key), key).await;
     }
     world
         .until("select count(*) = 3 from wasaga.task_in where status = 'ready' and value = 'good'")
         .await;
-    world.until("select count(*) = 6 from wasaga.task_in where status = 'ready'").await;
-    assert_eq!(host.plugin.offsets_of("bad"), [0, 0, 0, 2, 2, 2, 4, 4, 4]);
-    assert_eq!(host.plugin.offsets_of("good"), [1, 3, 5]);
+    release.send(()).expect("the call waits");
+    world.until("select count(*) = 7 from wasaga.task_in where status = 'ready'").await;
+    assert_eq!(host.plugin.offsets_of("bad"), [0, 0, 0, 2, 2, 2, 4, 4, 4, 6, 6, 6]);
+    assert_eq!(host.plugin.offsets_of("good"), [3, 5, 7]);
+    assert_eq!(host.plugin.offsets_of("later"), [1]);
 
     let used_up = |_: &_| Err(retryable());
     host.plugin.on("used-up", used_up);
     host.plugin.on("permanent", |_| Err(Failure::Permanent(ErrorDetail::new("no\0", "never\0"))));
-    world.record("commands", 6, Some("u"), "used-up").await;
-    world.record("commands", 7, Some("p"), "permanent").await;
+    world.record("commands", 8, Some("u"), "used-up").await;
+    world.record("commands", 9, Some("p"), "permanent").await;
     host.stored.notify_one();
     world
         .until("select bool_or(reason->>'code' = 'busy' and attempts = 4)

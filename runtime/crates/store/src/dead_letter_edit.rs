@@ -114,14 +114,15 @@ impl Store {
         let new_lane = place.map(|place| {
             lane(&found.topic, place.partition, edit.key.bytes(), place.offset, LANES)
         });
-        let lane = match flow {
+        let besides = match flow {
             LetterFlow::In => "lane = coalesce($12, letter.lane),",
-            LetterFlow::Out => "",
+            // It is another message than the one that handle-out made.
+            LetterFlow::Out => "handled = false,",
         };
         let table = table(flow);
         let sql = format!(
             "with edited as (
-                 update {table} letter set {lane} topic = coalesce($3, topic),
+                 update {table} letter set {besides} topic = coalesce($3, topic),
                      key = case when $4 then $5 else key end,
                      headers = coalesce($6, headers),
                      value = case when $7 then $8 else value end,

@@ -30,10 +30,10 @@ const TASK_IN: &str =
 /// The letter's message once more, as another one under the same idempotency key; a `CloudEvent`'s id is the message's.
 const TASK_OUT: &str =
     "insert into wasaga.task_out (id, message_id, saga_id, idempotency_key, traceparent, aggregate_id, event_type,
-         max_attempts, topic, key, value, rollback, headers)
+         max_attempts, topic, key, value, rollback, handled, headers)
      overriding system value
      select new_id, new_message_id, saga_id, idempotency_key, traceparent, aggregate_id, event_type, max_attempts,
-         topic, key, value, rollback,
+         topic, key, value, rollback, handled,
          (select coalesce(jsonb_agg(case when header = jsonb_build_array('ce_id', message_id)
                   then jsonb_build_array('ce_id', new_message_id) else header end order by n), '[]')
           from jsonb_array_elements(headers) with ordinality as h (header, n))

@@ -2,7 +2,9 @@
 
 use crate::lanes::Flow;
 
-/// Waiting tasks of the lanes $1 past the id $2, at most $3: [`WaitingTask`](crate::task_in::WaitingTask).
+/// Waiting tasks of the lanes $1 past the id $2, at most $3, and of any flow but `in` of the topics $4:
+/// [`WaitingTask`](crate::task_in::WaitingTask). Messages on their way out leave out the ids $5, the topics $6, and
+/// the keys of $7 and $8.
 pub(crate) fn find(flow: Flow) -> &'static str {
     match flow {
         Flow::In | Flow::Out => {
@@ -16,23 +18,34 @@ pub(crate) fn find(flow: Flow) -> &'static str {
         Flow::HandleOut => {
             "select id, 0::smallint as lane, topic, 0 as partition, key, attempts,
                  greatest(0, ceil(extract(epoch from due_at - clock_timestamp()) * 1000))::bigint as due_ms
-             from wasaga.task_out
+             from wasaga.task_out t
              where 0 = any ($1) and status = 'wait' and not handled and id > $2 and topic = any ($4)
+               and id not in (select unnest($5::bigint[]))
+               and topic <> all ($6::text[])
+               and (key is null or (topic, key) not in (select * from unnest($7::text[], $8::bytea[])))
+               and id > (select h.from_id from wasaga.handled_topics h where h.topic = t.topic)
              order by id limit $3"
         }
-        // Letters have no order among them: no key.
+        // Letters have no order among them: no key. Most wait for an operator, and only those of the topics are looked at:
+        // ordered by topic too, or Postgres would read all of them in the order of their ids.
         Flow::DeadIn => {
-            "select id, lane, topic, partition, null::bytea as key, handling_attempts as attempts,
-                 greatest(0, ceil(extract(epoch from due_at - clock_timestamp()) * 1000))::bigint as due_ms
-             from wasaga.dead_letter_in
-             where lane = any ($1) and status in ('wait', 'work') and id > $2 and topic = any ($4)
+            "select letter.* from unnest($4::text[]) as named (name), lateral (
+                 select id, lane, topic, partition, null::bytea as key, handling_attempts as attempts,
+                     greatest(0, ceil(extract(epoch from due_at - clock_timestamp()) * 1000))::bigint as due_ms
+                 from wasaga.dead_letter_in
+                 where (topic, id) > (name, $2) and (topic, id) <= (name, 9223372036854775807)
+                     and lane = any ($1) and status in ('wait', 'work')
+                 order by topic, id limit $3) letter
              order by id limit $3"
         }
         Flow::DeadOut => {
-            "select id, lane, topic, 0 as partition, null::bytea as key, handling_attempts as attempts,
-                 greatest(0, ceil(extract(epoch from due_at - clock_timestamp()) * 1000))::bigint as due_ms
-             from wasaga.dead_letter_out
-             where lane = any ($1) and status in ('wait', 'work') and id > $2 and topic = any ($4)
+            "select letter.* from unnest($4::text[]) as named (name), lateral (
+                 select id, lane, topic, 0 as partition, null::bytea as key, handling_attempts as attempts,
+                     greatest(0, ceil(extract(epoch from due_at - clock_timestamp()) * 1000))::bigint as due_ms
+                 from wasaga.dead_letter_out
+                 where (topic, id) > (name, $2) and (topic, id) <= (name, 9223372036854775807)
+                     and lane = any ($1) and status in ('wait', 'work')
+                 order by topic, id limit $3) letter
              order by id limit $3"
         }
     }

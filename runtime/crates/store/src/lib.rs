@@ -28,6 +28,7 @@ mod guest_roles;
 pub mod guest_sql;
 mod guest_statement;
 mod guest_values;
+pub mod handled_topics;
 pub mod headers;
 pub mod horizons;
 pub mod hosts;

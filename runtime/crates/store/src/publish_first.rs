@@ -105,8 +105,9 @@ impl Store {
                  select topic, key from wasaga.task_out where status in ('wait', 'work') and id <> $1 limit $2 + 1
              )
              select xmin = pg_current_xact_id()::xid as is_new,
-                 topic = any (wasaga.out_topics()) or (key is not null and ((select count(*) from ahead) > $2
-                     or exists (select from ahead where ahead.topic = t.topic and ahead.key = t.key))) as queues,
+                 exists (select from wasaga.handled_topics h where h.topic = t.topic and (t.id <= h.from_id) is not true)
+                     or (key is not null and ((select count(*) from ahead) > $2
+                         or exists (select from ahead where ahead.topic = t.topic and ahead.key = t.key))) as queues,
                  message_id, idempotency_key, traceparent, topic, key, headers, value, max_attempts
              from wasaga.task_out t where id = $1",
         )

@@ -27,6 +27,7 @@ use crate::{
     headers,
     lanes::{Flow, Lane},
     retention::millis,
+    task_out::Excluded,
 };
 
 /// A waiting task, without what it carries.
@@ -169,23 +170,30 @@ const GUEST_FINISH: &str =
     $12, $13, $14, $15, $16, $17, $18, $19, $20)";
 
 impl Store {
-    /// Waiting tasks of these lanes with ids past `after`, at most `limit`, in the order of their ids. `topics`: of any
-    /// flow but `in`, those in which plugins take part.
+    /// Waiting tasks of these lanes, at most `limit`, in the order of their ids. `topics`: of any flow but `in`, those in
+    /// which plugins take part. `excluded`: of any flow but `handle_out`, its `after` alone counts.
     pub async fn tasks_find(
         &self,
         flow: Flow,
         lanes: &[i16],
         topics: &[String],
-        after: TaskId,
+        excluded: &Excluded,
         limit: i64,
     ) -> Result<Vec<WaitingTask>, StoreError> {
-        let rows: Vec<WaitingRow> = sqlx::query_as(flow_sql::find(flow))
+        let query = sqlx::query_as(flow_sql::find(flow))
             .bind(lanes)
-            .bind(after.0)
+            .bind(excluded.after)
             .bind(limit)
-            .bind(topics)
-            .fetch_all(&self.pool)
-            .await?;
+            .bind(topics);
+        let query = match flow {
+            Flow::HandleOut => query
+                .bind(&excluded.ids)
+                .bind(&excluded.topics)
+                .bind(&excluded.key_topics)
+                .bind(&excluded.keys),
+            Flow::In | Flow::Out | Flow::DeadIn | Flow::DeadOut => query,
+        };
+        let rows: Vec<WaitingRow> = query.fetch_all(&self.pool).await?;
         let task = |row: WaitingRow| WaitingTask {
             id: TaskId(row.id),
             lane: row.lane,

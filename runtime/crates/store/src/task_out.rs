@@ -111,7 +111,9 @@ impl Store {
                  select * from wasaga.task_out
                  where status = 'wait' and exists (select from mine)
                    and id > $10
-                   and (handled or topic <> all ((select wasaga.out_topics())::text[]))
+                   and (handled or topic <> all (array(select topic from wasaga.handled_topics))
+                       or id <= (select max(from_id) from wasaga.handled_topics)
+                           and id <= (select h.from_id from wasaga.handled_topics h where h.topic = task_out.topic))
                    and id not in (select unnest($4::bigint[]))
                    and topic <> all ($5::text[])
                    and (key is null or (topic, key) not in (select * from unnest($6::text[], $7::bytea[])))

@@ -66,13 +66,31 @@ impl Floor {
 impl Store {
     /// Where the floor is by now.
     pub async fn task_out_floor(&self, floor: Floor) -> Result<Floor, StoreError> {
+        self.floor_of(floor, None).await
+    }
+
+    /// Where the floor is by now of the messages to these topics that a plugin has yet to see. It is another one for
+    /// other topics.
+    pub async fn handle_out_floor(
+        &self,
+        floor: Floor,
+        topics: &[String],
+    ) -> Result<Floor, StoreError> {
+        self.floor_of(floor, Some(topics)).await
+    }
+
+    async fn floor_of(&self, floor: Floor, topics: Option<&[String]>) -> Result<Floor, StoreError> {
         let (waiting, taken, ended, begun) = sqlx::query_as(
-            "select (select id from wasaga.task_out where status in ('wait', 'work') and id > $1 order by id limit 1),
+            "select (select id from wasaga.task_out
+                     where status in ('wait', 'work') and id > $1
+                       and ($2::text[] is null or not handled and topic = any ($2))
+                     order by id limit 1),
                  (select last_value - (not is_called)::int from wasaga.task_out_id_seq),
                  pg_snapshot_xmin(pg_current_snapshot())::text::bigint,
                  pg_current_xact_id()::text::bigint",
         )
         .bind(floor.after)
+        .bind(topics)
         .fetch_one(&self.pool)
         .await?;
         Ok(floor.raised(Seen { waiting, taken, ended, begun }))

@@ -1,6 +1,7 @@
 //! The actor of a flow: finds waiting tasks, hands them to whom they are for, and sees that what follows is written.
 
 mod dispatch;
+mod find;
 mod reports;
 
 use std::{
@@ -15,7 +16,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use wasaga_domain::{
-    ids::{HostId, PluginName, TaskId},
+    ids::{HostId, PluginName},
     ports::TaskReport,
 };
 use wasaga_store::lanes::{Flow, Lane};
@@ -26,19 +27,11 @@ use super::{
     commit::{Delivery, Ended, Fate},
     lanes::Lanes,
     look::Look,
+    look_out::LookOut,
 };
 
-/// Tasks in one look, ends or deliveries in one transaction.
-const PAGE: i64 = 1000;
+/// Ends or deliveries in one transaction.
 const BATCH: usize = 256;
-/// So many messages on their way out are known at a time. They are looked at in one statement, always from the first: of one
-/// key, a message is known before one whose emit began after its commit.
-const OUT_PAGE: i64 = 20_000;
-/// How often to look for messages on their way out, which nobody announces.
-const OUT_POLL: Duration = Duration::from_millis(50);
-/// With so many keys ready no more tasks are looked for; and never so many are known that memory is at stake.
-const ENOUGH: usize = 1000;
-const KNOWN: usize = 250_000;
 
 /// A call under way.
 #[derive(Clone, Debug)]
@@ -73,8 +66,12 @@ pub(super) struct Actor {
     lanes: Lanes,
     board: Board,
     look: Look,
+    look_out: LookOut,
     /// The last look ended before the tasks did.
     more: bool,
+    /// When the last look ended, and how long it took.
+    looked: Instant,
+    took: Duration,
     calls: HashMap<PluginName, usize>,
     ended: Vec<Ended>,
     writing: bool,
@@ -99,7 +96,10 @@ impl Actor {
             lanes: Lanes::new(flow),
             board: Board::default(),
             look: Look::new(),
+            look_out: LookOut::new(),
             more: false,
+            looked: Instant::now(),
+            took: Duration::ZERO,
             calls: HashMap::new(),
             ended: Vec::new(),
             writing: false,
@@ -125,31 +125,20 @@ impl Actor {
                 break;
             }
             self.write();
-            let poll = self.poll();
-            let pause = self
-                .board
-                .next_due(Instant::now())
-                .map_or(poll, |due| due.clamp(Duration::from_millis(1), poll));
+            let due = self.board.next_due(Instant::now()).unwrap_or(Duration::MAX);
+            let pause = due.min(self.until_look()).max(Duration::from_millis(1));
             looks = tokio::select! {
                 () = stop.cancelled() => break,
                 event = self.events.recv() => {
                     self.take_events(event);
-                    self.more && self.board.ready() < ENOUGH / 2
+                    self.wants_more() || self.until_look().is_zero()
                 }
                 () = self.parts.stored.notified() => true,
                 _ = self.parts.host.changed() => true,
-                () = sleep(pause) => true,
+                () = sleep(pause) => self.until_look().is_zero(),
             };
         }
         self.drain().await;
-    }
-
-    fn poll(&self) -> Duration {
-        if self.flow == Flow::HandleOut && !self.topics.is_empty() {
-            self.options.poll.min(OUT_POLL)
-        } else {
-            self.options.poll
-        }
     }
 
     /// Takes up what has come in the meantime too, so that it is committed together.
@@ -201,7 +190,7 @@ impl Actor {
             self.life += 1;
             self.lanes.clear();
             self.board = Board::default();
-            (self.look, self.more) = (Look::new(), false);
+            self.look_anew();
             self.ended.clear();
             (self.writing, self.delivering) = (false, false);
         }
@@ -212,8 +201,13 @@ impl Actor {
         let topics = self.parts.catalog.catalog().handled_topics(self.flow);
         if topics != self.topics {
             self.topics = topics;
-            (self.look, self.more) = (Look::new(), false);
+            self.look_anew();
         }
+    }
+
+    /// The next look is from the first task on.
+    fn look_anew(&mut self) {
+        (self.look, self.look_out, self.more) = (Look::new(), LookOut::new(), false);
     }
 
     async fn look_at_lanes(&mut self) {
@@ -228,46 +222,9 @@ impl Actor {
             Ok(None) => {}
             Ok(Some(stayed)) => {
                 self.board.keep_lanes(|lane| stayed.contains(&lane));
-                (self.look, self.more) = (Look::new(), false);
+                self.look_anew();
             }
             Err(error) => tracing::warn!(%error, "the inbox can't look at its lanes"),
-        }
-    }
-
-    /// Takes up waiting tasks. Commits' reports wait meanwhile, so that a task which ends now is known still, and is
-    /// not taken for a new one.
-    async fn find(&mut self) {
-        let lanes = self.lanes.numbers();
-        if lanes.is_empty() || self.flow != Flow::In && self.topics.is_empty() {
-            return;
-        }
-        let (mut from, page) = if self.flow == Flow::HandleOut {
-            (TaskId(0), OUT_PAGE)
-        } else {
-            (self.look.from(self.more), PAGE)
-        };
-        self.more = true;
-        while self.board.ready() < ENOUGH && self.board.len() < KNOWN {
-            let store = &self.parts.store;
-            let found = match store.tasks_find(self.flow, &lanes, &self.topics, from, page).await {
-                Ok(found) => found,
-                Err(error) => {
-                    tracing::warn!(%error, flow = self.flow.as_str(), "the inbox can't look for tasks");
-                    return;
-                }
-            };
-            let now = Instant::now();
-            for task in &found {
-                self.board.add(task, now);
-            }
-            if let Some(last) = found.last() {
-                from = last.id;
-                self.look.reached(last.id);
-            }
-            if found.len() < page as usize || self.flow == Flow::HandleOut {
-                self.more = false;
-                return;
-            }
         }
     }
 }

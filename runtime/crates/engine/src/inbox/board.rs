@@ -3,6 +3,8 @@
 //! Of a key, only the first task is ever worked on: the others wait behind it, however often it fails, and hold no
 //! other key up. What the tasks carry is read when they are run.
 
+mod out;
+
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
     time::{Duration, Instant},

@@ -18,6 +18,7 @@ mod end;
 mod lanes;
 mod locate;
 mod look;
+mod look_out;
 
 use std::{sync::Arc, time::Duration};
 

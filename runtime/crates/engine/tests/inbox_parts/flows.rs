@@ -9,9 +9,10 @@ use wasaga_domain::{
     mail::Audit,
     message::{Message, Outgoing},
     outcome::{Effect, ErrorDetail, Failure},
-    ports::TaskKind,
+    ports::{TaskCall, TaskKind},
 };
 use wasaga_store::{
+    dead_letter_edit::{Change, LetterEdit},
     lanes::{Flow, Lane},
     task_out::{Excluded, Leased},
 };
@@ -238,5 +239,123 @@ async fn a_message_that_its_plugin_refuses_is_given_up_and_rolled_back() {
         .until("select status = 'wait' and idempotency_key = 'i-never/rollback' from wasaga.task_out where topic = 'undo'")
         .await;
     world.until("select count(*) = 1 from wasaga.task_out where handled").await;
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_stuck_key_with_any_number_of_messages_stops_no_other() {
+    let world = World::with_notes().await;
+    let host = Host::start(&world).await;
+    let an_hour = Duration::from_hours(1);
+    host.plugin.on("stuck", move |_| {
+        let detail = ErrorDetail::new("busy", "try again");
+        Err(Failure::Retryable { detail, after: Some(an_hour) })
+    });
+    world
+        .run(
+            "insert into wasaga.task_out (topic, key, value)
+             select 'outgoing', 'stuck', 'stuck' from generate_series(1, 21000)",
+        )
+        .await;
+    world.until("select attempts = 1 from wasaga.task_out where id = 1").await;
+    emit(&world, "other", "other").await;
+    world.until("select handled from wasaga.task_out where value = 'other'").await;
+    assert_eq!(host.plugin.calls().len(), 2);
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn messages_are_found_while_others_are_at_work() {
+    let world = World::with_notes().await;
+    world
+        .run(
+            "insert into wasaga.task_out (topic, key, value)
+             select 'outgoing', convert_to('k' || n % 100, 'UTF8'), 'many' from generate_series(1, 3500) n",
+        )
+        .await;
+    let host = Host::start(&world).await;
+    host.plugin.called("many", 1).await;
+    emit(&world, "other", "other").await;
+    world.until("select count(*) = 3501 from wasaga.task_out where handled").await;
+    let calls = host.plugin.calls();
+    let of_other = calls.iter().position(|call| call.idempotency_key == "i-other");
+    assert!(of_other.unwrap() < 3000, "{of_other:?}: it was found when the others were done");
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_message_that_was_handled_is_redriven_as_it_is() {
+    let world = World::with_notes().await;
+    let relay = world.store().host_register("relay", "1", MINUTE).await.unwrap();
+    let lane = world.store().lanes_take(relay, Flow::Out, 1).await.unwrap()[0];
+    let host = Host::start(&world).await;
+    let again = |call: &TaskCall| {
+        Ok(vec![Effect::Send(Outgoing { message: call.message.clone(), rollback: None })])
+    };
+    host.plugin.on("whole", again);
+    host.plugin.on("mended", again);
+    emit(&world, "a", "whole").await;
+    emit(&world, "b", "whole").await;
+    world.until("select count(*) = 2 from wasaga.task_out where handled").await;
+    world
+        .run("select wasaga.task_out_give_up(id, '{\"code\": \"kafka\"}') from wasaga.task_out order by id")
+        .await;
+    world.run("delete from wasaga.task_out").await;
+    let (store, by) = (world.store(), Audit::because("by hand"));
+    let edit = LetterEdit { value: Change::Set(b"mended".to_vec()), ..LetterEdit::default() };
+    store.dead_letter_edit(LetterFlow::Out, 2, &edit, &by).await.unwrap();
+    store.dead_letters_end(LetterFlow::Out, &[1, 2], LetterVerb::Redrive, &by).await.unwrap();
+    assert!(read(&world, relay, lane).await.contains(&"outgoing a whole".to_owned()));
+    // What was changed is another message.
+    host.plugin.called("mended", 1).await;
+    world.until("select count(*) = 2 from wasaga.task_out where handled").await;
+    assert_eq!(host.plugin.calls().len(), 3);
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_handled_message_that_is_given_back_as_it_was_is_handled_still() {
+    let world = World::new().await;
+    let host = Host::start(&world).await;
+    for (value, answer) in [("same", "same"), ("stamped", "stamped again")] {
+        host.plugin.on(value, move |call| {
+            let value = Some(Bytes::from_static(answer.as_bytes()));
+            let message = Message { value, ..call.message.clone() };
+            Ok(vec![Effect::Send(Outgoing { message, rollback: None })])
+        });
+    }
+    world
+        .run(
+            "insert into wasaga.dead_letter_out (task_id, reason, attempts, message_id, topic, headers, value, handled)
+             select 1, '{}', 1, gen_random_uuid(), 'lost', '[]', value, handled
+             from (values ('same'::bytea, true), ('stamped', true), ('same', false)) as letters (value, handled)",
+        )
+        .await;
+    world.until("select count(*) = 3 from wasaga.task_out").await;
+    let handled =
+        "select count(*) = 1 and bool_and(value = 'same') from wasaga.task_out where handled";
+    world.until(handled).await;
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_message_that_is_refused_and_given_back_ends_with_an_operator() {
+    let world = World::with_notes().await;
+    let host = Host::start(&world).await;
+    host.plugin.on("again", |call| match call.kind {
+        TaskKind::Out => Err(Failure::Permanent(ErrorDetail::new("no", "never"))),
+        _ => Ok(vec![Effect::Send(Outgoing { message: call.message.clone(), rollback: None })]),
+    });
+    world.run("insert into wasaga.task_out (topic, value) values ('lost', 'again')").await;
+    world
+        .until(
+            "select array_agg(status order by id) = array['ready', 'ready', 'ready', 'ready', 'error']
+                and bool_or(handling_error ->> 'code' = 'handled-again')
+            from wasaga.dead_letter_out",
+        )
+        .await;
+    let calls = host.plugin.calls();
+    let letters = calls.iter().filter(|call| call.kind != TaskKind::Out).map(|call| call.attempt);
+    assert_eq!(letters.collect::<Vec<_>>(), [1, 2, 3, 4]);
     host.stop().await;
 }

@@ -154,7 +154,7 @@ fn manifest(more: &[&str]) -> Manifest {
         sagas: vec![],
         steps: vec![],
         subscriptions,
-        out_topics: vec!["outgoing".into()],
+        out_topics: vec!["outgoing".into(), "lost".into()],
         dead_in_topics: vec!["sick".into()],
         dead_out_topics: vec!["lost".into()],
         migrations: vec![],

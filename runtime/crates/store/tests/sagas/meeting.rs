@@ -10,6 +10,7 @@ use wasaga_store::{
     lanes::{Flow, Lane},
     task_in::Reply,
     task_in_insert::{Move, NewTaskIn},
+    task_out::Excluded,
 };
 
 use crate::stage::{Stage, TOPIC, command, ending, new_saga, step, waiting};
@@ -158,8 +159,9 @@ async fn messages(stage: &Stage, lane: Lane, plan: &Plan, case: i32) -> (Vec<Str
     let all = Move { topic: TOPIC.into(), partition: case, expected: None, next: 100 };
     let inserted = stage.store().task_in_insert("cluster", &[all], &records).await.unwrap();
     assert_eq!(inserted.made, [true]);
+    let nothing = Excluded::default();
     let tasks =
-        stage.store().tasks_find(Flow::In, &[lane.number], &[], TaskId(0), 100).await.unwrap();
+        stage.store().tasks_find(Flow::In, &[lane.number], &[], &nothing, 100).await.unwrap();
     assert_eq!(tasks.len(), sent.len(), "those of the cases before have ended");
     let reply = |((task, key), value): ((TaskId, &&str), &String)| {
         let value = Some(value.clone().into());

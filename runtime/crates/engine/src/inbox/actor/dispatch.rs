@@ -160,6 +160,13 @@ impl Actor {
                     );
                     self.give_up(key, task, ErrorDetail::new("interrupted", why));
                 }
+                (Some(_), _) if self.is_handled_again(task) => {
+                    let why = format!(
+                        "plugins were called {} times, and it was given up again",
+                        task.attempts
+                    );
+                    self.give_up(key, task, ErrorDetail::new("handled-again", why));
+                }
                 (Some(record), Some(lane)) => self.call(key, task, lane, plugin, record),
                 // It ended under another host's hand, before the lane was ours.
                 _ => {
@@ -187,6 +194,12 @@ impl Actor {
             }
         }
         self.deliver(replies, records);
+    }
+
+    /// Whether it is the dead letter of a message that took the place of others, with as many attempts for them as a letter may have.
+    fn is_handled_again(&self, task: Queued) -> bool {
+        let most = self.limits.retry.max_attempts();
+        self.flow == Flow::DeadOut && most.is_some_and(|most| task.attempts >= most)
     }
 
     /// The saga that a trigger's record starts; else why it starts none.

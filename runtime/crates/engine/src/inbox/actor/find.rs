@@ -1,0 +1,101 @@
+//! Looks for waiting tasks.
+
+use std::time::{Duration, Instant};
+
+use wasaga_store::{StoreError, lanes::Flow, task_out::Excluded};
+
+use super::Actor;
+
+/// Tasks in one look.
+const PAGE: usize = 1000;
+/// With so many keys ready no more tasks are looked for; and never so many are known that memory is at stake.
+const ENOUGH: usize = 1000;
+const KNOWN: usize = 250_000;
+/// How often to look for messages on their way out, which nobody announces.
+const OUT_POLL: Duration = Duration::from_millis(50);
+/// A look takes longer where much waits behind keys that are held: most of the time is left to others.
+const PAUSES: u32 = 4;
+
+impl Actor {
+    /// How long from one look to the next, unless there is more to be found.
+    fn poll(&self) -> Duration {
+        if self.flow == Flow::HandleOut && !self.topics.is_empty() {
+            self.options.poll.min(OUT_POLL).max(self.took * PAUSES)
+        } else {
+            self.options.poll
+        }
+    }
+
+    /// How long until the next look.
+    pub(super) fn until_look(&self) -> Duration {
+        self.poll().saturating_sub(self.looked.elapsed())
+    }
+
+    /// Whether to look again at once: there was more, and there is room by now.
+    pub(super) fn wants_more(&self) -> bool {
+        let has_room = self.flow != Flow::HandleOut || self.board.room() >= PAGE / 4;
+        self.more && has_room && self.board.ready() < ENOUGH / 2
+    }
+
+    /// Takes up waiting tasks. Commits' reports wait meanwhile, so that a task which ends now is known still, and is
+    /// not taken for a new one.
+    pub(super) async fn find(&mut self) {
+        let begun = Instant::now();
+        let lanes = self.lanes.numbers();
+        let found = if lanes.is_empty() || self.flow != Flow::In && self.topics.is_empty() {
+            Ok(())
+        } else if self.flow == Flow::HandleOut {
+            self.find_out(&lanes).await
+        } else {
+            self.find_on(&lanes).await
+        };
+        if let Err(error) = found {
+            tracing::warn!(%error, flow = self.flow.as_str(), "the inbox can't look for tasks");
+        }
+        self.looked = Instant::now();
+        self.took = self.looked - begun;
+    }
+
+    /// Goes on where the last look ended.
+    async fn find_on(&mut self, lanes: &[i16]) -> Result<(), StoreError> {
+        let mut from = self.look.from(self.more);
+        self.more = true;
+        while self.board.ready() < ENOUGH && self.board.len() < KNOWN {
+            let store = &self.parts.store;
+            let after = Excluded { after: from.0, ..Excluded::default() };
+            let found =
+                store.tasks_find(self.flow, lanes, &self.topics, &after, PAGE as i64).await?;
+            let now = Instant::now();
+            for task in &found {
+                self.board.add(task, now);
+            }
+            if let Some(last) = found.last() {
+                from = last.id;
+                self.look.reached(last.id);
+            }
+            if found.len() < PAGE {
+                self.more = false;
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at all messages on their way out that are not known.
+    async fn find_out(&mut self, lanes: &[i16]) -> Result<(), StoreError> {
+        self.more = true;
+        let after = self.look_out.from(&self.parts.store, &self.topics).await?;
+        while self.board.ready() < ENOUGH && self.board.room() > 0 {
+            let (limit, excluded) = (self.board.room().min(PAGE), self.board.leave_out(after));
+            let store = &self.parts.store;
+            let found =
+                store.tasks_find(self.flow, lanes, &self.topics, &excluded, limit as i64).await?;
+            self.board.take_up(&found, Instant::now());
+            if found.len() < limit {
+                self.more = false;
+                break;
+            }
+        }
+        Ok(())
+    }
+}
