@@ -55,6 +55,27 @@ async fn it_rises_with_what_was_published_and_waits_for_open_transactions() {
     risen(&db, floor, 7).await;
 }
 
+#[tokio::test]
+async fn that_of_handle_out_waits_for_what_a_plugin_has_yet_to_see() {
+    let db = database().await;
+    let topics = ["seen".to_owned()];
+    for topic in ["other", "seen", "other", "seen"] {
+        db.run(&format!("select wasaga.emit('{topic}', 'k')")).await;
+    }
+    let (mut floor, begun) = (Floor::default(), Instant::now());
+    for (handled, to) in [(0, 1), (2, 3), (4, 4)] {
+        db.run(&format!("update wasaga.task_out set handled = true where id = {handled}")).await;
+        while floor.after() < to {
+            assert!(begun.elapsed() < Duration::from_secs(20), "{floor:?} does not rise to {to}");
+            floor = db.store.handle_out_floor(floor, &topics).await.expect("a floor");
+        }
+        for _ in 0..5 {
+            floor = db.store.handle_out_floor(floor, &topics).await.expect("a floor");
+        }
+        assert_eq!(floor.after(), to);
+    }
+}
+
 /// Red at once on a server with nothing else to do, where a snapshot ends with what has ended last.
 #[tokio::test]
 async fn a_transaction_that_no_other_followed_holds_it_down() {

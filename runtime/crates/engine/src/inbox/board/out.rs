@@ -115,6 +115,13 @@ mod tests {
         assert_eq!(board.room(), KNOWN, "what is held leaves room");
         board.wake(now + Duration::from_hours(2));
         assert_eq!(board.leave_out(7).keys.len(), 0, "it is looked for again");
+        let mut begun = Vec::new();
+        while let Some(key) = board.take() {
+            begun.extend(board.begin(&key, 9, now + Duration::from_hours(2)));
+        }
+        let mut ids: Vec<_> = begun.iter().map(|task| task.id.0).collect();
+        ids.sort_unstable();
+        assert_eq!(ids, [1, 4], "the others are in the table");
     }
 
     #[test]
