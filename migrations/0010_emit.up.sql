@@ -396,6 +396,6 @@ create view wasaga.outbox as
         event_type as type, value as payload, created_at as "timestamp"
     from wasaga.task_out;
 
-revoke all on function wasaga.task_out_give_up, wasaga.task_out_handled, wasaga.dead_letters_send, wasaga.from_base64, wasaga.length_check, wasaga.members_check, wasaga.headers_check,
-    wasaga.message_bytes, wasaga.rollback_of, wasaga.cloud_event_headers, wasaga.task_out_emit, wasaga.emit,
-    wasaga.emit_many, wasaga.accept from public;
+revoke all on function wasaga.task_out_give_up, wasaga.task_out_handled, wasaga.dead_letters_send, wasaga.from_base64,
+    wasaga.length_check, wasaga.members_check, wasaga.headers_check, wasaga.message_bytes, wasaga.rollback_of,
+    wasaga.cloud_event_headers, wasaga.task_out_emit, wasaga.emit, wasaga.emit_many, wasaga.accept from public;

@@ -1,5 +1,5 @@
-//! From where messages on their way out are looked for. It is always from the same place on, in one statement: of one key, a message is
-//! known before one whose emit began after its commit.
+//! From where messages on their way out are looked for: always from the floor on, in one statement. So of one key, a
+//! message is known before one whose emit began after its commit.
 
 use std::time::{Duration, Instant};
 

@@ -196,7 +196,8 @@ impl Actor {
         self.deliver(replies, records);
     }
 
-    /// Whether it is the dead letter of a message that took the place of others, with as many attempts for them as a letter may have.
+    /// Whether it is the letter of a message that was sent in the place of other letters, after as many attempts for
+    /// them as one may have.
     fn is_handled_again(&self, task: Queued) -> bool {
         let most = self.limits.retry.max_attempts();
         self.flow == Flow::DeadOut && most.is_some_and(|most| task.attempts >= most)

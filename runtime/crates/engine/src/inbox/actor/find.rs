@@ -13,14 +13,14 @@ const ENOUGH: usize = 1000;
 const KNOWN: usize = 250_000;
 /// How often to look for messages on their way out, which nobody announces.
 const OUT_POLL: Duration = Duration::from_millis(50);
-/// A look takes longer where much waits behind keys that are held: most of the time is left to others.
+/// A look takes longer where much waits behind keys that are held: then it is less often, as most of the time is left to others.
 const PAUSES: u32 = 4;
 
 impl Actor {
     /// How long from one look to the next, unless there is more to be found.
     fn poll(&self) -> Duration {
         if self.flow == Flow::HandleOut && !self.topics.is_empty() {
-            self.options.poll.min(OUT_POLL).max(self.took * PAUSES)
+            (self.took * PAUSES).clamp(OUT_POLL.min(self.options.poll), self.options.poll)
         } else {
             self.options.poll
         }

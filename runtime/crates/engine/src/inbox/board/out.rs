@@ -12,8 +12,8 @@ use super::{Board, Key, State};
 const KNOWN: usize = 4_000;
 /// Messages of one key that are known.
 const QUEUE: usize = 64;
-/// Keys of one topic that may be held by themselves: of a topic with more of them nothing is looked for until some are not, so
-/// that what a look leaves out stays short.
+/// Keys of one topic that may be held by themselves: of a topic with more of them nothing is looked for until some are
+/// not, so that what a look leaves out stays short.
 const HELD_KEYS: usize = 1_000;
 
 impl Board {
