@@ -33,6 +33,7 @@ fn what_the_example_shows_in_comments_is_well_formed() {
     assert_eq!(retention.retirement.keep, 30 * day);
     assert_eq!(retention.archive_keep, Some(365 * day));
     assert_eq!(config.plugins.grants.len(), 1);
+    assert!(config.topics.len() == 2 && config.registry.url.is_some());
     assert_eq!(config.kafka.properties.0["security.protocol"], "SASL_SSL");
     let step = &config.definitions["order"].steps["process_payment"];
     assert!(step.retry.is_some() && step.undo_retry.is_some());
@@ -70,6 +71,19 @@ fn bad_values_are_named() {
         ("[flows]\ndead_in = 0", "flows.dead_in = 0: must be at least 1"),
         ("[database]\nmax_connections = 6", "flows.publish_first = 4: each holds a connection"),
         ("[kafka]\nembedded = true\nbrokers = \"a:1\"", "exclude each other"),
+        ("[topics.orders]\ncodec = \"xml\"", "topics.orders.codec"),
+        ("[topics.orders]\nschema = \"a\"", "missing field `codec`"),
+        ("[topics.orders]\ncodec = \"avro\"", "topics.\"orders\".schema is missing"),
+        ("[topics.orders]\ncodec = \"json\"\nschema = \"a\"", "topics.\"orders\".schema: JSON"),
+        ("[topics.\"o.*\"]\ncodec = \"json\"\nmessage = \"a\"", "topics.\"o.*\".message: it names"),
+        ("[topics.\"a*b\"]\ncodec = \"json\"", "topics.\"a*b\": name a topic"),
+        ("[topics.o]\ncodec = \"protobuf\"\nschema = \"a\"", "topics.\"o\".message is missing"),
+        ("[topics.o]\ncodec = \"protobuf\"\nmessage = \"a\"", "the schema, which is missing"),
+        ("[registry]\naccount = \"me\"", "registry.url is missing"),
+        ("[registry]\nurl = \"http://r\"\naccount = \"me\"", "registry.password is missing"),
+        ("[registry]\nurl = \"http://r\"\npassword = \"p\"", "registry.account is missing"),
+        ("[registry]\npassword = 5", "registry.password: must be text"),
+        ("[registry]\npassword.fiel = \"p\"", "file or env"),
         ("[kafka.properties]\nbootstrap.servers = \"a:1\"", "kafka.brokers"),
         ("[kafka.properties]\nlinger.ms = [1]", "linger.ms: must be text, a number or a boolean"),
     ] {
@@ -102,7 +116,7 @@ fn options_of_librdkafka_pass_through() {
 fn secrets_are_not_printed() {
     let config = Config::from_toml(
         "[database]\nurl = \"postgres://me:hunter2@db:5432/x?password=hunter2\"\n\
-         [kafka.properties]\nsasl.password = \"hunter2\"",
+         [kafka.properties]\nsasl.password = \"hunter2\"\n[registry]\npassword = \"hunter2\"",
     )
     .expect("it parses");
     let printed = format!("{config:?}");

@@ -18,6 +18,7 @@ mod order;
 mod outbox;
 mod plugins;
 mod program;
+mod registry;
 mod wait;
 mod world;
 
@@ -27,5 +28,6 @@ pub use order::Order;
 pub use outbox::Record;
 pub use plugins::{ORDER_PLUGINS, PluginDirectory, bytes_of};
 pub use program::{Program, Running, example};
+pub use registry::Registry;
 pub use wait::{PATIENCE, eventually};
 pub use world::World;

@@ -10,13 +10,18 @@ pub struct Record {
     topic: String,
     key: String,
     headers: Vec<(String, String)>,
-    value: String,
+    value: Vec<u8>,
 }
 
 impl Record {
     /// A record with this JSON value.
     pub fn new(topic: &str, key: &str, value: &Value) -> Self {
-        Self { topic: topic.into(), key: key.into(), headers: Vec::new(), value: value.to_string() }
+        Self::bytes(topic, key, value.to_string().into_bytes())
+    }
+
+    /// A record with this value, whatever it is.
+    pub fn bytes(topic: &str, key: &str, value: Vec<u8>) -> Self {
+        Self { topic: topic.into(), key: key.into(), headers: Vec::new(), value }
     }
 
     /// One more header.
@@ -29,7 +34,7 @@ impl Record {
     /// The same with a value that need not be JSON.
     #[must_use]
     pub fn text(mut self, value: &str) -> Self {
-        self.value = value.into();
+        self.value = value.as_bytes().to_vec();
         self
     }
 
@@ -51,12 +56,12 @@ impl World {
         let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
         let row = |record: &Record| {
             let Record { topic, key, headers, value } = record;
+            let value: String = value.iter().map(|byte| format!("{byte:02x}")).collect();
             format!(
-                "({}, convert_to({}, 'UTF8'), {}::jsonb, convert_to({}, 'UTF8'))",
+                "({}, convert_to({}, 'UTF8'), {}::jsonb, decode('{value}', 'hex'))",
                 quoted(topic),
                 quoted(key),
                 quoted(&json!(headers).to_string()),
-                quoted(value)
             )
         };
         let rows: Vec<_> = records.iter().map(row).collect();

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fs,
     path::Path,
     sync::{Arc, Mutex},
 };
@@ -106,6 +107,12 @@ impl World {
         };
         let api = Api::new(format!("http://127.0.0.1:{port}"), self.accepted.clone());
         HostOptions::new(keys, api, self.directory.path())
+    }
+
+    /// Writes a file where hosts look for those that their configuration names.
+    pub fn file(&self, name: &str, content: &str) {
+        let path = self.directory.path().join(name);
+        fs::write(path, content).expect("the test's directory can be written");
     }
 
     /// Where the database is, past whatever stands before it.

@@ -5,8 +5,14 @@ use std::{path::Path, process::Command};
 use serde_json::Value;
 
 /// Packages of these names are known to one member of the workspace, and to applications, which are nobody's layer.
-const OWNERS: [(&str, &str); 3] =
-    [("sqlx", "wasaga-store"), ("wasmtime", "wasaga-plugin-host"), ("rdkafka", "wasaga-kafka")];
+const OWNERS: [(&str, &str); 6] = [
+    ("sqlx", "wasaga-store"),
+    ("wasmtime", "wasaga-plugin-host"),
+    ("rdkafka", "wasaga-kafka"),
+    ("apache-avro", "wasaga-codec"),
+    ("prost-reflect", "wasaga-codec"),
+    ("protox", "wasaga-codec"),
+];
 
 /// The workspace's own packages, and which of each other they may know.
 const LAYERS: [(&str, &[&str]); 8] = [
@@ -17,6 +23,7 @@ const LAYERS: [(&str, &[&str]); 8] = [
     ("wasaga-harness", &["wasaga-domain", "wasaga-engine", "wasaga-plugin-host", "wasaga-store"]),
     ("wasaga-kafka", &["wasaga-domain", "wasaga-store"]),
     ("wasaga-api", &["wasaga-domain", "wasaga-store"]),
+    ("wasaga-codec", &["wasaga-domain"]),
     ("wasaga-client", &["wasaga-domain", "wasaga-store", "wasaga-kafka"]),
 ];
 

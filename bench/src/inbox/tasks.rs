@@ -14,6 +14,7 @@ use wasaga_domain::{
     ids::Digest,
     manifest::Manifest,
     ports::{CatalogSource, TaskExecutor},
+    value_reader::NoCodecs,
 };
 use wasaga_engine::inbox::{Inbox, InboxOptions, InboxParts};
 use wasaga_kafka::{BrokerHealth, ClientOptions, Consumer, ConsumerOptions};
@@ -61,6 +62,7 @@ pub async fn handled_per_s(
         store: store.clone(),
         catalog: catalog.clone(),
         executor,
+        values: Arc::new(NoCodecs),
         clock: Arc::new(SystemClock),
         host: lease.host(),
         stored: stored.clone(),

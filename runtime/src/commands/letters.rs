@@ -6,6 +6,7 @@ use anyhow::{anyhow, bail};
 use clap::{Args, Subcommand};
 use serde_json::json;
 use wasaga_api::LetterPageView;
+use wasaga_codec::Codecs;
 use wasaga_domain::{
     dead_letter::{LetterFilter, LetterFlow, LetterVerb},
     message::Header,
@@ -142,9 +143,9 @@ impl DeadLetters {
             }
             Command::Show(one) => {
                 let letter = one.read(&store).await?;
-                letters_print::letter(one.flow, letter, json)
+                letters_print::letter(one.flow, letter, &config.codecs()?, json).await
             }
-            Command::Edit(edit) => edit.send(&store, json).await,
+            Command::Edit(edit) => edit.send(&store, &config.codecs()?, json).await,
             Command::Redrive(end) => end.send(&store, json, LetterVerb::Redrive).await,
             Command::Discard(end) if end.who.reason.is_none() => {
                 bail!("--reason: say why: what is discarded is gone, and somebody will ask")
@@ -205,7 +206,7 @@ impl List {
 }
 
 impl Edit {
-    async fn send(self, store: &Store, json: bool) -> anyhow::Result<()> {
+    async fn send(self, store: &Store, codecs: &Codecs, json: bool) -> anyhow::Result<()> {
         let One { flow, letter } = self.one;
         let header = |text: &String| {
             let (name, value) = text
@@ -232,7 +233,7 @@ impl Edit {
             bail!("--{}: {why}", if field == "headers" { "header" } else { field });
         }
         match store.dead_letter_edit(flow, letter, &edit, &self.who.audit("edit")).await? {
-            Edited::Done(letter) => letters_print::letter(flow, *letter, json),
+            Edited::Done(letter) => letters_print::letter(flow, *letter, codecs, json).await,
             Edited::AtWork => bail!("a plugin is called for dead letter {letter} now: try again"),
             Edited::Ended(ending) => Err(is_final(letter, &ending, "edit")),
             Edited::Unknown => Err(unknown(flow, letter)),

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 use wasaga_api::LetterView;
+use wasaga_codec::Codecs;
 use wasaga_domain::dead_letter::LetterFlow;
 use wasaga_store::{
     dead_letter_read::{FoundLetter, Letter},
@@ -32,8 +33,13 @@ pub(super) fn page(page: &LetterPage) {
     }
 }
 
-pub(super) fn letter(flow: LetterFlow, letter: Letter, json: bool) -> anyhow::Result<()> {
-    let view = LetterView::of(flow, letter);
+pub(super) async fn letter(
+    flow: LetterFlow,
+    letter: Letter,
+    codecs: &Codecs,
+    json: bool,
+) -> anyhow::Result<()> {
+    let view = LetterView::of(flow, letter, codecs).await;
     if json {
         return print(&view);
     }

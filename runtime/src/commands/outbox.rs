@@ -84,7 +84,8 @@ impl Outbox {
             Command::Show { id } => {
                 let missing =
                     || anyhow!("there is no message {id}, or it was published and deleted since");
-                print(&WholeView::from(store.message(id).await?.ok_or_else(missing)?))
+                let message = store.message(id).await?.ok_or_else(missing)?;
+                print(&WholeView::of(message, &config.codecs()?).await)
             }
             Command::Emit { message } => {
                 let what = "the message must be a JSON object, or an array of them";

@@ -5,6 +5,7 @@
 //! To add a key: a field with its default in a section's file, its check in [`Config::fault`], its lines in
 //! wasaga.example.toml, which a test compares with the defaults.
 
+mod codecs;
 mod database;
 mod engine;
 mod error;
@@ -16,7 +17,10 @@ mod schedules;
 mod secrets;
 mod server;
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use figment::{
     Figment,
@@ -25,6 +29,7 @@ use figment::{
 use serde::Deserialize;
 use wasaga_domain::definition::Overrides;
 
+pub use codecs::{Registry, Topic};
 pub use database::{Database, DatabaseUrl, Migrate};
 pub use engine::{Engine, Flows};
 pub use error::ConfigError;
@@ -33,6 +38,7 @@ pub use log::{Log, LogFormat};
 pub use plugins::Plugins;
 pub use retention::Retention;
 pub use schedules::Schedules;
+pub use secrets::Secret;
 pub use server::Server;
 
 /// The file that is read where none is named, if it is there.
@@ -48,6 +54,10 @@ pub struct Config {
     pub database: Database,
     /// The broker.
     pub kafka: Kafka,
+    /// How values are written, by topic, or by a prefix with `*` behind it.
+    pub topics: BTreeMap<String, Topic>,
+    /// Where schemas are.
+    pub registry: Registry,
     /// Where plugins come from, and what each of them may do.
     pub plugins: Plugins,
     /// How much sagas take at once.
@@ -92,6 +102,7 @@ impl Config {
         (server.fault())
             .or_else(|| database.fault())
             .or_else(|| kafka.fault())
+            .or_else(|| self.codecs_fault())
             .or_else(|| plugins.fault())
             .or_else(|| engine.fault())
             .or_else(|| flows.fault())

@@ -1,8 +1,63 @@
 //! Secrets that are not in the configuration itself: `NAME.file` and `NAME.env` say where NAME is to be found.
 
-use std::{collections::BTreeMap, env, fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    env, fmt, fs,
+    path::{Path, PathBuf},
+};
+
+use figment::value::Value;
+use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::ConfigError;
+
+/// A secret, or where it is. It is printed by nothing.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Secret {
+    /// `NAME = "…"`.
+    Given(String),
+    /// `NAME.file`: what this file holds.
+    File(PathBuf),
+    /// `NAME.env`: what this environment variable holds.
+    Variable(String),
+}
+
+impl Secret {
+    /// The secret itself; `key` is its name in the configuration.
+    pub(super) fn read(&self, key: &str) -> Result<String, ConfigError> {
+        match self {
+            Self::Given(secret) => Ok(secret.clone()),
+            Self::File(path) => read(&format!("{key}.file"), path),
+            Self::Variable(name) => variable(&format!("{key}.env"), name),
+        }
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Given(_) => f.write_str("Given"),
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+            Self::Variable(name) => f.debug_tuple("Variable").field(name).finish(),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let place = match <Value as Deserialize>::deserialize(deserializer)? {
+            Value::String(_, secret) => return Ok(Self::Given(secret)),
+            Value::Dict(_, place) => place,
+            _ => return Err(D::Error::custom("must be text: put it into quotes")),
+        };
+        let mut place = place.into_iter().map(|(name, value)| (name, value.into_string()));
+        match (place.next(), place.next()) {
+            (Some((name, Some(path))), None) if name == "file" => Ok(Self::File(path.into())),
+            (Some((name, Some(variable))), None) if name == "env" => Ok(Self::Variable(variable)),
+            _ => Err(D::Error::custom("must be text; or file or env, and in that where it is")),
+        }
+    }
+}
 
 /// The options with their secrets.
 pub(super) fn resolved(
@@ -13,12 +68,7 @@ pub(super) fn resolved(
         let (name, value) = if let Some(name) = key.strip_suffix(".file") {
             (name, read(&format!("kafka option {key}"), Path::new(&value))?)
         } else if let Some(name) = key.strip_suffix(".env") {
-            let found = env::var(&value).map_err(|_| {
-                ConfigError::new(format!(
-                    "kafka option {key}: the environment has no variable {value}"
-                ))
-            })?;
-            (name, found)
+            (name, variable(&format!("kafka option {key}"), &value)?)
         } else {
             (key.as_str(), value)
         };
@@ -30,6 +80,11 @@ pub(super) fn resolved(
         }
     }
     Ok(resolved)
+}
+
+fn variable(key: &str, name: &str) -> Result<String, ConfigError> {
+    env::var(name)
+        .map_err(|_| ConfigError::new(format!("{key}: the environment has no variable {name}")))
 }
 
 /// What a file holds, without the end of its last line.

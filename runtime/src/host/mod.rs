@@ -46,6 +46,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let metrics = install_metrics()?;
     let store =
         Store::new(config.database.options()?).map_err(|error| anyhow!("database.url: {error}"))?;
+    let codecs = Arc::new(config.codecs()?);
     let listener = bind(&config.server).await?;
     let address = listener.local_addr()?;
     let stop = CancellationToken::new();
@@ -57,6 +58,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         sagas: sagas.clone(),
         messages: messages.clone(),
         letters: sagas.clone(),
+        values: codecs.clone(),
         ends: ends.clone(),
         plugins: sagas.clone(),
         probe: Arc::new(probe),
@@ -74,7 +76,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         }
     });
     let started = tokio::select! {
-        started = Parts::start(&config, &store, (&sagas, &messages), &health, metrics, ended) => started,
+        started = Parts::start(&config, &store, codecs, (&sagas, &messages), &health, metrics, ended) => started,
         () = signals.stop() => return Ok(()),
     };
     let parts = started?;

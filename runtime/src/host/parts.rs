@@ -14,6 +14,7 @@ use wasaga_domain::{
     definition::Overrides,
     ids::{HostId, SagaId},
     ports::CatalogSource,
+    value_reader::ValueReader,
 };
 use wasaga_engine::{
     definitions::StoredDefinitions,
@@ -71,6 +72,7 @@ impl Parts {
     pub(super) async fn start(
         config: &Config,
         store: &Store,
+        values: Arc<dyn ValueReader>,
         (sagas, messages): (&HostSagas, &HostMessages),
         health: &BrokerHealth,
         metrics: PrometheusHandle,
@@ -111,6 +113,7 @@ impl Parts {
             store: store.clone(),
             catalog: plugins.clone(),
             executor: plugins.clone(),
+            values,
             clock: Arc::new(SystemClock),
             host: lease.host(),
             stored: bells.stored,

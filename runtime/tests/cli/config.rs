@@ -40,6 +40,36 @@ fn what_is_wrong_is_one_line_with_its_place() {
         assert!(ended.stderr.contains(says), "{says}: {}", ended.stderr);
         assert!(ended.stderr.starts_with("wasaga: configuration: "), "{}", ended.stderr);
     }
+    for (toml, says) in [
+        ("[registry]\nurl = \"registry:8081\"", "registry.url: it must begin with http"),
+        ("[registry]\nurl = \"http://me:hunter2@r\"", "registry.url: it holds an account"),
+        (
+            "[registry]\nurl = \"http://r\"\naccount = \"me\"\npassword.env = \"NOWHERE\"",
+            "registry.password.env: the environment has no variable NOWHERE",
+        ),
+        (
+            "[registry]\nurl = \"http://r\"\naccount = \"me\"\npassword.file = \"nowhere\"",
+            "registry.password.file: nowhere can't be read",
+        ),
+        (
+            "[topics.orders]\ncodec = \"avro\"\nschema = \"order.avsc\"",
+            "topics.\"orders\".schema = \"order.avsc\": it can't be read",
+        ),
+        ("[topics.orders]\ncodec = \"avro\"\nschema = \"wasaga.toml\"", "it is no Avro schema"),
+        (
+            "[topics.o]\ncodec = \"protobuf\"\nschema = \"o.proto\"\nmessage = \"shop.Invoice\"",
+            "topics.\"o\".schema = \"o.proto\": it has no message shop.Invoice",
+        ),
+    ] {
+        let wasaga = Wasaga::new()
+            .file("wasaga.toml", &format!("[kafka]\nembedded = true\n{toml}"))
+            .file("o.proto", "syntax = \"proto3\"; package shop; message Order {}")
+            .set("DATABASE_URL", url.1);
+        let ended = wasaga.run(&["config", "check"]);
+        assert_eq!(ended.code, Some(2), "{says}: {}", ended.stderr);
+        assert!(ended.stderr.contains(says), "{says}: {}", ended.stderr);
+        assert!(!ended.stderr.contains("hunter2"), "{}", ended.stderr);
+    }
     let ended = Wasaga::new().run(&["--config", "nowhere.toml", "config", "check"]);
     assert_eq!(ended.code, Some(2));
     assert!(ended.stderr.contains("nowhere.toml"), "{}", ended.stderr);

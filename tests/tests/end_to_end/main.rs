@@ -3,6 +3,7 @@
 mod approval;
 mod bad_input;
 mod checker;
+mod codecs;
 mod crashes;
 mod greeting;
 mod intake;

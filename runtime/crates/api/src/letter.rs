@@ -3,13 +3,15 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json, value::RawValue};
-use wasaga_domain::{dead_letter::LetterFlow, message::Message};
+use wasaga_domain::{dead_letter::LetterFlow, message::Message, value_reader::ValueReader};
 use wasaga_store::{
     dead_letter_edit::{Change, LetterEdit},
     dead_letter_read::{FoundLetter, Letter, LetterAudit},
     dead_letter_search::LetterPage,
     headers,
 };
+
+use crate::Decoded;
 
 /// A page of dead letters.
 #[derive(Serialize)]
@@ -45,6 +47,8 @@ pub struct LetterView {
     found: FoundLetterView,
     headers: Value,
     value: Option<Content>,
+    #[serde(flatten)]
+    decoded: Decoded,
     original: Option<OriginalView>,
     handling_attempts: i32,
     handling_error: Option<Value>,
@@ -161,7 +165,8 @@ impl FoundLetterView {
 
 impl LetterView {
     /// A letter of this flow.
-    pub fn of(flow: LetterFlow, letter: Letter) -> Self {
+    pub async fn of(flow: LetterFlow, letter: Letter, values: &dyn ValueReader) -> Self {
+        let decoded = Decoded::of(values, &letter.found.topic, letter.value.as_deref()).await;
         let original =
             letter.original.and_then(|original| headers::message_from_json(&original).ok());
         let original = original.map(|Message { topic, key, headers, value }| OriginalView {
@@ -181,6 +186,7 @@ impl LetterView {
             found: FoundLetterView::of(flow, letter.found),
             headers: letter.headers,
             value: letter.value.as_deref().map(Content::of),
+            decoded,
             original,
             handling_attempts: letter.handling_attempts,
             handling_error: letter.handling_error,

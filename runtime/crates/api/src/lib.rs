@@ -4,6 +4,7 @@
 //! To add a route: a handler in a file of `routes`, a line in [`app`], its refusals in `error`, a row in docs/api.md.
 
 mod body;
+mod decoded;
 mod ends;
 mod error;
 mod history;
@@ -25,9 +26,11 @@ use axum::{
     routing::{get, post},
 };
 use metrics_exporter_prometheus::PrometheusHandle;
+use wasaga_domain::value_reader::ValueReader;
 
 use crate::ports::{DeadLetters, Messages, Plugins, Probe, Sagas};
 
+pub use decoded::Decoded;
 pub use ends::Ends;
 pub use letter::{LetterPageView, LetterView};
 pub use routes::{
@@ -49,6 +52,8 @@ pub struct ApiState {
     pub messages: Arc<dyn Messages>,
     /// Finds, mends and ends dead letters.
     pub letters: Arc<dyn DeadLetters>,
+    /// Shows what values hold.
+    pub values: Arc<dyn ValueReader>,
     /// Who waits for which saga's end.
     pub ends: Arc<Ends>,
     /// Which plugins run here, and which were refused.

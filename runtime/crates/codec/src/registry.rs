@@ -52,6 +52,12 @@ struct Reference {
     version: i32,
 }
 
+/// Subject, version or schema not found.
+#[derive(Deserialize)]
+struct Refusal {
+    error_code: i32,
+}
+
 pub(crate) struct Registry {
     client: reqwest::Client,
     options: RegistryOptions,
@@ -59,6 +65,17 @@ pub(crate) struct Registry {
 
 impl Registry {
     pub(crate) fn new(options: RegistryOptions) -> Result<Self, String> {
+        let url = reqwest::Url::parse(&options.url);
+        let url = url.map_err(|error| format!("it is no URL: {error}"))?;
+        if !["http", "https"].contains(&url.scheme()) {
+            return Err("it must begin with http:// or https://".into());
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err("it holds an account: give registry.account and registry.password".into());
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err("it must end with its host, port or path, without a query".into());
+        }
         let client = reqwest::Client::builder().timeout(PATIENCE).build();
         Ok(Self { client: client.map_err(|error| causes(&error))?, options })
     }
@@ -106,7 +123,13 @@ impl Registry {
         let answer = request.send().await.map_err(away)?;
         let status = answer.status();
         if status == reqwest::StatusCode::NOT_FOUND {
-            return Err(Missing::Unknown(format!("the registry has no {what}")));
+            return Err(match answer.json().await {
+                Ok(Refusal { error_code: 40401..=40403 }) => {
+                    Missing::Unknown(format!("the registry has no {what}"))
+                }
+                // Something else is at this address.
+                _ => Missing::Away(format!("{url}: it answers {status}, and not as a registry")),
+            });
         }
         if !status.is_success() {
             return Err(Missing::Away(format!("{url}: it answers {status}")));

@@ -16,7 +16,10 @@ use tokio::{
     net::TcpListener,
     task::JoinHandle,
 };
-use wasaga_codec::{Codec, Codecs, Format, RegistryOptions, Unread};
+use wasaga_codec::{Codec, Codecs, Format, RegistryOptions};
+use wasaga_domain::value_reader::{Unread, ValueReader as _};
+
+const PATIENCE: Duration = Duration::from_secs(20);
 
 const AVRO: &[u8] = b"\0\0\0\0\x01\x06o-1\xe0\x12\0";
 const PROTOBUF: &[u8] = b"\0\0\0\0\x02\x02\x02\x0a\x03o-1\x10\xb0\x09";
@@ -47,13 +50,14 @@ impl Registry {
                 count.fetch_add(1, Ordering::Relaxed);
                 let request = String::from_utf8_lossy(&request).into_owned();
                 let path = request.split(' ').nth(1).unwrap_or_default();
-                let path = path.strip_prefix("/base/").unwrap_or_default();
+                let path = path.strip_prefix("/base/");
                 // reader:hush
                 let may = request.to_lowercase().contains("authorization: basic cmvhzgvyomh1c2g=");
-                let (status, body) = match answers.get(path) {
+                let (status, body) = match path.map(|path| answers.get(path)) {
                     _ if !may => ("401 Unauthorized", "{}"),
-                    Some(answer) => ("200 OK", answer.as_str()),
-                    None => ("404 Not Found", r#"{"error_code": 40403}"#),
+                    Some(Some(answer)) => ("200 OK", answer.as_str()),
+                    Some(None) => ("404 Not Found", r#"{"error_code": 40403}"#),
+                    None => ("404 Not Found", r#"{"error_code": 404}"#),
                 };
                 let answer = format!(
                     "HTTP/1.1 {status}\r\ncontent-type: application/vnd.schemaregistry.v1+json\r\n\
@@ -68,7 +72,14 @@ impl Registry {
 
     fn codecs(&self, password: &str) -> Codecs {
         let account = Some(("reader".to_owned(), password.to_owned()));
-        let topics = [("avro", Format::Avro), ("protobuf.*", Format::Protobuf)];
+        let topics = [
+            ("*", Format::Json),
+            ("protobuf.*", Format::Protobuf),
+            ("avro", Format::Avro),
+            ("avro.*", Format::Avro),
+            ("avro.not*", Format::Json),
+            ("avro.not", Format::Avro),
+        ];
         let topics = topics.map(|(topic, format)| (topic.to_owned(), Codec::framed(format)));
         Codecs::new(topics.into(), Some(RegistryOptions { url: self.url.clone(), account }))
             .expect("the options fit")
@@ -81,16 +92,16 @@ impl Drop for Registry {
     }
 }
 
-/// Asks until there is an answer.
-async fn read(codecs: &Codecs, topic: &str, value: &[u8]) -> Result<Value, String> {
-    let until = Instant::now() + Duration::from_secs(20);
-    loop {
-        match codecs.read(topic, value) {
-            Ok(read) => return Ok(read),
-            Err(Unread::Fault(why)) => return Err(why),
-            Err(Unread::Later) => assert!(Instant::now() < until, "the schema does not come"),
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
+/// What the value holds, when its schema has come.
+async fn read(codecs: &Codecs, topic: &str, value: &[u8]) -> Result<Value, Unread> {
+    let read = codecs.read_within(topic, value, PATIENCE).await.expect("the topic has a codec")?;
+    Ok(serde_json::from_slice(&read).expect("it is JSON"))
+}
+
+async fn fault(codecs: &Codecs, topic: &str, value: &[u8]) -> String {
+    match read(codecs, topic, value).await {
+        Err(Unread::Fault(why)) => why,
+        other => panic!("{other:?} is no fault"),
     }
 }
 
@@ -142,32 +153,77 @@ async fn a_value_that_cannot_be_read_says_why() {
         ("avro", b"\0\0\0\0\x01\x06o", "it does not fit its Avro schema"),
         ("other", b"{", "it is no JSON"),
     ] {
-        let said = read(&codecs, topic, value).await.expect_err(why);
+        let said = fault(&codecs, topic, value).await;
         assert!(said.contains(why), "{said}");
     }
     let nowhere =
         Codecs::new(vec![("avro".into(), Codec::framed(Format::Avro))], None).expect("a fit");
-    let said = read(&nowhere, "avro", AVRO).await.expect_err("there is no registry");
+    let said = fault(&nowhere, "avro", AVRO).await;
     assert!(said.contains("schema 1, and no registry is configured"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_registry_that_is_away_is_asked_again() {
-    let mut registry = shop().await;
-    let codecs = registry.codecs("wrong");
-    assert_eq!(codecs.read("avro", AVRO), Err(Unread::Later));
-    let until = Instant::now() + Duration::from_secs(20);
-    while registry.asked.load(Ordering::Relaxed) < 2 {
-        assert!(Instant::now() < until, "it was asked once");
-        assert_eq!(codecs.read("avro", AVRO), Err(Unread::Later));
-        tokio::time::sleep(Duration::from_millis(20)).await;
+async fn the_topic_itself_counts_and_then_the_longest_prefix() {
+    let registry = shop().await;
+    let codecs = registry.codecs("hush");
+    for (topic, is_avro) in [
+        ("avro", true),
+        ("avro.orders", true),
+        ("avro.nothing", false),
+        ("avro.not", true),
+        ("x", false),
+    ] {
+        let read = codecs.read_within(topic, b"{}", PATIENCE).await.expect("it has a codec");
+        assert_eq!(read.is_err(), is_avro, "{topic}: {read:?}");
     }
-    registry.url.clear();
-    assert!(
-        !format!(
-            "{:?}",
-            RegistryOptions { url: String::new(), account: Some(("a".into(), "hush".into())) }
-        )
-        .contains("hush")
-    );
+    let none = Codecs::new(Vec::new(), None).expect("a fit");
+    assert_eq!(none.read("avro", AVRO), None);
+    assert_eq!(none.read_within("avro", AVRO, PATIENCE).await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_is_away_is_asked_again_and_not_all_the_time() {
+    let registry = shop().await;
+    let codecs = registry.codecs("wrong");
+    assert_eq!(codecs.read("avro", AVRO), Some(Err(Unread::OnItsWay)));
+    let Err(Unread::Away(why)) = read(&codecs, "avro", AVRO).await else {
+        panic!("it lets nobody in")
+    };
+    assert!(why.contains("401 Unauthorized"), "{why}");
+    let (begun, until) = (Instant::now(), Instant::now() + PATIENCE);
+    while registry.asked.load(Ordering::Relaxed) < 3 {
+        assert!(Instant::now() < until, "it was asked once");
+        let read = codecs.read("avro", AVRO);
+        assert!(matches!(read, Some(Err(Unread::Away(_) | Unread::OnItsWay))), "{read:?}");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(begun.elapsed() >= Duration::from_secs(1), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_registry_condemns_nothing() {
+    let registry = shop().await;
+    let url = registry.url.replace("/base/", "/elsewhere");
+    let topics = vec![("avro".to_owned(), Codec::framed(Format::Avro))];
+    let account = Some(("reader".to_owned(), "hush".to_owned()));
+    let codecs = Codecs::new(topics, Some(RegistryOptions { url, account })).expect("a fit");
+    let unread = read(&codecs, "avro", AVRO).await.expect_err("nothing is there");
+    assert!(matches!(&unread, Unread::Away(why) if why.contains("404 Not Found")), "{unread:?}");
+}
+
+#[test]
+fn where_no_registry_can_be_is_refused() {
+    for (url, says) in [
+        ("registry:8081", "must begin with http"),
+        ("no url", "no URL"),
+        ("http://reader:hush@registry:8081", "holds an account"),
+        ("http://registry:8081/?a=b", "without a query"),
+    ] {
+        let registry = RegistryOptions { url: url.into(), account: None };
+        let why = Codecs::new(Vec::new(), Some(registry)).expect_err(url);
+        assert!(why.contains(says) && !why.contains("hush"), "{why}");
+    }
+    let account = Some(("reader".to_owned(), "hush".to_owned()));
+    let printed = format!("{:?}", RegistryOptions { url: "http://registry".into(), account });
+    assert!(!printed.contains("hush"), "{printed}");
 }

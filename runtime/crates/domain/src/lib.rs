@@ -27,3 +27,4 @@ pub mod search;
 pub mod sql;
 pub mod start;
 pub mod state;
+pub mod value_reader;

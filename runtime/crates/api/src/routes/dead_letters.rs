@@ -84,7 +84,7 @@ pub(crate) async fn show(
 ) -> Result<Json<LetterView>, ApiError> {
     let flow = flow_of(&flow, &uri)?;
     let letter = read(&shared, flow, letter_id(&id)?).await?;
-    Ok(Json(LetterView::of(flow, letter)))
+    Ok(Json(LetterView::of(flow, letter, &*shared.values).await))
 }
 
 /// PATCH /api/v1/dead-letters/{flow}/{id}
@@ -113,7 +113,7 @@ pub(crate) async fn edit(
     }
     let by = audit_of("edit", body.reason, body.by)?;
     match shared.letters.edit(flow, id, &edit, &by).await.map_err(ApiError::of_many)? {
-        Edited::Done(letter) => Ok(Json(LetterView::of(flow, *letter))),
+        Edited::Done(letter) => Ok(Json(LetterView::of(flow, *letter, &*shared.values).await)),
         Edited::AtWork => Err(ApiError::LetterAtWork { flow, id }),
         Edited::Ended(ending) => Err(ApiError::FinalLetter { flow, id, ending, verb: "edit" }),
         Edited::Unknown => Err(ApiError::UnknownLetter { flow, id }),

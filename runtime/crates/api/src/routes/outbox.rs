@@ -9,7 +9,7 @@ use axum::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json, value::RawValue};
-use wasaga_domain::ids::SagaId;
+use wasaga_domain::{ids::SagaId, value_reader::ValueReader};
 use wasaga_store::{
     emit::NewMessage,
     outbox_find::{FoundMessage, FoundMessages, WholeMessage},
@@ -18,7 +18,7 @@ use wasaga_store::{
 
 use super::start::traceparent;
 use crate::{
-    AppState,
+    AppState, Decoded,
     body::JsonBody,
     error::{ApiError, Misfit},
     query::{Mode, Sought},
@@ -71,6 +71,8 @@ pub struct WholeView {
     payload: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     payload_bytes: Option<String>,
+    #[serde(flatten)]
+    decoded: Decoded,
 }
 
 /// POST /api/v1/events
@@ -133,7 +135,7 @@ pub(crate) async fn message(
     let unknown = || ApiError::UnknownEvent(id.clone());
     let number = id.parse().map_err(|_| unknown())?;
     let message = shared.messages.message(number).await?.ok_or_else(unknown)?;
-    Ok(Json(WholeView::from(message)))
+    Ok(Json(WholeView::of(message, &*shared.values).await))
 }
 
 fn parsed<T: DeserializeOwned>(body: &JsonBody) -> Result<T, ApiError> {
@@ -176,13 +178,15 @@ impl From<FoundMessage> for MessageView {
     }
 }
 
-impl From<WholeMessage> for WholeView {
-    fn from(message: WholeMessage) -> Self {
+impl WholeView {
+    /// A message with what it carries.
+    pub async fn of(message: WholeMessage, values: &dyn ValueReader) -> Self {
         let WholeMessage { found, headers, value } = message;
+        let decoded = Decoded::of(values, &found.topic, value.as_deref()).await;
         let value = value.unwrap_or_default();
         let payload = serde_json::from_slice(&value).ok();
         let is_bytes = payload.is_none() && !value.is_empty();
         let payload_bytes = is_bytes.then(|| STANDARD.encode(&value));
-        Self { found: MessageView::from(found), headers, payload, payload_bytes }
+        Self { found: MessageView::from(found), headers, payload, payload_bytes, decoded }
     }
 }

@@ -1,8 +1,11 @@
 //! A host without an engine: a real store, one definition, and a client that calls the routes without a port.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -11,6 +14,7 @@ use axum::{
     body::{Body, to_bytes},
     http::{Request, Response},
 };
+use bytes::Bytes;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -37,6 +41,7 @@ use wasaga_domain::{
     search::SagaFilter,
     start::NewSaga,
     state::Status,
+    value_reader::{Unread, ValueReader},
 };
 use wasaga_store::{
     Outbox as _, Store, StoreError,
@@ -108,6 +113,7 @@ impl Host {
             sagas: engine.clone(),
             messages: engine.clone(),
             letters: engine.clone(),
+            values: Arc::new(OneCodec),
             ends: ends.clone(),
             plugins: Arc::new(OnePlugin(catalog())),
             probe: engine.clone(),
@@ -164,6 +170,29 @@ impl CatalogSource for OnePlugin {
 impl Plugins for OnePlugin {
     fn rejections(&self) -> Vec<Rejected> {
         vec![Rejected { source: "broken.wasm".into(), reason: "it is no component".into() }]
+    }
+}
+
+/// Of the topic `coded`, whose values are JSON behind an `x`; a `y` names a schema that does not come.
+struct OneCodec;
+
+#[async_trait]
+impl ValueReader for OneCodec {
+    fn read(&self, topic: &str, value: &[u8]) -> Option<Result<Bytes, Unread>> {
+        (topic == "coded").then(|| match value.split_first() {
+            Some((b'x', rest)) => Ok(Bytes::copy_from_slice(rest)),
+            Some((b'y', _)) => Err(Unread::OnItsWay),
+            _ => Err(Unread::Fault("it has no x".into())),
+        })
+    }
+
+    async fn read_within(
+        &self,
+        topic: &str,
+        value: &[u8],
+        _: Duration,
+    ) -> Option<Result<Bytes, Unread>> {
+        self.read(topic, value)
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod dead_letters;
+mod decoded;
 mod events;
 mod health;
 mod host;

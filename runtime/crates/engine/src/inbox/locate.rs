@@ -1,18 +1,75 @@
 //! What a record's headers, key and value say to the inbox.
 
-use std::str;
+use std::{borrow::Cow, str};
 
-use wasaga_domain::{manifest::Locator, message::Message, outcome::ErrorDetail};
+use serde_json::Value;
+use wasaga_domain::{
+    manifest::Locator,
+    message::Message,
+    outcome::ErrorDetail,
+    value_reader::{Unread, ValueReader},
+};
 use wasaga_store::task_in::TaskRecord;
 
+/// Why there is nothing to go on with.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Unfound {
+    /// The schema of the record's value is not here, for this reason: the same again later.
+    Later(String),
+    /// There is nothing, and never will be.
+    Nothing(ErrorDetail),
+}
+
+impl From<ErrorDetail> for Unfound {
+    fn from(why: ErrorDetail) -> Self {
+        Self::Nothing(why)
+    }
+}
+
+/// The message with a value that locators and sagas can look into: by the codec of its topic, or as it is where that has none.
+pub(super) fn readable<'a>(
+    values: &dyn ValueReader,
+    message: &'a Message,
+) -> Result<Cow<'a, Message>, Unfound> {
+    let value = message.value.as_deref();
+    match value.and_then(|value| values.read(&message.topic, value)) {
+        None => Ok(Cow::Borrowed(message)),
+        Some(Ok(value)) => Ok(Cow::Owned(Message { value: Some(value), ..message.clone() })),
+        Some(Err(Unread::Fault(why))) => Err(ErrorDetail::new("unreadable-value", why).into()),
+        Some(Err(unread @ (Unread::OnItsWay | Unread::Away(_)))) => {
+            Err(Unfound::Later(unread.to_string()))
+        }
+    }
+}
+
 /// What the locator finds: the correlation key under which somebody may wait; else why there is none.
-pub(super) fn correlation(locator: &Locator, message: &Message) -> Result<String, ErrorDetail> {
-    let fault = |what: String| ErrorDetail::new("no-correlation", what);
+pub(super) fn correlation(
+    locator: &Locator,
+    message: &Message,
+    values: &dyn ValueReader,
+) -> Result<String, Unfound> {
+    let looks_into_it = matches!(locator, Locator::JsonPointer(_));
+    let message = if looks_into_it { readable(values, message)? } else { Cow::Borrowed(message) };
+    found(locator, &message).map_err(|what| ErrorDetail::new("no-correlation", what).into())
+}
+
+/// What the locator finds in a readable message: what a saga runs for; else why there is none.
+pub(super) fn business_key(locator: &Locator, message: &Message) -> Result<String, ErrorDetail> {
+    let key = found(locator, message).and_then(|key| match key.chars().count() {
+        1..=500 => Ok(key),
+        length => {
+            Err(format!("the business key has {length} characters, and must have at most 500"))
+        }
+    });
+    key.map_err(|what| ErrorDetail::new("no-business-key", what))
+}
+
+fn found(locator: &Locator, message: &Message) -> Result<String, String> {
     let text = |what: &str, bytes: Option<&[u8]>| {
-        let bytes = bytes.ok_or_else(|| fault(format!("the record has no {what}")))?;
+        let bytes = bytes.ok_or_else(|| format!("the record has no {what}"))?;
         match str::from_utf8(bytes) {
             Ok(text) if !text.is_empty() && !text.contains('\0') => Ok(text.to_owned()),
-            _ => Err(fault(format!("the record's {what} is no text"))),
+            _ => Err(format!("the record's {what} is no text")),
         }
     };
     match locator {
@@ -22,28 +79,16 @@ pub(super) fn correlation(locator: &Locator, message: &Message) -> Result<String
         }
         Locator::JsonPointer(pointer) => {
             let value = message.value.as_deref().unwrap_or_default();
-            let value: serde_json::Value = serde_json::from_slice(value)
-                .map_err(|error| fault(format!("the record's value is no JSON: {error}")))?;
+            let value: Value = serde_json::from_slice(value)
+                .map_err(|error| format!("the record's value is no JSON: {error}"))?;
             match value.pointer(pointer) {
-                Some(serde_json::Value::String(found)) => {
+                Some(Value::String(found)) => {
                     text(&format!("text at {pointer:?}"), Some(found.as_bytes()))
                 }
-                Some(serde_json::Value::Number(found)) => Ok(found.to_string()),
-                _ => Err(fault(format!("the record's value has no text or number at {pointer:?}"))),
+                Some(Value::Number(found)) => Ok(found.to_string()),
+                _ => Err(format!("the record's value has no text or number at {pointer:?}")),
             }
         }
-    }
-}
-
-/// What the locator finds: what a saga runs for; else why there is none.
-pub(super) fn business_key(locator: &Locator, message: &Message) -> Result<String, ErrorDetail> {
-    let fault = |what: String| ErrorDetail::new("no-business-key", what);
-    let key = correlation(locator, message).map_err(|error| fault(error.message))?;
-    match key.chars().count() {
-        1..=500 => Ok(key),
-        length => Err(fault(format!(
-            "the business key has {length} characters, and must have at most 500"
-        ))),
     }
 }
 
@@ -84,7 +129,7 @@ mod tests {
     #[test]
     fn finds_what_is_text() {
         let message = message(r#"{"a": {"b": "x"}, "n": 7, "l": []}"#);
-        let find = |locator| correlation(&locator, &message).map_err(|error| error.message);
+        let find = |locator| found(&locator, &message);
         let pointer = |pointer: &str| Locator::JsonPointer(pointer.into());
         assert_eq!(find(Locator::Key).as_deref(), Ok("k"));
         assert_eq!(find(Locator::Header("id".into())).as_deref(), Ok("h"));
@@ -98,7 +143,7 @@ mod tests {
         ] {
             find(nothing).expect_err("there is no text");
         }
-        correlation(&pointer("/a"), &self::message("{")).expect_err("it is no JSON");
+        found(&pointer("/a"), &self::message("{")).expect_err("it is no JSON");
     }
 
     #[test]

@@ -8,6 +8,9 @@
 //! Dead letters go to the plugin that names their topic, each by itself. A message on its way out goes through the plugin
 //! that names its topic, in the order of its key, and the relay publishes what the plugin makes of it.
 //!
+//! What a locator finds in a value, and what a saga gets as its input, is read by the codec of the topic. Whose schema is not
+//! here yet holds its key until it is.
+//!
 //! To add a kind of recipient: a case in `wasaga_domain::catalog::Recipient`, and one in `actor/dispatch.rs`.
 
 mod actor;
@@ -33,6 +36,7 @@ use wasaga_domain::{
     ids::HostId,
     ports::{CatalogSource, TaskExecutor},
     retry::RetryPolicy,
+    value_reader::ValueReader,
 };
 use wasaga_store::{Store, lanes::Flow};
 
@@ -121,6 +125,8 @@ pub struct InboxParts {
     pub catalog: Arc<dyn CatalogSource>,
     /// Who calls the plugins.
     pub executor: Arc<dyn TaskExecutor>,
+    /// Who reads values for locators and for sagas' inputs.
+    pub values: Arc<dyn ValueReader>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// The host's lease.

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
 
+mod codecs;
 mod cuts;
 mod early;
 mod flows;
@@ -146,6 +147,10 @@ fn manifest(more: &[&str]) -> Manifest {
     let mut subscriptions = vec![
         hears("commands"),
         Subscription { topic: "replies".into(), correlation: Some(Locator::Key) },
+        Subscription {
+            topic: "coded.replies".into(),
+            correlation: Some(Locator::JsonPointer("/correlation".into())),
+        },
     ];
     subscriptions.extend(more.iter().map(|topic| hears(topic)));
     Manifest {
@@ -182,7 +187,8 @@ impl Plugins {
             lifecycle: false,
         };
         let plugins = [("worker".parse().unwrap(), plugin)].into();
-        Arc::new(Catalog { plugins, ..Catalog::default() })
+        let definitions = [("coded".into(), codecs::active())].into();
+        Arc::new(Catalog { plugins, definitions })
     }
 }
 
@@ -293,6 +299,7 @@ impl TaskExecutor for FakePlugin {
 
 pub struct Host {
     pub plugin: Arc<FakePlugin>,
+    pub values: Arc<codecs::FakeCodec>,
     pub stored: Arc<Notify>,
     sagas: Arc<Notify>,
     plugins: Arc<Plugins>,
@@ -311,12 +318,14 @@ impl Host {
         let id = store.host_register("test", "1", Duration::from_mins(1)).await.unwrap();
         let (lease, host) = watch::channel(Some(id));
         let plugin = Arc::new(FakePlugin::default());
+        let values = Arc::new(codecs::FakeCodec::default());
         let plugins = Arc::new(Plugins(Mutex::new(Plugins::catalog(&[]))));
         let (stored, sagas) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let parts = InboxParts {
             store: store.clone(),
             catalog: plugins.clone(),
             executor: plugin.clone(),
+            values: values.clone(),
             clock: Arc::new(SystemClock),
             host,
             stored: stored.clone(),
@@ -335,7 +344,7 @@ impl Host {
             limits.retry = retry.clone();
         }
         let handle = Inbox::start(parts, options);
-        Self { plugin, stored, sagas, plugins, handle, store, id, _lease: lease }
+        Self { plugin, values, stored, sagas, plugins, handle, store, id, _lease: lease }
     }
 
     pub fn subscribe(&self, topic: &str) {

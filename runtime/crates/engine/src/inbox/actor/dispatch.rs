@@ -1,7 +1,7 @@
 //! Hands ready tasks to whom they are for.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -30,7 +30,8 @@ use super::{
     super::{
         board::{Key, Queued},
         commit::{self, Delivery, Ended},
-        end, locate,
+        end,
+        locate::{self, Unfound},
     },
     Actor, BATCH, Call, Event,
 };
@@ -115,16 +116,38 @@ impl Actor {
     }
 
     fn nobody_takes(&mut self, key: &Key, now: Instant) {
+        self.hold_off(key, now);
+        let topic = key.topic();
+        if self.flow == Flow::In && self.may_warn(topic, now) {
+            tracing::warn!(topic, "no active plugin subscribes to the topic: its records wait");
+        }
+    }
+
+    /// The schema of the value of a key's first record is not here.
+    fn unread_yet(&mut self, key: &Key, why: &str, now: Instant) {
+        let times = self.hold_off(key, now);
+        self.count("", "unavailable");
+        let topic = key.topic();
+        // The first time it is only on its way.
+        if times > 1 && self.may_warn(topic, now) {
+            tracing::warn!(topic, "a record's value can't be read yet, and its key waits: {why}");
+        }
+    }
+
+    /// Gives a taken key back, to be tried again later, each time in a row later still; answers with how many times.
+    fn hold_off(&mut self, key: &Key, now: Instant) -> u32 {
         let misses = self.board.miss(key);
         self.board.hold(key, now + absent_for(misses), now);
-        let topic = key.topic();
-        if self.flow != Flow::In {
-            return;
-        }
-        if self.warned.get(topic).is_none_or(|at| at.elapsed() > Duration::from_mins(1)) {
-            tracing::warn!(topic, "no active plugin subscribes to the topic: its records wait");
+        misses
+    }
+
+    /// Whether it is a minute since something was said about this topic.
+    fn may_warn(&mut self, topic: &str, now: Instant) -> bool {
+        let may = self.warned.get(topic).is_none_or(|at| at.elapsed() > Duration::from_mins(1));
+        if may {
             self.warned.insert(topic.to_owned(), now);
         }
+        may
     }
 
     fn hand_over(
@@ -190,7 +213,8 @@ impl Actor {
                     let end = TaskEnd { id: task.id, lane, result, attempts, digest: None };
                     self.ended.push(Ended { key, end });
                 }
-                Err(reason) => self.give_up(key, task, reason),
+                Err(Unfound::Later(why)) => self.unread_yet(&key, &why, now),
+                Err(Unfound::Nothing(reason)) => self.give_up(key, task, reason),
             }
         }
         self.deliver(replies, records);
@@ -209,13 +233,15 @@ impl Actor {
         definition: &Definition,
         locator: &Locator,
         record: &TaskRecord,
-    ) -> Result<KeyedEffect, ErrorDetail> {
+    ) -> Result<KeyedEffect, Unfound> {
         let message = record.message.as_ref();
         let message = message.map_err(|what| ErrorDetail::new("unreadable", what))?;
-        let key = locate::business_key(locator, message)?;
-        let input = Payload::json(message.value.clone().unwrap_or_default());
+        let readable = locate::readable(&*self.parts.values, message)?;
+        let key = locate::business_key(locator, &readable)?;
+        let input = Payload::json(readable.value.clone().unwrap_or_default());
         if let Some(why) = definition.refusal(&input) {
-            return Err(ErrorDetail::new("bad-input", format!("saga {}: {why}", definition.name)));
+            let why = format!("saga {}: {why}", definition.name);
+            return Err(ErrorDetail::new("bad-input", why).into());
         }
         let now = self.parts.clock.now();
         let saga = NewSaga::of(definition, Some(key), input, Uuid::now_v7(), now);
@@ -270,24 +296,35 @@ impl Actor {
         mut records: HashMap<TaskId, TaskRecord>,
     ) {
         let Some(host) = self.host else { return };
-        let mut deliveries = Vec::with_capacity(replies.len());
+        let (mut deliveries, mut held) = (Vec::with_capacity(replies.len()), HashSet::new());
+        let now = Instant::now();
         for (key, task, locator) in replies {
             let (Some(lane), Some(record)) = (self.lanes.get(task.lane), records.remove(&task.id))
             else {
                 self.board.end(&key, task.id);
-                self.board.place(&key, Instant::now());
+                self.board.place(&key, now);
                 continue;
             };
+            // What comes behind a record that can't be read yet waits with it.
+            if held.contains(&key) {
+                self.board.place(&key, now);
+                continue;
+            }
             let message = record.message.map_err(|what| ErrorDetail::new("unreadable", what));
-            let found =
-                message.and_then(|message| Ok((locate::correlation(&locator, &message)?, message)));
+            let found = message.map_err(Unfound::from).and_then(|message| {
+                Ok((locate::correlation(&locator, &message, &*self.parts.values)?, message))
+            });
             match found {
                 Ok((correlation, message)) => {
                     let attempts = task.attempts + 1;
                     let reply = Reply { task: task.id, lane, attempts, correlation, message };
                     deliveries.push(Delivery { key, reply });
                 }
-                Err(reason) => self.give_up(key, task, reason),
+                Err(Unfound::Later(why)) => {
+                    self.unread_yet(&key, &why, now);
+                    held.insert(key);
+                }
+                Err(Unfound::Nothing(reason)) => self.give_up(key, task, reason),
             }
         }
         if deliveries.is_empty() {
