@@ -82,7 +82,7 @@ async fn registered(world: &World, id: &str, name: &str) {
 
 /// The only open letter, as the API shows it.
 async fn letter(world: &World, host: &Host) -> Value {
-    let open = "select id from wasaga.dead_letter_in where finished_at is null";
+    let open = "select id::text from wasaga.dead_letter_in where finished_at is null";
     let id =
         eventually("there is a letter", PATIENCE, async || world.texts(open).await.pop()).await;
     host.api.get(&format!("/api/v1/dead-letters/in/{id}")).await.ok()

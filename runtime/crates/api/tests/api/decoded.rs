@@ -17,7 +17,8 @@ async fn letters_show_what_their_values_hold() {
             "insert into wasaga.dead_letter_in (task_id, reason, attempts, cluster, topic, partition, \"offset\", key,
                  headers, value)
              select n, '{\"code\": \"trap\", \"message\": \"m\"}', 1, 'c', case n when 5 then 'plain' else 'coded' end, 0, n,
-                 null, '[]', case n when 1 then 'x{\"price\": 1.50}' when 2 then 'z' when 3 then 'y{}' when 5 then '{}' end
+                 null, '[]', convert_to(case n when 1 then 'x{\"price\": 1.50}' when 2 then 'z' when 3 then 'y{}'
+                     when 5 then '{}' end, 'UTF8')
              from generate_series(1, 5) as n",
         )
         .await;
