@@ -109,10 +109,11 @@ impl World {
         HostOptions::new(keys, api, self.directory.path())
     }
 
-    /// Writes a file where hosts look for those that their configuration names.
-    pub fn file(&self, name: &str, content: &str) {
+    /// Writes a file that a host's configuration may name; its path.
+    pub fn file(&self, name: &str, content: &str) -> String {
         let path = self.directory.path().join(name);
-        fs::write(path, content).expect("the test's directory can be written");
+        fs::write(&path, content).expect("the test's directory can be written");
+        path.to_string_lossy().into_owned()
     }
 
     /// Where the database is, past whatever stands before it.

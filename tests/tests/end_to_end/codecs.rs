@@ -16,6 +16,9 @@ const PROTOBUF: &str = r#"syntax = "proto3"; package intake; message Noise {}
 const REPLY: &str = r#"{"type": "record", "name": "Reply", "fields": [
     {"name": "correlation", "type": "string"}, {"name": "cents", "type": "long"}]}"#;
 
+/// Writes a form with this id and name.
+type Write = fn(&str, &str) -> Vec<u8>;
+
 fn registry() -> Registry {
     Registry::new(&[
         (1, "AVRO", AVRO),
@@ -54,12 +57,12 @@ fn form(key: &str, value: Vec<u8>) -> Record {
 
 /// A host that reads forms so, and knows the registry.
 fn reads(world: &World, registry: &Registry, forms: &[(&str, &str)]) -> HostOptions {
-    world.file("password", "hush\n");
+    let password = world.file("password", "hush\n");
     let host = world
         .host()
         .set("registry.url", json!(registry.url()))
         .set("registry.account", "\"reader\"")
-        .set("registry.password.file", "\"password\"")
+        .set("registry.password.file", json!(password))
         .set("topics.\"probe.bod*\".codec", "\"avro\"");
     forms.iter().fold(host, |host, (key, value)| {
         host.set(&format!("topics.\"intake.forms\".{key}"), json!(value))
@@ -93,10 +96,9 @@ async fn records_start_sagas_whatever_their_codec() {
     let world = World::on_kafka(&["intake-rust", "probe-rust"]).await;
     let mut registry = registry();
     registry.start().await;
-    world.file("form.avsc", AVRO);
-    world.file("form.proto", PROTOBUF);
+    let avro_file = world.file("form.avsc", AVRO);
+    let protobuf_file = world.file("form.proto", PROTOBUF);
 
-    type Write = fn(&str, &str) -> Vec<u8>;
     let codecs: [(&str, &[(&str, &str)], Write); 5] = [
         ("avro", &[("codec", "avro")], |id, name| framed(1, &avro(id, name))),
         // Behind the number of the schema: one index, of the second message.
@@ -104,10 +106,10 @@ async fn records_start_sagas_whatever_their_codec() {
             framed(2, &[b"\x02\x02", &protobuf(id, name)[..]].concat())
         }),
         ("json", &[("codec", "json")], |id, name| framed(3, &json_form(id, name))),
-        ("avro-file", &[("codec", "avro"), ("schema", "form.avsc")], avro),
+        ("avro-file", &[("codec", "avro"), ("schema", &*avro_file)], avro),
         (
             "protobuf-file",
-            &[("codec", "protobuf"), ("schema", "form.proto"), ("message", "intake.Form")],
+            &[("codec", "protobuf"), ("schema", &*protobuf_file), ("message", "intake.Form")],
             protobuf,
         ),
     ];
