@@ -8,15 +8,22 @@ use std::{
 
 use crate::environment;
 
-/// The order saga and the three services that answer it.
-pub const ORDER_PLUGINS: [&str; 4] =
-    ["order-saga-rust", "inventory-rust", "payment-rust", "shipping-rust"];
+/// The order saga and all that takes part in it, in five languages.
+pub const ORDER_PLUGINS: [&str; 6] = [
+    "order-saga-rust",
+    "inventory-rust",
+    "tax-c",
+    "payment-python",
+    "shipping-javascript",
+    "notification-go",
+];
 
-/// The bytes of a built plugin, by its package's name.
+/// The bytes of a built plugin, by its package's or project's name.
 pub fn bytes_of(package: &str) -> Vec<u8> {
     let path = environment::plugins().join(format!("{package}.wasm"));
-    fs::read(&path).unwrap_or_else(|error| {
-        panic!("{}: {error}: build the plugins by `cargo xtask guests`", path.display())
+    fs::read(&path).unwrap_or_else(|error| match fs::read_to_string(path.with_extension("missing")) {
+        Ok(reason) => panic!("{package} is not built: {reason}"),
+        Err(_) => panic!("{}: {error}: build the plugins by `cargo xtask guests`", path.display()),
     })
 }
 

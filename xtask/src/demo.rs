@@ -19,7 +19,14 @@ use crate::workspace::{binary, cargo, exit_code, must, status, target_dir};
 use crate::{guests, setup};
 
 /// The plugins of the order saga.
-const PLUGINS: [&str; 4] = ["order-saga-rust", "inventory-rust", "payment-rust", "shipping-rust"];
+const PLUGINS: [&str; 6] = [
+    "order-saga-rust",
+    "inventory-rust",
+    "tax-c",
+    "payment-python",
+    "shipping-javascript",
+    "notification-go",
+];
 /// How long the host may take until it is ready: it compiles the plugins.
 const READY: Duration = Duration::from_mins(1);
 /// How long the host may take to stop.
@@ -37,7 +44,7 @@ pub fn run(arguments: &Arguments, interrupt: &Interrupt) -> Result<ExitCode> {
     let directory = target_dir()?.join("demo");
     let plugins = directory.join("plugins");
     fs::create_dir_all(&plugins)?;
-    guests::build(&PLUGINS, plugins.clone())?;
+    guests::build_needed(&PLUGINS, &plugins)?;
     let packages = "build --release --package wasaga --package wasaga-example-order-saga";
     must(&mut cargo(packages.split(' ')), interrupt)?;
 
@@ -122,7 +129,7 @@ impl Host {
     }
 }
 
-/// Whether the order saga can be started: everything is reachable, and its four plugins are active.
+/// Whether the order saga can be started: everything is reachable, and its plugins are active.
 fn is_ready(port: u16) -> bool {
     let get = |path: &str| {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
@@ -135,5 +142,5 @@ fn is_ready(port: u16) -> bool {
     let plugins = get("/api/v1/plugins").unwrap_or_default();
     let active = |plugin: &str| plugins.contains(&format!("\"{plugin}\""));
     get("/readyz").is_some()
-        && ["order-saga", "inventory", "payment", "shipping"].into_iter().all(active)
+        && PLUGINS.into_iter().all(|plugin| plugin.rsplit_once('-').is_some_and(|(name, _)| active(name)))
 }

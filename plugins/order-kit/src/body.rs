@@ -35,6 +35,15 @@ pub struct Item {
 pub struct Amount {
     /// In cents.
     pub amount_cents: i64,
+    /// How much of it is tax.
+    pub tax_cents: i64,
+}
+
+/// The output of the step that calculates the tax.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taxed {
+    /// How much of the order's amount is tax.
+    pub tax_cents: i64,
 }
 
 /// A command that undoes. What it undoes is named by the header `forward-key`.
@@ -111,6 +120,8 @@ pub struct OrderCompleted {
     pub items: Vec<Item>,
     /// What was paid, in cents.
     pub amount_cents: i64,
+    /// How much of it is tax.
+    pub tax_cents: i64,
     /// A UUID.
     pub reservation_id: String,
     /// A UUID.

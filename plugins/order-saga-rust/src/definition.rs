@@ -6,7 +6,7 @@ use order_kit::channel::{INVENTORY, ORDER_EVENTS, PAYMENT, SHIPPING, header};
 use serde_json::{Value, json};
 use wasaga_guest::manifest::{Capabilities, Locator, Manifest, Retry, Saga, Step, Trigger, Undo};
 
-use crate::{COMPLETE_ORDER, CREATE_SHIPMENT, PROCESS_PAYMENT, RESERVE_INVENTORY};
+use crate::{CALCULATE_TAX, COMPLETE_ORDER, CREATE_SHIPMENT, PROCESS_PAYMENT, RESERVE_INVENTORY};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -25,6 +25,10 @@ fn saga() -> Saga {
         .timeout(30 * SECOND)
         .retry(Retry::exponential(SECOND, 2.0, 10 * SECOND).jitter(0.2).attempts(3))
         .undo(Undo::new());
+    let tax = Step::new(CALCULATE_TAX)
+        .worker("tax")
+        .timeout(30 * SECOND)
+        .retry(Retry::fixed(SECOND).attempts(3));
     let pay = Step::new(PROCESS_PAYMENT)
         .guarded()
         .timeout(30 * SECOND)
@@ -34,6 +38,7 @@ fn saga() -> Saga {
     let complete = Step::new(COMPLETE_ORDER).timeout(30 * SECOND);
     Saga::new("order", 1)
         .step(reserve)
+        .step(tax)
         .step(pay)
         .step(ship)
         .step(complete)

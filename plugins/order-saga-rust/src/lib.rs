@@ -1,6 +1,8 @@
-//! The order saga: reserve the items, take the money, ship, and say that it is done; or undo what was done.
+//! The order saga: reserve the items, calculate the tax, take the money, ship, and say that it is done; or undo what was
+//! done.
 //!
-//! The first three steps are commands to services on Kafka ([`exchange`]); the last one publishes the order's end. What
+//! Three steps are commands to services on Kafka ([`exchange`]); the tax is another plugin's step; the last one publishes the
+//! order's end. What
 //! has happened to the order is kept in the event store ([`state`]).
 
 mod definition;
@@ -9,7 +11,7 @@ mod order;
 mod state;
 
 use order_kit::{
-    body::{Amount, Items, OrderCompleted, Paid, Reserved, Shipped},
+    body::{Amount, Items, OrderCompleted, Paid, Reserved, Shipped, Taxed},
     channel::{INVENTORY, ORDER_EVENTS, PAYMENT, SHIPPING, header},
 };
 use wasaga_guest::{context, manifest::Manifest, prelude::*};
@@ -22,6 +24,7 @@ use crate::{
 struct OrderSaga;
 
 const RESERVE_INVENTORY: &str = "reserve_inventory";
+const CALCULATE_TAX: &str = "calculate_tax";
 const PROCESS_PAYMENT: &str = "process_payment";
 const CREATE_SHIPMENT: &str = "create_shipment";
 const COMPLETE_ORDER: &str = "complete_order";
@@ -58,8 +61,9 @@ impl Steps for OrderSaga {
                 exchange(task)?.act(&order.act(Items { items })).into()
             }
             PROCESS_PAYMENT => {
+                let Taxed { tax_cents } = context::require_output(CALCULATE_TAX)?;
                 let amount_cents = order.amount_cents();
-                exchange(task)?.act(&order.act(Amount { amount_cents })).into()
+                exchange(task)?.act(&order.act(Amount { amount_cents, tax_cents })).into()
             }
             COMPLETE_ORDER => complete(task, &order),
             _ => Err(task.unknown_step()),
@@ -97,6 +101,7 @@ fn exchange(task: &StepTask) -> Result<Exchange<'_>, Failure> {
 
 fn complete(task: &StepTask, order: &Order) -> Result<Outcome, Failure> {
     let Reserved { reservation_id, .. } = context::require_output(RESERVE_INVENTORY)?;
+    let Taxed { tax_cents } = context::require_output(CALCULATE_TAX)?;
     let Paid { payment_id, amount_cents, .. } = context::require_output(PROCESS_PAYMENT)?;
     let Shipped { shipment_id, .. } = context::require_output(CREATE_SHIPMENT)?;
     let completed = OrderCompleted {
@@ -104,6 +109,7 @@ fn complete(task: &StepTask, order: &Order) -> Result<Outcome, Failure> {
         customer_id: order.customer_id(),
         items: order.items(),
         amount_cents,
+        tax_cents,
         reservation_id,
         payment_id,
         shipment_id,

@@ -30,11 +30,12 @@ impl GuestDatabase for NoDatabase {
     }
 }
 
-/// Loads the component as a run would, under these grants.
+/// Loads the component as a run would, under these grants. Only a cache directory that is named gets its code: the default
+/// one is another user's than the host's, perhaps.
 async fn load(config: &Config, file: &Path, grants: Grants) -> anyhow::Result<Plugin> {
     let bytes = fs::read(file).with_context(|| format!("{} can't be read", file.display()))?;
-    let options =
-        Options { cache_dir: None, grants, ..config.plugins.options(&config.definitions) };
+    let cache_dir = config.plugins.cache_dir.clone().filter(|named| !named.as_os_str().is_empty());
+    let options = Options { cache_dir, grants, ..config.plugins.options(&config.definitions) };
     let host = PluginHost::new(options, None, Some(Arc::new(NoDatabase)), Arc::new(SystemClock))?;
     let name = host
         .install_local(bytes)

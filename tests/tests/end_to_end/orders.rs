@@ -35,10 +35,13 @@ async fn happy_path() {
     assert_eq!(saga["business_key"], order.id());
     assert_eq!(saga["context"], order.body());
     assert_eq!(saga["outputs"]["process_payment"]["amount_cents"], 2 * 1999 + 10);
+    // A sixth of it, rounded: prices contain a tax of 20 percent.
+    assert_eq!(saga["outputs"]["complete_order"]["tax_cents"], 668);
     assert_eq!(
         told(&host.api, &saga_id).await,
         [
             "forward reserve_inventory completed",
+            "forward calculate_tax completed",
             "forward process_payment completed",
             "forward create_shipment completed",
             "forward complete_order completed",
@@ -71,9 +74,9 @@ async fn happy_path() {
     for (name, count) in [
         ("saga_started_total", 1.0),
         ("saga_completed_total", 1.0),
-        ("step_completed_total", 4.0),
+        ("step_completed_total", 5.0),
         ("saga_compensated_total", 0.0),
-        ("step_duration_seconds_count", 4.0),
+        ("step_duration_seconds_count", 5.0),
     ] {
         assert!((host.api.metric(name).await - count).abs() < 0.5, "{name} is not {count}");
     }
@@ -92,6 +95,7 @@ async fn payment_declined() {
         told(&host.api, &saga_id).await,
         [
             "forward reserve_inventory completed",
+            "forward calculate_tax completed",
             "forward process_payment failed",
             "undo reserve_inventory compensated",
         ]
@@ -115,6 +119,7 @@ async fn shipment_fails() {
         told(&host.api, &saga_id).await,
         [
             "forward reserve_inventory completed",
+            "forward calculate_tax completed",
             "forward process_payment completed",
             "forward create_shipment failed",
             "undo process_payment compensated",
@@ -170,6 +175,7 @@ async fn reply_never_comes() {
         [
             "reserve_inventory waiting",
             "reserve_inventory succeeded",
+            "calculate_tax succeeded",
             "process_payment waiting",
             "process_payment retrying",
             "process_payment waiting",
@@ -207,6 +213,7 @@ async fn cancel_while_waiting() {
         told(&host.api, &saga_id).await,
         [
             "forward reserve_inventory completed",
+            "forward calculate_tax completed",
             "forward process_payment unknown",
             "undo process_payment compensated",
             "undo reserve_inventory compensated",

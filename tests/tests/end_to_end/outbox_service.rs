@@ -9,7 +9,8 @@ async fn a_python_service_answers_the_order_saga() {
     let program = Program::of("outbox/services", &[("python3", "python3-venv")]);
     program.run(&["python3", "-m", "venv", ".venv"]).await;
     program.run(&["./.venv/bin/pip", "install", "--quiet", "-r", "requirements.txt"]).await;
-    let world = World::on_kafka(&["order-saga-rust", "inventory-rust", "shipping-rust"]).await;
+    let plugins = ["order-saga-rust", "inventory-rust", "tax-c", "shipping-javascript"];
+    let world = World::on_kafka(&plugins).await;
     let url = world.application("wasaga.accept, wasaga.emit").await;
     let kafka = world.kafka.as_ref().expect("the world has one").bootstrap();
     let program = program.set("DATABASE_URL", &url).set("KAFKA_BROKERS", &kafka);

@@ -1,0 +1,3 @@
+module wasaga.local/guest
+
+go 1.24

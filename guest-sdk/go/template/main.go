@@ -1,0 +1,70 @@
+// A saga of two steps. Nobody is greeted who is called nobody: then the first step is undone.
+package main
+
+import (
+	"crypto/rand"
+	"fmt"
+	"time"
+
+	wasaga "wasaga.local/guest"
+	"wasaga.local/guest/steps"
+)
+
+type input struct {
+	Name string `json:"name"`
+}
+
+func write(task *steps.Task[input], _ *wasaga.Effects) (*steps.Outcome, error) {
+	card := map[string]string{"card": fmt.Sprintf("Hello, %s!", task.Input.Name)}
+	return steps.Done(card).Undo(task.Input), nil
+}
+
+func tearUp(task *steps.Task[input], _ *wasaga.Effects) (*steps.Outcome, error) {
+	written := input{Name: "somebody"}
+	if _, err := task.Undo(&written); err != nil {
+		return nil, err
+	}
+	fmt.Printf("the card for %s is torn up\n", written.Name)
+	return nil, nil
+}
+
+func say(task *steps.Task[input], _ *wasaga.Effects) (*steps.Outcome, error) {
+	if task.Input.Name == "nobody" {
+		return nil, wasaga.Permanent("nobody-there", "there is nobody to greet")
+	}
+	said := map[string]any{"said_to": task.Input.Name, "at": time.Now().UTC(), "by": rand.Text()}
+	return steps.Done(said), nil
+}
+
+const inputSchema = `{
+	"type": "object",
+	"required": ["name"],
+	"properties": {"name": {"type": "string", "minLength": 1}}
+}`
+
+func init() {
+	steps.Handle("write", steps.Handler[input]{Execute: write, Compensate: tearUp})
+	steps.Handle("say", steps.Handler[input]{Execute: say})
+
+	const timeout = wasaga.Milliseconds(30 * time.Second)
+	retry := wasaga.RetryExponential(200*time.Millisecond, 10*time.Second, 5)
+	wasaga.Describe(wasaga.Manifest{
+		Name:    "greeting-go",
+		Version: "0.1.0",
+		Sagas: []wasaga.Saga{{
+			Name:    "greeting-go",
+			Version: 1,
+			Steps: []wasaga.Step{
+				{Name: "write", Timeout: timeout, Retry: retry, Undo: &wasaga.Undo{Retry: retry, Timeout: timeout}},
+				{Name: "say", Timeout: timeout, Retry: retry},
+			},
+			Triggers: []wasaga.Trigger{
+				{HTTP: &wasaga.HTTPTrigger{Path: "/api/v1/greetings/go", KeyName: "greeting_id"}},
+			},
+			InputSchema: []byte(inputSchema),
+		}},
+	})
+}
+
+// A plugin is called by its exports.
+func main() {}
