@@ -43,7 +43,7 @@ pub fn run(bench: &Bench, interrupt: &Interrupt) -> Result<ExitCode> {
     setup::ensure(
         setup::BUILD.into_iter().chain(setup::KAFKA.into_iter().filter(|_| needs_kafka)),
     )?;
-    let plugins = guests::build_all()?;
+    let (plugins, _) = guests::build_all()?;
     // All of the workspace, as the tests build it: with the features of a part of it wasmtime would be built again.
     let build = "build --release --workspace --bins";
     must(&mut cargo(build.split(' ')), interrupt)?;

@@ -28,7 +28,7 @@ const PLUGINS: [&str; 6] = [
     "notification-go",
 ];
 /// How long the host may take until it is ready: it compiles the plugins.
-const READY: Duration = Duration::from_mins(1);
+const READY: Duration = Duration::from_mins(3);
 /// How long the host may take to stop.
 const STOP: Duration = Duration::from_secs(30);
 

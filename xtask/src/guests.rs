@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use wasaga_services::guests::{Built, Guests};
+use wasaga_services::guests::{Built, Guest, Guests};
 
 use crate::workspace;
 
@@ -32,10 +32,10 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
 
 /// Builds all guests to where tests and bench take them from, and says where that is. One that cannot be built is named,
 /// and fails the tests that need it.
-pub fn build_all() -> Result<PathBuf> {
+pub fn build_all() -> Result<(PathBuf, Vec<Guest>)> {
     let out_dir = out_dir()?;
-    build(&[], &out_dir)?;
-    Ok(out_dir)
+    let built = build(&[], &out_dir)?;
+    Ok((out_dir, built.guests))
 }
 
 /// Builds these guests, all of which are needed, into a directory.

@@ -1,13 +1,13 @@
 //! `cargo xtask test`: every test, on real services that are started once.
 
 use std::ffi::OsString;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context as _, Result};
-use wasaga_services::{Kafka, KafkaOptions, Postgres, PostgresOptions};
+use wasaga_services::{Kafka, KafkaOptions, Postgres, PostgresOptions, guests::Guest};
 
 use crate::interrupt::Interrupt;
-use crate::workspace::{binary, cargo, exit_code, must, status};
+use crate::workspace::{binary, cargo, exit_code, must, status, target_dir};
 use crate::{guests, setup};
 
 #[derive(clap::Args)]
@@ -50,12 +50,12 @@ pub fn run(arguments: &Arguments, interrupt: &Interrupt) -> Result<ExitCode> {
 impl Stage {
     pub(crate) fn set(interrupt: &Interrupt) -> Result<Self> {
         setup::ensure(setup::BUILD.into_iter().chain(setup::KAFKA).chain(setup::POOLER))?;
-        let plugins = guests::build_all()?;
+        let (plugins, guests) = guests::build_all()?;
         // Bins and tests in one build: with the dev-dependencies' features or without them,
         // wasmtime would be compiled twice.
         must(&mut cargo("build --release --workspace --bins --tests".split(' ')), interrupt)?;
         let postgres = Postgres::start(PostgresOptions::default())?;
-        interrupt.check()?;
+        precompile(&guests, &postgres, interrupt)?;
         let kafka = Kafka::start(KafkaOptions { secured: true, ..KafkaOptions::default() })?;
         let (secured, certificate) = kafka.secured().context("Kafka has its second port")?;
         let environment = vec![
@@ -68,4 +68,21 @@ impl Stage {
         ];
         Ok(Self { _postgres: postgres, _kafka: kafka, environment })
     }
+}
+
+/// Guests above this size take a host seconds to compile.
+const LARGE: u64 = 500_000;
+
+/// Fills the tests' cache of compiled modules: their hosts start side by side, and each would compile the same anew.
+fn precompile(guests: &[Guest], postgres: &Postgres, interrupt: &Interrupt) -> Result<()> {
+    for guest in guests.iter().filter(|guest| guest.bytes > LARGE) {
+        let mut check = Command::new(binary("wasaga")?);
+        check.args(["plugins", "check"]).arg(&guest.path).current_dir(target_dir()?);
+        check.env("DATABASE_URL", postgres.url()).env("WASAGA_KAFKA__ENABLED", "false");
+        check.env("WASAGA_PLUGINS__GRANT_ALL", "true");
+        check.env("WASAGA_PLUGINS__CACHE_DIR", target_dir()?.join("guests-compiled"));
+        // One that does not load fails the tests that need it.
+        status(check.stdout(Stdio::null()).stderr(Stdio::null()), interrupt)?;
+    }
+    Ok(())
 }

@@ -8,7 +8,7 @@ use wasaga_tests::{
 };
 
 /// What the checker says, and how to make it so, with the triggers of the tables off.
-const SABOTAGE: [(&str, &str); 61] = [
+const SABOTAGE: [(&str, &str); 62] = [
     // Promise 1
     ("the journal has no gaps", "delete from wasaga.journal where number = 1"),
     ("the journal has no gaps", "delete from wasaga.journal where kind = 'completed'"),
@@ -118,6 +118,12 @@ const SABOTAGE: [(&str, &str); 61] = [
         "a service acts at most once",
         "insert into plugin_payment.payments (idempotency_key, order_id, customer_id, amount_cents)
          select idempotency_key || '/2', order_id, customer_id, 0 from plugin_payment.payments",
+    ),
+    (
+        "a customer is told of completed orders only, and once of each",
+        "insert into plugin_notification.notifications (idempotency_key, order_id, customer_id, text)
+         select 'k', business_key, 'c', 't' from wasaga.sagas
+         where definition = 'order' and status = 'compensated' limit 1",
     ),
     (
         "an account has what completed transfers brought",

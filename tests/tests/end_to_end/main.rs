@@ -19,5 +19,6 @@ mod plugins;
 mod pooler;
 mod relay;
 mod rights;
+mod sdks;
 mod steps;
 mod trip;

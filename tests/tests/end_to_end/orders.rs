@@ -1,7 +1,7 @@
 //! The order saga: to its end, and back when a step fails.
 
 use serde_json::{Value, json};
-use wasaga_tests::{Api, ORDER_PLUGINS, Order, World, check::promises};
+use wasaga_tests::{Api, ORDER_PLUGINS, Order, PATIENCE, World, check::promises, eventually};
 
 /// Step, direction and status of each item of a saga's history.
 async fn told(api: &Api, saga: &str) -> Vec<String> {
@@ -62,6 +62,10 @@ async fn happy_path() {
             "OrderCompleted"
         ]
     );
+    let told = "select text from plugin_notification.notifications";
+    let told =
+        eventually("the customer is told", PATIENCE, async || world.texts(told).await.pop()).await;
+    assert!(told.contains(" for €40.08 (with €6.68 of tax) "), "{told}");
     let snapshot =
         "select version, convert_from(state, 'UTF8')::jsonb as state from wasaga.snapshots";
     let snapshot = world.rows(snapshot).await.remove(0);
@@ -247,7 +251,7 @@ async fn resume_after_exhausted_undo() {
     // A resume in vain is one more round, not an end.
     assert_eq!(host.api.resume(&saga_id).await.status, 202);
     let tried = "select count(*) from wasaga.journal where kind = 'needs_attention'";
-    wasaga_tests::eventually("it is stuck again", wasaga_tests::PATIENCE, async || {
+    eventually("it is stuck again", PATIENCE, async || {
         (world.number(tried).await == 2).then_some(())
     })
     .await;

@@ -34,8 +34,11 @@ static wasaga_outcome *say(const wasaga_step_task *task, wasaga_effects *effects
   uint32_t chance;
   wasaga_random(&chance, sizeof(chance));
   snprintf(by, sizeof(by), "%08x", (unsigned)chance);
+  char at[32];
+  time_t now = time(NULL);
+  strftime(at, sizeof(at), "%Y-%m-%dT%H:%M:%SZ", gmtime(&now));
   wasaga_json *output = wasaga_set(wasaga_object(), "said_to", wasaga_text(name));
-  wasaga_set(output, "at", wasaga_integer(time(NULL)));
+  wasaga_set(output, "at", wasaga_text(at));
   return wasaga_done(wasaga_set(output, "by", wasaga_text(by)), NULL);
 }
 

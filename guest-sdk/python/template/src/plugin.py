@@ -49,4 +49,4 @@ def say(task: StepTask, effects: Effects):
     name = task.input_as(Greeting).name
     if name == "nobody":
         raise Permanent("nobody-there", "there is nobody to greet")
-    return {"said_to": name, "at": datetime.datetime.now(), "by": uuid.uuid4()}
+    return {"said_to": name, "at": datetime.datetime.now(datetime.UTC), "by": uuid.uuid4()}

@@ -2,7 +2,7 @@
 
 use super::Check;
 
-pub(super) const CHECKS: [Check; 6] = [
+pub(super) const CHECKS: [Check; 7] = [
     (
         4,
         "stock is a million of each product, less what is reserved",
@@ -71,6 +71,14 @@ pub(super) const CHECKS: [Check; 6] = [
          select service, order_id, count(*) as times from acts
          where order_id in (select business_key from wasaga.sagas where definition = 'order')
          group by 1, 2 having count(*) > 1",
+    ),
+    (
+        3,
+        "a customer is told of completed orders only, and once of each",
+        "select n.order_id, s.status, count(*) as times
+         from plugin_notification.notifications n
+         left join wasaga.sagas s on s.definition = 'order' and s.business_key = n.order_id
+         group by 1, 2 having s.status is distinct from 'completed' or count(*) > 1",
     ),
     (
         1,

@@ -1,0 +1,7 @@
+module sdk
+
+go 1.24
+
+require wasaga.local/guest v0.0.0
+
+replace wasaga.local/guest => ../../../guest-sdk/go

@@ -1,0 +1,142 @@
+//! The guest SDKs: the templates, a saga of two steps in each language; and all that an SDK offers, by plugins/testing/sdk-*.
+
+use serde_json::{Value, json};
+use wasaga_tests::{
+    PATIENCE, Record, World,
+    check::{promises, promises_with},
+    eventually,
+};
+
+/// Greets two people, and nobody.
+async fn greets(language: &str) {
+    let world = World::embedded(&[&format!("template-{language}")]).await;
+    let host = world.host().start().await;
+    let path = format!("/api/v1/greetings/{language}");
+    let mut said = Vec::new();
+    for name in ["Ada", "Zoë"] {
+        let saga = host.api.post(&path, &json!({"name": name})).await.saga();
+        let saga = host.api.reaches(&saga, "completed").await;
+        assert_eq!(saga["outputs"]["write"]["card"], format!("Hello, {name}!"));
+        assert_eq!(saga["outputs"]["say"]["said_to"], name);
+        said.push(saga["outputs"]["say"].clone());
+    }
+    // Time and chance are the host's, and not those of the machine that built the component.
+    let at = said[0]["at"].as_str().expect("it says when");
+    let late = format!("select abs(extract(epoch from now() - '{at}'::timestamptz))::bigint");
+    assert!(world.number(&late).await < 60, "{at}");
+    assert_ne!(said[0]["by"], said[1]["by"]);
+
+    let saga = host.api.post(&path, &json!({"name": "nobody"})).await.saga();
+    let saga = host.api.reaches(&saga, "compensated").await;
+    assert_eq!(saga["error"]["code"], "nobody-there");
+    host.logged("the card for nobody is torn up").await;
+    promises(&world).await;
+}
+
+/// Messages in and out, waits of every kind, SQL, events, a child, a foreign error, an undo, and what hears of it all.
+async fn does_it_all(language: &str) {
+    let name = format!("sdk-{language}");
+    let world = World::embedded(&[&name]).await;
+    let grant = format!("plugins.{name}.grant");
+    let host = world.host().set(&grant, r#"{ config = { greeting = "hello" } }"#).start().await;
+    let run = async |key: &str, input: Value| {
+        let start = json!({"definition": name, "business_key": key, "input": input});
+        host.api.post("/api/v1/sagas", &start).await.saga()
+    };
+
+    let saga = run("one", json!({"n": 1})).await;
+    let saga = host.api.reaches(&saga, "completed").await;
+    let outputs = &saga["outputs"];
+    assert_eq!(outputs["ask"], json!({"n": 2, "asked": 1}));
+    assert_eq!(outputs.get("skip"), None);
+    let row = json!({"id": "one", "n": 7, "half": 0.5, "yes": true, "deep": {"deep": [1]}, "nothing": null});
+    let store = json!({"row": row, "sum": 7, "version": 2, "greeting": "hello", "absent": null});
+    assert_eq!(outputs["store"], store);
+    let kid = json!({"name": "kid", "status": "completed", "output": "grown"});
+    assert_eq!(outputs["parent"], kid);
+    assert_eq!(outputs["hear"], json!({"name": "go", "payload": {"by": "kid"}}));
+    let finished = json!(["ask", "skip", "store", "parent", "hear"]);
+    let finished_by_output = json!(["ask", "store", "parent", "hear"]);
+    assert_eq!(outputs["rest"]["kind"], "timed-out");
+    assert_eq!(outputs["rest"]["n"], 2);
+    assert!([finished, finished_by_output].contains(&outputs["rest"]["finished"]), "{outputs}");
+    // Its first attempt failed by the plugin's own mistake.
+    assert_eq!(outputs["fail"], json!({"attempt": 2}));
+
+    let saga = run("two", json!({"n": 2, "fail": "please"})).await;
+    let ended = host.api.reaches(&saga, "compensated").await;
+    assert_eq!(ended["error"]["code"], "as-wanted");
+    let undone = format!(
+        "select convert_from(output, 'UTF8') from wasaga.journal
+         where saga_id = '{saga}' and direction = 'undo' and kind = 'succeeded'"
+    );
+    let undone = world.texts(&undone).await.concat();
+    let undone: Value = serde_json::from_str(&undone).expect("it is JSON");
+    assert_eq!(undone, json!({"undone": "asked", "direction": "undo", "cause": "as-wanted"}));
+
+    let poison = format!("{name}.poison");
+    world.produce(&[Record::new(&poison, "key", &json!(0)).text("{\"not\": ")]).await;
+    let told = format!(
+        "select convert_from(value, 'UTF8')::jsonb::text from wasaga.task_out where topic = '{name}.heard'"
+    );
+    let dead = json!({"dead": "undecodable-json", "topic": poison});
+    let told = eventually("the dead letter is buried", PATIENCE, async || {
+        let told = world.texts(&told).await;
+        let told: Vec<Value> =
+            told.iter().map(|told| serde_json::from_str(told).expect("it is JSON")).collect();
+        told.contains(&dead).then_some(told)
+    })
+    .await;
+    for (kind, step, code) in [
+        ("started", None, None),
+        ("step-succeeded", Some("ask"), None),
+        ("step-failed", Some("fail"), Some("as-wanted")),
+        ("step-compensated", Some("ask"), None),
+        ("completed", None, None),
+        ("compensated", None, Some("as-wanted")),
+    ] {
+        let event = json!({"kind": kind, "step": step, "code": code});
+        assert!(told.contains(&event), "{event}: {told:?}");
+    }
+    promises_with(&world, 1).await;
+}
+
+#[tokio::test]
+async fn c_template() {
+    greets("c").await;
+}
+
+#[tokio::test]
+async fn go_template() {
+    greets("go").await;
+}
+
+#[tokio::test]
+async fn javascript_template() {
+    greets("javascript").await;
+}
+
+#[tokio::test]
+async fn python_template() {
+    greets("python").await;
+}
+
+#[tokio::test]
+async fn c_sdk() {
+    does_it_all("c").await;
+}
+
+#[tokio::test]
+async fn go_sdk() {
+    does_it_all("go").await;
+}
+
+#[tokio::test]
+async fn javascript_sdk() {
+    does_it_all("javascript").await;
+}
+
+#[tokio::test]
+async fn python_sdk() {
+    does_it_all("python").await;
+}
