@@ -11,10 +11,12 @@ use sha2::{Digest as _, Sha256};
 use super::Guests;
 use super::project::{Language, Project};
 use crate::cache::{filled_once, user_cache};
-use crate::programs::{find_binary, run};
+use crate::programs::{find_binary, install_debian_packages, run};
 
 /// Where a project's code begins: the first that is there.
 const ENTRIES: [&str; 2] = ["src/plugin.ts", "src/plugin.js"];
+
+const DEBIAN_PACKAGES: [&str; 2] = ["nodejs", "npm"];
 
 pub(super) fn build(
     project: &Project,
@@ -45,7 +47,8 @@ pub(super) fn build(
 
 /// The directory of the tools, which npm fetched.
 fn tools(sdk: &Path) -> Result<PathBuf> {
-    if find_binary("node").is_none() || find_binary("npm").is_none() {
+    let has_node = || find_binary("node").is_some() && find_binary("npm").is_some();
+    if !has_node() && !install_debian_packages(&DEBIAN_PACKAGES)? {
         bail!("Node.js 20 or later and npm are needed: install them (Debian: apt-get install nodejs npm)");
     }
     let files = ["package.json", "package-lock.json"];
@@ -60,7 +63,9 @@ fn tools(sdk: &Path) -> Result<PathBuf> {
             fs::copy(sdk.join(file), directory.join(file))?;
         }
         let mut npm = Command::new("npm");
-        npm.current_dir(directory).args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]);
+        // Not `npm ci`: componentize-qjs names packages for machines for which there is none, and that is refused.
+        npm.args(["install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund"]);
+        npm.arg("--loglevel=error").current_dir(directory);
         run(&mut npm).context("npm could not fetch the tools: is its registry reachable?")
     })?;
     Ok(installed.join("node_modules/.bin"))

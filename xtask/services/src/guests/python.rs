@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use super::Guests;
 use super::project::{Language, Project};
 use crate::cache::{filled_once, user_cache};
-use crate::programs::{find_binary, run};
+use crate::programs::{find_binary, install_debian_packages, run};
 
 /// The SDK's module that has the exports, and imports the project's `plugin`.
 const ENTRY: &str = "wasaga.entry";
@@ -30,7 +30,7 @@ pub(super) fn build(project: &Project, guests: &Guests, component: &Path) -> Res
 
 /// The Python for which pip fetched componentize-py.
 fn python(sdk: &Path) -> Result<PathBuf> {
-    if find_binary("python3").is_none() {
+    if find_binary("python3").is_none() && !install_debian_packages(&["python3-venv"])? {
         bail!("Python 3.10 or later is needed: install it (Debian: apt-get install python3-venv)");
     }
     let requirements = sdk.join("build-requirements.txt");
