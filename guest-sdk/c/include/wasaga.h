@@ -204,7 +204,7 @@ wasaga_outcome *wasaga_http(wasaga_response *response, const char *method, const
 
 /* ---- The plugin */
 
-/* JSON as it is written: WASAGA_MANIFEST({"name": "tax", …}). */
+/* JSON as it is written: WASAGA_MANIFEST({"name": "tax", …}). Pass it through no other macro: true would become 1. */
 #define WASAGA_MANIFEST(...) #__VA_ARGS__
 
 typedef struct {

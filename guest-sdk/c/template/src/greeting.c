@@ -48,16 +48,8 @@ static const wasaga_step STEPS[] = {
     {0},
 };
 
-#define RETRY                                                                                    \
-  {                                                                                              \
-    "exponential": {"initial_ms": 200, "multiplier": 2, "max_delay_ms": 10000, "max_attempts": 5} \
-  }
-
-/* The macros in it are replaced before it becomes a text. */
-#define MANIFEST(...) WASAGA_MANIFEST(__VA_ARGS__)
-
 const wasaga_definition wasaga_plugin = {
-    .manifest = MANIFEST({
+    .manifest = WASAGA_MANIFEST({
       "name": "greeting-c",
       "version": "0.1.0",
       "steps": ["write", "say"],
@@ -65,9 +57,14 @@ const wasaga_definition wasaga_plugin = {
         "name": "greeting-c",
         "version": 1,
         "steps": [
-          {"name": "write", "timeout_ms": 30000, "retry": RETRY,
-           "compensation": {"undo": {"retry": RETRY, "timeout_ms": 30000}}},
-          {"name": "say", "timeout_ms": 30000, "retry": RETRY}
+          {"name": "write", "timeout_ms": 30000,
+           "retry": {"exponential": {"initial_ms": 200, "multiplier": 2, "max_delay_ms": 10000, "max_attempts": 5}},
+           "compensation": {"undo": {
+             "timeout_ms": 30000,
+             "retry": {"exponential": {"initial_ms": 200, "multiplier": 2, "max_delay_ms": 10000, "max_attempts": 5}}
+           }}},
+          {"name": "say", "timeout_ms": 30000,
+           "retry": {"exponential": {"initial_ms": 200, "multiplier": 2, "max_delay_ms": 10000, "max_attempts": 5}}}
         ],
         "triggers": [{"http": {"path": "/api/v1/greetings/c", "key_name": "greeting_id"}}],
         "input_schema": {

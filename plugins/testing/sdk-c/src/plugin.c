@@ -217,11 +217,8 @@ static const wasaga_topic TOPICS[] = {
     {0},
 };
 
-#define POLICY "timeout_ms": 30000, "retry": {"fixed": {"delay_ms": 10, "max_attempts": 3}}
-#define MANIFEST(...) WASAGA_MANIFEST(__VA_ARGS__)
-
 const wasaga_definition wasaga_plugin = {
-    .manifest = MANIFEST({
+    .manifest = WASAGA_MANIFEST({
       "name": "sdk-c",
       "version": "0.1.0",
       "steps": ["ask", "skip", "store", "parent", "kid", "hear", "rest", "fail"],
@@ -230,16 +227,17 @@ const wasaga_definition wasaga_plugin = {
           "name": "sdk-c",
           "version": 1,
           "steps": [
-            {"name": "ask", POLICY, "compensation": {"undo": {POLICY}}},
-            {"name": "skip", "guarded": true, POLICY},
-            {"name": "store", POLICY},
-            {"name": "parent", POLICY},
-            {"name": "hear", POLICY},
-            {"name": "rest", POLICY},
-            {"name": "fail", POLICY}
+            {"name": "ask", "timeout_ms": 30000, "retry": {"fixed": {"delay_ms": 10, "max_attempts": 3}},
+             "compensation": {"undo": {"timeout_ms": 30000, "retry": {"fixed": {"delay_ms": 10, "max_attempts": 3}}}}},
+            {"name": "skip", "guarded": true, "timeout_ms": 30000, "retry": {"fixed": {"delay_ms": 10, "max_attempts": 3}}},
+            {"name": "store", "timeout_ms": 30000, "retry": {"fixed": {"delay_ms": 10, "max_attempts": 3}}},
+            {"name": "parent", "timeout_ms": 30000, "retry": {"fixed": {"delay_ms": 10, "max_attempts": 3}}},
+            {"name": "hear", "timeout_ms": 30000, "retry": {"fixed": {"delay_ms": 10, "max_attempts": 3}}},
+            {"name": "rest", "timeout_ms": 30000, "retry": {"fixed": {"delay_ms": 10, "max_attempts": 3}}},
+            {"name": "fail", "timeout_ms": 30000, "retry": {"fixed": {"delay_ms": 10, "max_attempts": 3}}}
           ]
         },
-        {"name": "sdk-c-child", "version": 1, "steps": [{"name": "kid", POLICY}]}
+        {"name": "sdk-c-child", "version": 1, "steps": [{"name": "kid", "timeout_ms": 30000, "retry": {"fixed": {"delay_ms": 10, "max_attempts": 3}}}]}
       ],
       "subscriptions": [
         {"topic": "sdk-c.answers", "correlation": {"header": "correlation-id"}},
