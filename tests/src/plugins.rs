@@ -21,9 +21,13 @@ pub const ORDER_PLUGINS: [&str; 6] = [
 /// The bytes of a built plugin, by its package's or project's name.
 pub fn bytes_of(package: &str) -> Vec<u8> {
     let path = environment::plugins().join(format!("{package}.wasm"));
-    fs::read(&path).unwrap_or_else(|error| match fs::read_to_string(path.with_extension("missing")) {
-        Ok(reason) => panic!("{package} is not built: {reason}"),
-        Err(_) => panic!("{}: {error}: build the plugins by `cargo xtask guests`", path.display()),
+    fs::read(&path).unwrap_or_else(|error| {
+        match fs::read_to_string(path.with_extension("missing")) {
+            Ok(reason) => panic!("{package} is not built: {reason}"),
+            Err(_) => {
+                panic!("{}: {error}: build the plugins by `cargo xtask guests`", path.display())
+            }
+        }
     })
 }
 

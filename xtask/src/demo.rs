@@ -142,5 +142,7 @@ fn is_ready(port: u16) -> bool {
     let plugins = get("/api/v1/plugins").unwrap_or_default();
     let active = |plugin: &str| plugins.contains(&format!("\"{plugin}\""));
     get("/readyz").is_some()
-        && PLUGINS.into_iter().all(|plugin| plugin.rsplit_once('-').is_some_and(|(name, _)| active(name)))
+        && PLUGINS
+            .into_iter()
+            .all(|plugin| plugin.rsplit_once('-').is_some_and(|(name, _)| active(name)))
 }

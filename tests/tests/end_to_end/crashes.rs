@@ -72,8 +72,13 @@ async fn a_frozen_host_commits_nothing_of_what_was_taken_over() {
     let world = World::on_kafka(&plugins).await;
     // What its guests have locked, they keep until Postgres ends them, some time after their attempts' deadlines.
     let mut options = world.host().set("flows.in_timeout_ms", 3_000);
-    let steps =
-        ["reserve_inventory", "calculate_tax", "process_payment", "create_shipment", "complete_order"];
+    let steps = [
+        "reserve_inventory",
+        "calculate_tax",
+        "process_payment",
+        "create_shipment",
+        "complete_order",
+    ];
     for step in steps {
         options = options.set(&format!("definitions.order.steps.{step}.timeout_ms"), 5_000);
     }

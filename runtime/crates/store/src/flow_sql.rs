@@ -26,7 +26,7 @@ pub(crate) fn find(flow: Flow) -> &'static str {
                and id > (select h.from_id from wasaga.handled_topics h where h.topic = t.topic)
              order by id limit $3"
         }
-        // Letters have no order among them: no key. Most wait for an operator, and only those of the topics are looked at:
+        // Letters have no order among them: no key. What is larger than any message that a plugin may emit is an operator's. Most wait for an operator, and only those of the topics are looked at:
         // ordered by topic too, or Postgres would read all of them in the order of their ids.
         Flow::DeadIn => {
             "select letter.* from unnest($4::text[]) as named (name), lateral (
@@ -35,6 +35,7 @@ pub(crate) fn find(flow: Flow) -> &'static str {
                  from wasaga.dead_letter_in
                  where (topic, id) > (name, $2) and (topic, id) <= (name, 9223372036854775807)
                      and lane = any ($1) and status in ('wait', 'work')
+                     and coalesce(octet_length(value), 0) <= 10485760
                  order by topic, id limit $3) letter
              order by id limit $3"
         }
@@ -45,6 +46,7 @@ pub(crate) fn find(flow: Flow) -> &'static str {
                  from wasaga.dead_letter_out
                  where (topic, id) > (name, $2) and (topic, id) <= (name, 9223372036854775807)
                      and lane = any ($1) and status in ('wait', 'work')
+                     and coalesce(octet_length(value), 0) <= 10485760
                  order by topic, id limit $3) letter
              order by id limit $3"
         }

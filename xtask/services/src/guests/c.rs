@@ -10,12 +10,12 @@ use super::project::{Language, Project};
 use super::{Guests, components};
 use crate::programs::{find_binary, install_debian_packages, run};
 
-const DEBIAN_PACKAGES: [&str; 4] =
-    ["clang-14", "lld-14", "wasi-libc", "libclang-rt-14-dev-wasm32"];
+const DEBIAN_PACKAGES: [&str; 4] = ["clang-14", "lld-14", "wasi-libc", "libclang-rt-14-dev-wasm32"];
 const DEBIAN_LIBC: &str = "/usr/lib/wasm32-wasi/libc.a";
 const TARGET: &str = "--target=wasm32-wasi";
 /// The stack lies first, so that one that overflows traps, and overwrites nothing.
-const LINK: [&str; 2] = ["-mexec-model=reactor", "-Wl,--stack-first,-z,stack-size=262144,--strip-debug"];
+const LINK: [&str; 2] =
+    ["-mexec-model=reactor", "-Wl,--stack-first,-z,stack-size=262144,--strip-debug"];
 
 /// A clang, and where wasi-libc is.
 struct Toolchain {
@@ -27,7 +27,10 @@ impl Toolchain {
     /// A WASI SDK (`WASI_SDK_PATH`), or Debian's packages, which are installed where that is possible.
     fn detect() -> Result<Self> {
         if let Some(sdk) = std::env::var_os("WASI_SDK_PATH").map(PathBuf::from) {
-            return Ok(Self { clang: sdk.join("bin/clang"), sysroot: sdk.join("share/wasi-sysroot") });
+            return Ok(Self {
+                clang: sdk.join("bin/clang"),
+                sysroot: sdk.join("share/wasi-sysroot"),
+            });
         }
         match Self::debian() {
             Some(debian) => Ok(debian),

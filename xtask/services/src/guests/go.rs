@@ -29,7 +29,8 @@ pub(super) fn build(
 
 fn require_go() -> Result<()> {
     let (major, minor) = OLDEST;
-    let install = format!("Go {major}.{minor} or later is needed: install it from https://go.dev/dl");
+    let install =
+        format!("Go {major}.{minor} or later is needed: install it from https://go.dev/dl");
     if find_binary("go").is_none() {
         bail!("{install}");
     }

@@ -49,7 +49,9 @@ pub(super) fn build(
 fn tools(sdk: &Path) -> Result<PathBuf> {
     let has_node = || find_binary("node").is_some() && find_binary("npm").is_some();
     if !has_node() && !install_debian_packages(&DEBIAN_PACKAGES)? {
-        bail!("Node.js 20 or later and npm are needed: install them (Debian: apt-get install nodejs npm)");
+        bail!(
+            "Node.js 20 or later and npm are needed: install them (Debian: apt-get install nodejs npm)"
+        );
     }
     let files = ["package.json", "package-lock.json"];
     let mut hasher = Sha256::new();

@@ -1,4 +1,4 @@
-//! Guests in languages other than Rust: a directory with a `wasaga.toml`.
+//! Guests in languages other than Rust: a directory with a `plugin.toml`.
 
 use std::fmt;
 use std::fs;
@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::{Guests, c, go, javascript, python};
 
 /// What says that a directory is a project.
-const FILE: &str = "wasaga.toml";
+const FILE: &str = "plugin.toml";
 
 /// A directory that becomes a component.
 #[derive(Debug)]
