@@ -77,9 +77,9 @@ func foreign(code string, err error, isResumed bool) *Failure {
 }
 
 func lowerFailure(f *Failure) *abi.Failure {
-	lowered := &abi.Failure{Tag: uint8(f.kind), Detail: LowerDetail(f)}
+	lowered := &abi.Failure{Tag: uint8(f.kind), Hint: abi.RetryHint{Detail: LowerDetail(f)}}
 	if f.kind == retryable && f.After > 0 {
-		lowered.AfterMs = abi.Some(uint64(f.After.Milliseconds()))
+		lowered.Hint.AfterMs = abi.Some(uint64(f.After.Milliseconds()))
 	}
 	return lowered
 }

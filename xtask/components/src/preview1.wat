@@ -1,6 +1,6 @@
 ;; WASI preview 1 for guests in C and Go: their clock, chance and prints are the host's, there are no files, and a sleep
 ;; ends at once. It has no memory of its own, not even a stack: pages that it would add to the guest's memory overlap
-;; with Go's heap. Addresses below 1024 are nobody's in either language: at 64 the host leaves a list's place.
+;; with Go's heap. At 64 the host leaves a list's place: nobody's in Go, and the far end of the stack in C.
 (module
   (import "wasaga:plugin/ambient@0.1.0" "now-ms" (func $now_ms (result i64)))
   (import "wasaga:plugin/ambient@0.1.0" "random-bytes" (func $random_bytes (param i32 i32)))
@@ -11,6 +11,8 @@
   (global $wanted (mut i32) (i32.const 0))
   ;; Nanoseconds that sleeps have skipped.
   (global $slept (mut i64) (i64.const 0))
+  ;; The latest time that was read, in nanoseconds.
+  (global $latest (mut i64) (i64.const 0))
 
   ;; The host asks where to put a list: the only ones are random bytes, and they go to where they are wanted.
   (func (export "cabi_import_realloc") (param i32 i32 i32 i32) (result i32)
@@ -22,11 +24,18 @@
       (then (call $random_bytes (local.get $length) (i32.const 64))))
     (i32.const 0))
 
-  (func $now (result i64)
-    (i64.add (global.get $slept) (i64.mul (call $now_ms) (i64.const 1000000))))
-
+  ;; The time of day (clock 0) is the host's. The other clocks go on from it by a microsecond a reading: Go's runtime reads
+  ;; them whenever it likes, also while the host waits for memory, when no function of the host may be called.
   (func (export "clock_time_get") (param $clock i32) (param $precision i64) (param $out i32) (result i32)
-    (i64.store (local.get $out) (call $now))
+    (if (i32.eqz (local.get $clock))
+      (then
+        (i64.store (local.get $out)
+          (i64.add (global.get $slept) (i64.mul (call $now_ms) (i64.const 1000000))))
+        (if (i64.gt_u (i64.load (local.get $out)) (global.get $latest))
+          (then (global.set $latest (i64.load (local.get $out))))))
+      (else
+        (global.set $latest (i64.add (global.get $latest) (i64.const 1000)))
+        (i64.store (local.get $out) (global.get $latest))))
     (i32.const 0))
 
   (func (export "clock_res_get") (param $clock i32) (param $out i32) (result i32)
@@ -75,7 +84,9 @@
     (if (i32.eqz (i32.load8_u offset=8 (local.get $in)))
       (then
         (if (i32.eqz (i32.and (i32.const 1) (i32.load16_u offset=40 (local.get $in))))
-          (then (global.set $slept (i64.add (global.get $slept) (i64.load offset=24 (local.get $in))))))))
+          (then
+            (global.set $slept (i64.add (global.get $slept) (i64.load offset=24 (local.get $in))))
+            (global.set $latest (i64.add (global.get $latest) (i64.load offset=24 (local.get $in))))))))
     (i64.store (local.get $out) (i64.load (local.get $in)))
     (i64.store offset=8 (local.get $out) (i64.const 0))
     (i64.store offset=16 (local.get $out) (i64.const 0))

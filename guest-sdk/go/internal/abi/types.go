@@ -73,11 +73,15 @@ type ErrorDetail struct {
 	Data          Option[Payload]
 }
 
-// Failure is retryable (0), permanent (1) or unknown (2); only the first has AfterMs.
-type Failure struct {
-	Tag     uint8
+type RetryHint struct {
 	Detail  ErrorDetail
 	AfterMs Option[uint64]
+}
+
+// Failure is retryable (0), permanent (1) or unknown (2); of the latter two Hint is only its Detail.
+type Failure struct {
+	Tag  uint8
+	Hint RetryHint
 }
 
 type SagaStart struct {
