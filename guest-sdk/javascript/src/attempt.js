@@ -1,16 +1,15 @@
 // What a handler throws, as the host wants it.
 
 import { Failure, Permanent, Retryable, Unknown } from "./failure.js";
-import { optionalPayload } from "./payload.js";
+import { milliseconds, optionalPayload } from "./payload.js";
 
 const detail = ({ code, message, data }) => ({ code, message, data: optionalPayload(data) });
 
 function lowerFailure(failure) {
   if (failure instanceof Permanent) return { tag: "permanent", val: detail(failure) };
   if (failure instanceof Unknown) return { tag: "unknown", val: detail(failure) };
-  const { afterMs } = failure;
-  const ms = afterMs === undefined ? undefined : BigInt(Math.round(afterMs));
-  return { tag: "retryable", val: { detail: detail(failure), afterMs: ms } };
+  const val = { detail: detail(failure), afterMs: milliseconds(failure.afterMs) };
+  return { tag: "retryable", val };
 }
 
 /** What is no failure of the SDK is one of the plugin: nobody knows what became of what was sent before a wait. */

@@ -35,11 +35,11 @@ export class Stream {
     const [snapshot, events] = call(() => host.load(id));
     if (snapshot) {
       this.state = fromPayload(snapshot.state, "the snapshot");
-      this.#stored = this.#snapshot = Number(snapshot.version);
+      this.#stored = this.#snapshot = snapshot.version;
     }
     for (const { version, event } of events) {
       this.state = apply(this.state, event.eventType, fromPayload(event.payload, "an event"));
-      this.#stored = Number(version);
+      this.#stored = version;
     }
   }
 
@@ -57,11 +57,11 @@ export class Stream {
   /** Appends what was recorded. A retryable failure if somebody else appended since it was loaded. */
   save() {
     if (this.#recorded.length === 0) return;
-    const stored = call(() => host.append(this.#id, BigInt(this.#stored), this.#recorded));
-    this.#stored = Number(stored);
+    const stored = call(() => host.append(this.#id, this.#stored, this.#recorded));
+    this.#stored = stored;
     this.#recorded = [];
     if (this.#stored - this.#snapshot < this.#snapshotEvery) return;
-    const snapshot = { version: BigInt(this.#stored), state: toPayload(this.state) };
+    const snapshot = { version: this.#stored, state: toPayload(this.state) };
     call(() => host.saveSnapshot(this.#id, snapshot));
     this.#snapshot = this.#stored;
   }

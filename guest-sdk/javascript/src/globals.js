@@ -23,7 +23,7 @@ globalThis.console = {
   error: at("error"),
 };
 
-const now = () => Number(nowMs());
+const now = () => nowMs();
 globalThis.Date = class extends Date {
   constructor(...values) {
     super(...(values.length === 0 ? [now()] : values));

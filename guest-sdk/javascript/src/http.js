@@ -2,6 +2,7 @@
 
 import * as host from "wasaga:plugin/http@0.1.0";
 import { Permanent, Retryable, Unknown } from "./failure.js";
+import { milliseconds } from "./payload.js";
 import { decode, encode } from "./text.js";
 
 function failure(thrown) {
@@ -30,7 +31,7 @@ export function request(method, url, { headers = {}, json, body, timeoutMs } = {
     url,
     headers: list,
     body: typeof bytes === "string" ? encode(bytes) : bytes,
-    timeoutMs: timeoutMs === undefined ? undefined : BigInt(Math.round(timeoutMs)),
+    timeoutMs: milliseconds(timeoutMs),
   };
   let answer;
   try {

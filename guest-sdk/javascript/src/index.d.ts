@@ -317,12 +317,12 @@ export namespace sql {
   interface Typed {
     readonly tag: string;
   }
-  /** Parameters whose type JavaScript does not tell. */
+  /** Parameters whose type JavaScript does not tell. A bigint is numeric. */
   function json(value: unknown): Typed;
   function uuid(text: string): Typed;
   function numeric(text: string | number): Typed;
   function timestamp(date: Date): Typed;
-  /** The rows of a statement: objects by the names of their columns. Integers beyond 2^53 are BigInt. */
+  /** The rows of a statement: objects by the names of their columns. Integers beyond 2^53 lose digits: select them as text. */
   function query<Row = any>(statement: string, ...parameters: Parameter[]): Row[];
   /** The one row, or undefined; a permanent failure when there are more. */
   function queryOne<Row = any>(statement: string, ...parameters: Parameter[]): Row | undefined;

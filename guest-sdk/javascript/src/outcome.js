@@ -1,6 +1,6 @@
 // How a step ends, when it does not fail.
 
-import { optionalPayload, toPayload } from "./payload.js";
+import { milliseconds, optionalPayload, toPayload } from "./payload.js";
 
 class Done {
   constructor(output, undo) {
@@ -25,7 +25,7 @@ class Wait {
   lower(effects) {
     const val = {
       sources: this.sources,
-      timeoutMs: this.timeoutMs === undefined ? undefined : BigInt(Math.round(this.timeoutMs)),
+      timeoutMs: milliseconds(this.timeoutMs),
       effects,
       undo: optionalPayload(this.undo),
       memo: optionalPayload(this.memo),

@@ -13,6 +13,11 @@ export function optionalPayload(value) {
   return value === undefined ? undefined : toPayload(value);
 }
 
+/** Whole milliseconds. The engine's 64-bit integers are numbers. */
+export function milliseconds(duration) {
+  return duration === undefined ? undefined : Math.round(duration);
+}
+
 export function parse(bytes, what) {
   const text = decode(bytes);
   try {

@@ -23,11 +23,10 @@ function lower(value) {
     case "boolean":
       return { tag: "boolean", val: value };
     case "bigint":
-      return { tag: "int64", val: value };
+      // The engine has numbers only.
+      return { tag: "numeric", val: String(value) };
     case "number":
-      return Number.isSafeInteger(value)
-        ? { tag: "int64", val: BigInt(value) }
-        : { tag: "float64", val: value };
+      return { tag: Number.isSafeInteger(value) ? "int64" : "float64", val: value };
     case "string":
       return { tag: "text", val: value };
     default:
@@ -41,10 +40,6 @@ function lift({ tag, val }) {
       return null;
     case "json":
       return JSON.parse(val);
-    case "int64": {
-      const number = Number(val);
-      return Number.isSafeInteger(number) ? number : BigInt(val);
-    }
     default:
       return val;
   }
@@ -66,7 +61,7 @@ function call(run) {
   }
 }
 
-/** Runs a statement that returns rows: objects by the names of their columns. Integers beyond 2^53 are BigInt. */
+/** Runs a statement that returns rows: objects by the names of their columns. Integers beyond 2^53 lose digits: select them as text. */
 export function query(statement, ...parameters) {
   const { columns, rows } = call(() => host.query(statement, parameters.map(lower)));
   const object = (row) => Object.fromEntries(row.map((value, at) => [columns[at].name, lift(value)]));
@@ -82,5 +77,5 @@ export function queryOne(statement, ...parameters) {
 
 /** Runs a statement, and says how many rows it touched. */
 export function execute(statement, ...parameters) {
-  return Number(call(() => host.execute(statement, parameters.map(lower))));
+  return call(() => host.execute(statement, parameters.map(lower)));
 }

@@ -28,7 +28,7 @@ function stepTask({ attempt, input }, more) {
     sagaId,
     businessKey: businessKey ?? sagaId,
     attempt: number,
-    deadline: new Date(Number(deadlineMs)),
+    deadline: new Date(deadlineMs),
     traceparent: traceparent ?? undefined,
     input: fromPayload(input, "the saga's input"),
     ...more,

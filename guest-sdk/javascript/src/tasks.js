@@ -12,7 +12,7 @@ function flowTask({ attempt, deadlineMs, traceparent, message, ...same }, more) 
   return {
     ...same,
     attempt,
-    deadline: new Date(Number(deadlineMs)),
+    deadline: new Date(deadlineMs),
     traceparent: traceparent ?? undefined,
     message: Message.received(message),
     ...more,
