@@ -284,6 +284,22 @@ async fn messages_are_found_while_others_are_at_work() {
 }
 
 #[tokio::test]
+async fn a_topic_that_the_host_hears_of_later_is_looked_at_from_its_first_message_on() {
+    let world = World::with_notes().await;
+    world.run("insert into wasaga.handled_topics values ('later', 0)").await;
+    world
+        .run("insert into wasaga.task_out (topic, value) values ('later', 'first'), ('outgoing', 'x')")
+        .await;
+    let host = Host::start(&world).await;
+    world.until("select count(*) = 1 from wasaga.task_out where handled").await;
+    // In the meantime the host goes past what is not its own.
+    world.until("select clock_timestamp() > created_at + interval '4 s' from wasaga.task_out where id = 1").await;
+    host.names_out("later");
+    world.until("select count(*) = 2 from wasaga.task_out where handled").await;
+    host.stop().await;
+}
+
+#[tokio::test]
 async fn a_message_that_was_handled_is_redriven_as_it_is() {
     let world = World::with_notes().await;
     let relay = world.store().host_register("relay", "1", MINUTE).await.unwrap();

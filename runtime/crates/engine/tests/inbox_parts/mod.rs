@@ -180,12 +180,9 @@ pub fn send(topic: &str) -> Effect {
 struct Plugins(Mutex<Arc<Catalog>>);
 
 impl Plugins {
-    fn catalog(more: &[&str]) -> Arc<Catalog> {
-        let plugin = Plugin {
-            digest: Digest::of(b"x"),
-            manifest: Arc::new(manifest(more)),
-            lifecycle: false,
-        };
+    fn catalog(manifest: Manifest) -> Arc<Catalog> {
+        let plugin =
+            Plugin { digest: Digest::of(b"x"), manifest: Arc::new(manifest), lifecycle: false };
         let plugins = [("worker".parse().unwrap(), plugin)].into();
         let definitions = [("coded".into(), codecs::active())].into();
         Arc::new(Catalog { plugins, definitions })
@@ -319,7 +316,7 @@ impl Host {
         let (lease, host) = watch::channel(Some(id));
         let plugin = Arc::new(FakePlugin::default());
         let values = Arc::new(codecs::FakeCodec::default());
-        let plugins = Arc::new(Plugins(Mutex::new(Plugins::catalog(&[]))));
+        let plugins = Arc::new(Plugins(Mutex::new(Plugins::catalog(manifest(&[])))));
         let (stored, sagas) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let parts = InboxParts {
             store: store.clone(),
@@ -348,7 +345,13 @@ impl Host {
     }
 
     pub fn subscribe(&self, topic: &str) {
-        *self.plugins.0.lock().unwrap() = Plugins::catalog(&[topic]);
+        *self.plugins.0.lock().unwrap() = Plugins::catalog(manifest(&[topic]));
+    }
+
+    /// The plugin sees this topic's messages before they are published, and no other's.
+    pub fn names_out(&self, topic: &str) {
+        let named = Manifest { out_topics: vec![topic.into()], ..manifest(&[]) };
+        *self.plugins.0.lock().unwrap() = Plugins::catalog(named);
     }
 
     /// What the database sees when its process is killed.
