@@ -56,12 +56,12 @@ impl World {
         let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
         let row = |record: &Record| {
             let Record { topic, key, headers, value } = record;
-            let value: String = value.iter().map(|byte| format!("{byte:02x}")).collect();
             format!(
-                "({}, convert_to({}, 'UTF8'), {}::jsonb, decode('{value}', 'hex'))",
+                "({}, convert_to({}, 'UTF8'), {}::jsonb, decode('{}', 'hex'))",
                 quoted(topic),
                 quoted(key),
                 quoted(&json!(headers).to_string()),
+                hex::encode(value)
             )
         };
         let rows: Vec<_> = records.iter().map(row).collect();

@@ -16,6 +16,9 @@ const PROTOBUF: &str = r#"syntax = "proto3"; package intake; message Noise {}
 const REPLY: &str = r#"{"type": "record", "name": "Reply", "fields": [
     {"name": "correlation", "type": "string"}, {"name": "cents", "type": "long"}]}"#;
 
+/// Keys of a topic in the configuration.
+type Keys<'a> = &'a [(&'a str, &'a str)];
+
 /// Writes a form with this id and name.
 type Write = fn(&str, &str) -> Vec<u8>;
 
@@ -56,7 +59,7 @@ fn form(key: &str, value: Vec<u8>) -> Record {
 }
 
 /// A host that reads forms so, and knows the registry.
-fn reads(world: &World, registry: &Registry, forms: &[(&str, &str)]) -> HostOptions {
+fn reads(world: &World, registry: &Registry, forms: Keys<'_>) -> HostOptions {
     let password = world.file("password", "hush\n");
     let host = world
         .host()
@@ -99,7 +102,7 @@ async fn records_start_sagas_whatever_their_codec() {
     let avro_file = world.file("form.avsc", AVRO);
     let protobuf_file = world.file("form.proto", PROTOBUF);
 
-    let codecs: [(&str, &[(&str, &str)], Write); 5] = [
+    let codecs: [(&str, Keys<'_>, Write); 5] = [
         ("avro", &[("codec", "avro")], |id, name| framed(1, &avro(id, name))),
         // Behind the number of the schema: one index, of the second message.
         ("protobuf", &[("codec", "protobuf")], |id, name| {

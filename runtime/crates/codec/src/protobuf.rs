@@ -22,8 +22,7 @@ pub(crate) fn compiled(text: &str, references: &References) -> Result<FileDescri
     resolver.add(Given(files));
     resolver.add(GoogleFileResolver::new());
     let mut compiler = Compiler::with_file_resolver(resolver);
-    let compiled = compiler.include_imports(true).open_file(MAIN);
-    compiled.map_err(|error| error.to_string())?;
+    compiler.include_imports(true).open_file(MAIN).map_err(|error| error.to_string())?;
     let file = compiler.descriptor_pool().get_file_by_name(MAIN);
     file.ok_or_else(|| "it was not compiled".to_owned())
 }
