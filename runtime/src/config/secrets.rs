@@ -112,7 +112,10 @@ mod tests {
         let found =
             options(&[("sasl.password.file", file), ("producer.client.id.env", "CARGO_PKG_NAME")]);
         let twice = options(&[("sasl.password.file", file), ("sasl.password", "x")]).unwrap_err();
+        let places = [Secret::File(path.clone()), Secret::Variable("CARGO_PKG_NAME".into())];
+        let secrets = places.map(|place| place.read("registry.password").unwrap());
         fs::remove_file(&path).unwrap();
+        assert_eq!(secrets, ["hush", "wasaga"]);
         let found = found.unwrap();
         assert_eq!((&*found["sasl.password"], &*found["producer.client.id"]), ("hush", "wasaga"));
         assert!(twice.contains("sasl.password is given twice"), "{twice}");
