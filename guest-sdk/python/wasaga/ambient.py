@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import time
+import traceback
 from typing import Any
 
 from wit_world.imports import ambient as host
@@ -16,7 +17,14 @@ def _no_sleep(_: float) -> None:
     raise RuntimeError("a plugin may not sleep: return a wait, or sleep()")
 
 
-class _DateTime(datetime.datetime):
+class _Any(type):
+    """The class is also of what the original, its base, makes."""
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, cls.__mro__[1])
+
+
+class _DateTime(datetime.datetime, metaclass=_Any):
     @classmethod
     def now(cls, tz: datetime.tzinfo | None = None) -> Any:
         return cls.fromtimestamp(time.time(), tz or datetime.UTC).replace(tzinfo=tz)
@@ -30,7 +38,7 @@ class _DateTime(datetime.datetime):
         return cls.now()
 
 
-class _Date(datetime.date):
+class _Date(datetime.date, metaclass=_Any):
     @classmethod
     def today(cls) -> Any:
         return _DateTime.now().date()
@@ -90,16 +98,46 @@ def install() -> None:
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", handlers=[_Handler()])
 
 
+def _fail() -> None:
+    try:
+        None.nothing  # type: ignore[attr-defined]
+    except AttributeError as error:
+        raise KeyError("nothing") from error
+
+
 def installed() -> None:
-    """To be called after them: there are no files in a running guest, so what a traceback shows is read now."""
+    """To be called after them: there are no files in a running guest, so what a traceback shows, and what it imports on the
+    way, is read now."""
     for module in list(sys.modules.values()):
         path = getattr(module, "__file__", None)
         if path and "wasaga" not in (getattr(module, "__package__", None) or "") and "python3" not in path:
             linecache.getlines(path)
+    try:
+        _fail()
+    except KeyError:
+        traceback.format_exc()
     linecache.checkcache = lambda filename=None: None
     linecache.updatecache = lambda filename, module_globals=None: []
     if "random" in sys.modules:
         sys.modules["random"]._urandom = _urandom  # type: ignore[attr-defined]
+
+
+def log_error(text: str) -> None:
+    host_log.log(host_log.Level.ERROR, text)
+
+
+def described(error: BaseException) -> str:
+    """An exception and where it was raised, by nothing that could ask for a file."""
+    lines = ["Traceback (most recent call last):"]
+    place = error.__traceback__
+    while place is not None:
+        code = place.tb_frame.f_code
+        lines.append(f'  File "{code.co_filename}", line {place.tb_lineno}, in {code.co_qualname}')
+        source = linecache.getline(code.co_filename, place.tb_lineno).strip()
+        if source:
+            lines.append(f"    {source}")
+        place = place.tb_next
+    return "\n".join([*lines, f"{type(error).__name__}: {error}"])
 
 
 def begin() -> None:

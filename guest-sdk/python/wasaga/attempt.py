@@ -1,8 +1,6 @@
 """What a handler raises, as the host wants it."""
 
 import contextlib
-import sys
-import traceback
 from collections.abc import Iterator
 
 from componentize_py_types import Err
@@ -36,7 +34,7 @@ def attempt(*, is_resumed: bool = False) -> Iterator[None]:
     except Failure as failure:
         raise Err(_lower(failure)) from None
     except Exception as error:
-        print(traceback.format_exc().rstrip(), file=sys.stderr)
+        ambient.log_error(ambient.described(error))
         said = f"{type(error).__name__}: {error}"
         kind = Unknown if is_resumed else Retryable
         raise Err(_lower(kind("exception", said))) from None
