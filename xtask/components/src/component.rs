@@ -22,8 +22,7 @@ pub fn write(module: &Path, wit: &Path, world: &str, out: &Path) -> Result<()> {
     let mut resolve = Resolve::default();
     let (package, _) = resolve.push_path(wit)?;
     let world = resolve.select_world(&[package], Some(world))?;
-    let mut core =
-        fs::read(module).with_context(|| format!("cannot read {}", module.display()))?;
+    let mut core = fs::read(module).with_context(|| format!("cannot read {}", module.display()))?;
     embed_component_metadata(&mut core, &resolve, world, StringEncoding::UTF8)?;
 
     let package = resolve.push_str("preview1.wit", PREVIEW1_WORLD)?;
