@@ -1,4 +1,4 @@
-//! Guests in JavaScript and TypeScript: bundled by esbuild, and run by QuickJS in the component. Both tools come from npm,
+//! Guests in JavaScript and TypeScript: bundled by esbuild, and run by `QuickJS` in the component. Both tools come from npm,
 //! in the versions of the SDK's lock file.
 
 use std::fs;

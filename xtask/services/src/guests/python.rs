@@ -1,4 +1,4 @@
-//! Guests in Python: the project's modules, the SDK and CPython in one component, by componentize-py in a venv of its own.
+//! Guests in Python: the project's modules, the SDK and `CPython` in one component, by componentize-py in a venv of its own.
 
 use std::fs;
 use std::path::{Path, PathBuf};
