@@ -27,10 +27,11 @@ impl Toolchain {
     /// A WASI SDK (`WASI_SDK_PATH`), or Debian's packages, which are installed where that is possible.
     fn detect() -> Result<Self> {
         if let Some(sdk) = std::env::var_os("WASI_SDK_PATH").map(PathBuf::from) {
-            return Ok(Self {
-                clang: sdk.join("bin/clang"),
-                sysroot: sdk.join("share/wasi-sysroot"),
-            });
+            let (clang, sysroot) = (sdk.join("bin/clang"), sdk.join("share/wasi-sysroot"));
+            if !clang.is_file() {
+                bail!("WASI_SDK_PATH has no bin/clang: set it to where a WASI SDK is, or unset it");
+            }
+            return Ok(Self { clang, sysroot });
         }
         match Self::debian() {
             Some(debian) => Ok(debian),
