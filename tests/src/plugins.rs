@@ -22,12 +22,10 @@ pub const ORDER_PLUGINS: [&str; 6] = [
 pub fn bytes_of(package: &str) -> Vec<u8> {
     let path = environment::plugins().join(format!("{package}.wasm"));
     fs::read(&path).unwrap_or_else(|error| {
-        match fs::read_to_string(path.with_extension("missing")) {
-            Ok(reason) => panic!("{package} is not built: {reason}"),
-            Err(_) => {
-                panic!("{}: {error}: build the plugins by `cargo xtask guests`", path.display())
-            }
+        if let Ok(reason) = fs::read_to_string(path.with_extension("missing")) {
+            panic!("{package} is not built: {reason}");
         }
+        panic!("{}: {error}: build the plugins by `cargo xtask guests`", path.display())
     })
 }
 
