@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use uuid::Uuid;
 use wasaga_domain::{
     attempt::Direction,
@@ -208,7 +208,7 @@ impl<'a> Course<'a> {
             return self.stage.step(call).await;
         }
         let output = self.outputs.get(&*call.attempt.step).cloned();
-        let output = content::payload(&output.unwrap_or_else(|| Value::Object(Default::default())));
+        let output = content::payload(&output.unwrap_or_else(|| Value::Object(Map::default())));
         let done = Done { output, undo: None, effects: Vec::new() };
         StepReport {
             outcome: Ok(StepOutcome::Done(done)),

@@ -1,4 +1,4 @@
-//! What was tried and what came of it: for people, for CI (JUnit) and for programs (JSON).
+//! What was tried and what came of it: for people, for CI (`JUnit`) and for programs (JSON).
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -58,7 +58,7 @@ impl Report {
         text
     }
 
-    /// JUnit's XML, as CI servers read it.
+    /// `JUnit`'s XML, as CI servers read it.
     pub fn junit(&self, suite: &str) -> String {
         let took: Duration = self.cases.iter().map(|case| case.took).sum();
         let mut text = format!(

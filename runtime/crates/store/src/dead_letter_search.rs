@@ -72,7 +72,7 @@ impl Store {
              order by id {sorted} limit $3"
         );
         let statuses: Vec<_> = filter.statuses.iter().map(|status| status.as_str()).collect();
-        let older = filter.older_than.unwrap_or_default().as_millis();
+        let age = filter.older_than.unwrap_or_default().as_millis();
         let mut rows: Vec<FoundRow> = sqlx::query_as(AssertSqlSafe(sql))
             .bind(after)
             .bind(last_look.unwrap_or(end))
@@ -83,7 +83,7 @@ impl Store {
             .bind(statuses)
             .bind(filter.reason.as_deref())
             // A timestamp reaches no farther back than some thousand years.
-            .bind(i64::try_from(older).unwrap_or(i64::MAX).min(50_000_000_000_000))
+            .bind(i64::try_from(age).unwrap_or(i64::MAX).min(50_000_000_000_000))
             .bind(filter.saga.map(|saga| saga.0))
             .fetch_all(&self.pool)
             .await?;

@@ -83,7 +83,7 @@ impl Drop for TestDatabase {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.map(|runtime| runtime.block_on(drop))
         });
-        if !matches!(dropper.join(), Ok(Ok(Ok(_)))) {
+        if !matches!(dropper.join(), Ok(Ok(Ok(())))) {
             eprintln!("the test database {} could not be dropped", self.name);
         }
     }

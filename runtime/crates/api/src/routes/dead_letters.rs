@@ -104,7 +104,7 @@ pub(crate) async fn edit(
         ))
     })?;
     let misfit = |(field, why): (&str, String)| {
-        ApiError::Invalid(vec![Misfit::new(&format!("/{field}"), why)])
+        ApiError::Invalid(vec![Misfit::new(format!("/{field}"), why)])
     };
     let edit = body.edit(flow).map_err(misfit)?;
     if edit.is_empty() {
