@@ -2,12 +2,17 @@
 
 use super::{Check, ENDED};
 
-/// How many sagas, messages and in tasks are not at their end.
+/// How many sagas, messages and in tasks are not at their end. The event of an order's end, which nobody waits for, is on its
+/// way until the notification service has it.
 pub(super) fn under_way() -> String {
     format!(
         "select (select count(*) from wasaga.sagas where not ({ENDED}))
               + (select count(*) from wasaga.task_out where status in ('wait', 'work'))
-              + (select count(*) from wasaga.task_in where status in ('wait', 'work'))"
+              + (select count(*) from wasaga.task_in where status in ('wait', 'work'))
+              + (select count(*) from wasaga.task_out o
+                 where o.topic = 'orders.events' and to_regclass('plugin_notification.notifications') is not null
+                     and not exists (select from wasaga.task_in i
+                         where i.topic = o.topic and i.message_id = o.message_id::text))"
     )
 }
 
