@@ -36,8 +36,9 @@ pub async fn faults(stage: &mut Stage, scenarios: &[Scenario], input: Option<&Va
         let saga = Some(definition.name.as_ref());
         let told = scenarios.iter().find(|told| told.when.saga.as_deref() == saga);
         let setting = Setting::of(definition, told, input);
+        let begun = Instant::now();
         if let Err(error) = stage.configure(&setting.config).await {
-            report.cases.push(case(&setting, "its configuration", Err(error.to_string())));
+            report.cases.push(case(&setting, "its configuration", begun, Err(error.to_string())));
             continue;
         }
         setting.disturb(stage, &mut report).await;
@@ -85,6 +86,7 @@ impl Setting {
     }
 
     async fn disturb(&self, stage: &Stage, report: &mut Report) {
+        let begun = Instant::now();
         let twice = (
             self.run(stage, |_| Disturbance::None).await,
             self.run(stage, |_| Disturbance::None).await,
@@ -99,11 +101,13 @@ impl Setting {
                     end.history.join(", "),
                     self.input
                 );
-                return report.cases.push(case(self, "completes undisturbed", Err(why)));
+                return report.cases.push(case(self, "completes undisturbed", begun, Err(why)));
             }
-            Err(why) => return report.cases.push(case(self, "completes undisturbed", Err(why))),
+            Err(why) => {
+                return report.cases.push(case(self, "completes undisturbed", begun, Err(why)));
+            }
         };
-        report.cases.push(case(self, "completes undisturbed", Ok(vec![])));
+        report.cases.push(case(self, "completes undisturbed", begun, Ok(vec![])));
         // What differs without any fault, as a random id does, tells nothing about one.
         let volatile = twice.1.map(|again| differences(&undisturbed.told(), &again.told()));
         let volatile = volatile.unwrap_or_default();
@@ -116,9 +120,10 @@ impl Setting {
                 ),
                 ("commits, and its host is lost", Disturbance::LostAfterCommit),
             ] {
+                let begun = Instant::now();
                 let ended = self.run(stage, at(number, &disturbance)).await;
                 let failures = ended.map(|end| otherwise(&undisturbed, &end, &volatile));
-                report.cases.push(case(self, &format!("{step} {what}"), failures));
+                report.cases.push(case(self, &format!("{step} {what}"), begun, failures));
             }
             if !called.pivoted {
                 self.fail(stage, report, (number, step), &volatile).await;
@@ -137,15 +142,16 @@ impl Setting {
         let permanent =
             Disturbance::Fails(Failure::Permanent(ErrorDetail::new("fault", "failed by the test")));
         let name = format!("{step} fails for good");
+        let begun = Instant::now();
         let ended = match self.run(stage, at(number, &permanent)).await {
             Ok(ended) => ended,
-            Err(why) => return report.cases.push(case(self, &name, Err(why))),
+            Err(why) => return report.cases.push(case(self, &name, begun, Err(why))),
         };
         let undone = matches!(ended.status, Status::Compensated | Status::Failed);
         let failures = (!undone).then(|| {
             format!("the saga ends {}: {}", ended.status.as_str(), ended.history.join(", "))
         });
-        report.cases.push(case(self, &name, Ok(failures.into_iter().collect())));
+        report.cases.push(case(self, &name, begun, Ok(failures.into_iter().collect())));
         let undos = ended.calls.iter().enumerate();
         for (undo, called) in undos.filter(|(_, called)| called.direction == Direction::Undo) {
             let twice = |at: usize| match at {
@@ -153,10 +159,11 @@ impl Setting {
                 at if at == undo => Disturbance::LostBeforeCommit,
                 _ => Disturbance::None,
             };
+            let begun = Instant::now();
             let again = self.run(stage, twice).await;
             let failures = again.map(|again| otherwise(&ended, &again, volatile));
             let name = format!("{step} fails for good, and the undo of {} runs twice", called.step);
-            report.cases.push(case(self, &name, failures));
+            report.cases.push(case(self, &name, begun, failures));
         }
     }
 
@@ -270,10 +277,10 @@ fn otherwise(expected: &End, got: &End, volatile: &[String]) -> Vec<String> {
     misses
 }
 
-fn case(setting: &Setting, what: &str, ended: Result<Vec<String>, String>) -> Case {
+fn case(setting: &Setting, what: &str, begun: Instant, ended: Result<Vec<String>, String>) -> Case {
     let failures = ended.unwrap_or_else(|why| vec![why]);
     let name = format!("{}: {what}", setting.definition.name);
-    Case { name, failures, logs: Vec::new(), took: Instant::now().elapsed() }
+    Case { name, failures, logs: Vec::new(), took: begun.elapsed() }
 }
 
 #[cfg(test)]

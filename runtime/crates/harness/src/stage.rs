@@ -111,10 +111,22 @@ impl Stage {
         let clock = Arc::new(Hand::default());
         let grants = Grants { grant_all: true, plugins: BTreeMap::new() };
         let options = Options { grants, ..options };
-        let (host, plugins) = load(&components, options.clone(), &clock, database.as_ref()).await?;
+        let loaded = load(&components, options.clone(), &clock, database.as_ref()).await;
+        let (host, plugins) = match loaded {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                if let Some(database) = database {
+                    database.drop().await;
+                }
+                return Err(error);
+            }
+        };
         let config = BTreeMap::new();
         let stage = Self { host, components, options, config, clock, database, plugins };
-        stage.migrate().await?;
+        if let Err(error) = stage.migrate().await {
+            stage.close().await;
+            return Err(error);
+        }
         Ok(stage)
     }
 
