@@ -22,6 +22,16 @@ pub async fn first_step(
     definition: &Arc<Definition>,
     input: Payload,
 ) -> Result<StepReport> {
+    first_step_until(executor, definition, input, UnixMillis(i64::MAX)).await
+}
+
+/// The same with a deadline.
+pub async fn first_step_until(
+    executor: &dyn StepExecutor,
+    definition: &Arc<Definition>,
+    input: Payload,
+    deadline: UnixMillis,
+) -> Result<StepReport> {
     let step = &definition.steps[0];
     let attempt = Attempt {
         saga_id: SagaId(Uuid::nil()),
@@ -33,7 +43,7 @@ pub async fn first_step(
         number: 1,
         idempotency_key: "bench".into(),
         forward_key: "bench".into(),
-        deadline: UnixMillis(i64::MAX),
+        deadline,
         traceparent: None,
     };
     let context = CallContext {

@@ -4,7 +4,10 @@
 mod call;
 mod figures;
 mod inbox;
+mod languages;
 mod limits;
+mod load;
+mod neighbours;
 mod null;
 mod records;
 mod relay;
@@ -18,6 +21,10 @@ use clap::Parser;
 enum Bench {
     /// A four-step saga from its start to its committed end, in a closed loop
     Sagas(sagas::Arguments),
+    /// What a plugin costs, by its language
+    Call(languages::Arguments),
+    /// Sagas of one plugin while another misbehaves
+    Neighbours(neighbours::Arguments),
     /// Records to finished tasks, a fresh WASM instance each
     Inbox(inbox::Arguments),
     /// The outbox's relay, from the commit to the consumer
@@ -28,7 +35,9 @@ enum Bench {
 async fn main() -> Result<()> {
     match Bench::parse() {
         Bench::Sagas(arguments) => sagas::run(&arguments).await,
+        Bench::Call(arguments) => languages::run(&arguments).await,
         Bench::Inbox(arguments) => inbox::run(&arguments).await,
+        Bench::Neighbours(arguments) => neighbours::run(&arguments).await,
         Bench::Relay(arguments) => relay::run(&arguments).await,
     }
 }

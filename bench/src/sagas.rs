@@ -2,41 +2,30 @@
 //! committed end.
 
 use std::{
-    collections::HashMap,
     env, fs,
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, anyhow};
-use async_trait::async_trait;
 use clap::Args;
 use serde::Serialize;
-use tokio::{
-    sync::{Notify, Semaphore, mpsc, oneshot},
-    task::JoinSet,
-    time,
-};
+use tokio::time;
 use wasaga_domain::{
     clock::SystemClock,
     definition::Definition,
-    ids::SagaId,
-    payload::Payload,
     ports::{CatalogSource, StepExecutor},
 };
-use wasaga_engine::{
-    definitions::DefinitionSource,
-    driver::{Engine, EngineHandle, EngineOptions, Parts, StartRequest},
-};
+use wasaga_engine::driver::EngineOptions;
 use wasaga_plugin_host::{Options, PluginHost};
 use wasaga_services::process;
-use wasaga_store::{lease::HostLease, testing::database_on};
 
 use crate::{
     call,
     figures::{percentile, print},
     limits,
+    load::{Load, input},
     null::NullExecutor,
 };
 
@@ -88,31 +77,9 @@ struct Measured {
     postgres_cpu: f64,
 }
 
-/// The one definition there is.
-struct Only(Arc<Definition>);
-
-#[async_trait]
-impl DefinitionSource for Only {
-    async fn definition(&self, _: &str, _: u32) -> Result<Arc<Definition>, String> {
-        Ok(Arc::clone(&self.0))
-    }
-}
-
 pub async fn run(arguments: &Arguments) -> Result<()> {
-    let server = env::var("DATABASE_URL")
-        .context("DATABASE_URL must name a Postgres: run `cargo xtask bench sagas`")?;
-    let plugins = env::var_os("WASAGA_BENCH_PLUGINS").map(PathBuf::from);
-    let plugins = plugins.context("WASAGA_BENCH_PLUGINS must name the built plugins")?;
-    let module = plugins.join("bench-rust.wasm");
-    let bytes = fs::read(&module).with_context(|| format!("{}", module.display()))?;
-    let host = PluginHost::new(Options::default(), None, None, Arc::new(SystemClock))
-        .map_err(|error| anyhow!("{error}"))?;
-    host.install_local(bytes).await.map_err(|error| anyhow!("{error}"))?;
-    let catalog = host.catalog();
-    let active = catalog.definitions.get("bench").context("the plugin defines the saga `bench`")?;
-    let definition = Arc::clone(&active.definition);
-
-    let executor: Arc<dyn StepExecutor> = host;
+    let server = server()?;
+    let (executor, definition) = plugin(Options::default()).await?;
     let output = call::first_output(&*executor, &definition, input()).await?;
     let measured = measure(arguments, &server, &definition, executor.clone()).await?;
     let null = Arc::new(NullExecutor { output });
@@ -134,7 +101,48 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
     print(&figures, arguments.json)
 }
 
-type Ends = Arc<Mutex<HashMap<SagaId, oneshot::Sender<()>>>>;
+/// What a step costs, in microseconds.
+pub struct StepCost {
+    /// CPU under load, host and Postgres together.
+    pub cpu_us: f64,
+    /// Its guest's call, in an instance of its own.
+    pub guest_us: f64,
+    /// The same in an instance that serves many.
+    pub reused_us: f64,
+}
+
+/// Measures it.
+pub async fn step_cost() -> Result<StepCost> {
+    let (executor, definition) = plugin(Options::default()).await?;
+    let committers = EngineOptions::default().committers;
+    let arguments = Arguments { concurrency: 256, sagas: 10_000, json: false, committers };
+    let measured = measure(&arguments, &server()?, &definition, executor.clone()).await?;
+    let saga = (measured.host_cpu + measured.postgres_cpu) * 1e6;
+    let guest_us = wasm_call_us(&*executor, &definition).await?;
+    let reuse = [("bench".parse().context("a plugin's name")?, u32::MAX)].into();
+    let (executor, definition) = plugin(Options { reuse, ..Options::default() }).await?;
+    let reused_us = wasm_call_us(&*executor, &definition).await?;
+    Ok(StepCost { cpu_us: saga / definition.steps.len() as f64, guest_us, reused_us })
+}
+
+fn server() -> Result<String> {
+    env::var("DATABASE_URL")
+        .context("DATABASE_URL must name a Postgres: run it by `cargo xtask bench`")
+}
+
+/// A host with the bench's plugin, and the saga that this defines.
+async fn plugin(options: Options) -> Result<(Arc<dyn StepExecutor>, Arc<Definition>)> {
+    let plugins = env::var_os("WASAGA_BENCH_PLUGINS").map(PathBuf::from);
+    let plugins = plugins.context("WASAGA_BENCH_PLUGINS must name the built plugins")?;
+    let module = plugins.join("bench-rust.wasm");
+    let bytes = fs::read(&module).with_context(|| format!("{}", module.display()))?;
+    let host = PluginHost::new(options, None, None, Arc::new(SystemClock))
+        .map_err(|error| anyhow!("{error}"))?;
+    host.install_local(bytes).await.map_err(|error| anyhow!("{error}"))?;
+    let catalog = host.catalog();
+    let active = catalog.definitions.get("bench").context("the plugin defines the saga `bench`")?;
+    Ok((host, Arc::clone(&active.definition)))
+}
 
 /// Runs the loop on a database of its own.
 async fn measure(
@@ -143,56 +151,24 @@ async fn measure(
     definition: &Arc<Definition>,
     executor: Arc<dyn StepExecutor>,
 ) -> Result<Measured> {
-    let database = database_on(server.to_owned()).await;
-    let store = database.store.clone();
-    let lease = Duration::from_secs(10);
-    let lease = HostLease::start(store.clone(), "bench".into(), "bench", lease).await?;
-    let (ends, mut ended) = mpsc::unbounded_channel();
-    let (engine, handle) = Engine::start_up(
-        Parts {
-            store: store.clone(),
-            executor,
-            definitions: Arc::new(Only(Arc::clone(definition))),
-            clock: Arc::new(SystemClock),
-            host: lease.host(),
-            sagas: Arc::new(Notify::new()),
-            outbox: Arc::new(Notify::new()),
-            ends: Some(ends),
-        },
-        EngineOptions { committers: arguments.committers, ..EngineOptions::default() },
-    );
-    let waiting = Ends::default();
-    tokio::spawn({
-        let waiting = Arc::clone(&waiting);
-        async move {
-            while let Some(saga) = ended.recv().await {
-                // An end may come before its starter has asked for it.
-                let starter = waiting.lock().expect("nobody panics with it").remove(&saga);
-                match starter {
-                    Some(starter) => drop(starter.send(())),
-                    None => drop(waiting.lock().expect("as above").insert(saga, closed())),
-                }
-            }
-        }
-    });
-    let load = Load { engine, definition: Arc::clone(definition), waiting };
+    let load = Load::start(server, definition, executor, arguments.committers).await?;
     load.run(arguments.concurrency, WARM_UP).await?;
 
     time::sleep(COUNTERS_SETTLE).await;
     let pid = env::var("WASAGA_BENCH_PG_PID").ok().and_then(|pid| pid.parse().ok());
     let pid = pid.context("WASAGA_BENCH_PG_PID must be the process id of Postgres")?;
+    let store = load.store();
     let (before, host, postgres) =
         (store.statistics().await?, process::own_cpu_seconds()?, process::cpu_seconds(pid)?);
     let begun = Instant::now();
-    let mut latencies = load.run(arguments.concurrency, arguments.sagas).await?;
+    let latencies = load.run(arguments.concurrency, arguments.sagas).await?;
     let elapsed = begun.elapsed().as_secs_f64();
     let (host, postgres) =
         (process::own_cpu_seconds()? - host, process::cpu_seconds(pid)? - postgres);
     time::sleep(COUNTERS_SETTLE).await;
     let after = store.statistics().await?;
-    stop(load, handle, lease).await;
+    load.stop().await;
 
-    latencies.sort_unstable();
     let sagas = arguments.sagas as f64;
     Ok(Measured {
         rate: sagas / elapsed,
@@ -202,78 +178,6 @@ async fn measure(
         host_cpu: host / sagas,
         postgres_cpu: postgres / sagas,
     })
-}
-
-async fn stop(load: Load, handle: EngineHandle, lease: HostLease) {
-    drop(load);
-    handle.stop().await;
-    lease.stop().await;
-}
-
-/// A sender whose receiver is gone: it stands for an end that came first.
-fn closed() -> oneshot::Sender<()> {
-    oneshot::channel().0
-}
-
-#[derive(Clone)]
-struct Load {
-    engine: Engine,
-    definition: Arc<Definition>,
-    waiting: Ends,
-}
-
-impl Load {
-    /// Runs so many sagas, so many at once, and returns how long each took.
-    async fn run(&self, concurrency: usize, sagas: usize) -> Result<Vec<Duration>> {
-        let left = Arc::new(Semaphore::new(sagas));
-        let mut clients = JoinSet::new();
-        for _ in 0..concurrency {
-            let (load, left) = (self.clone(), Arc::clone(&left));
-            clients.spawn(async move {
-                let mut latencies = Vec::new();
-                while let Ok(permit) = left.try_acquire() {
-                    permit.forget();
-                    latencies.push(load.one().await?);
-                }
-                anyhow::Ok(latencies)
-            });
-        }
-        let mut latencies = Vec::with_capacity(sagas);
-        while let Some(client) = clients.join_next().await {
-            latencies.extend(client??);
-        }
-        Ok(latencies)
-    }
-
-    async fn one(&self) -> Result<Duration> {
-        let begun = Instant::now();
-        let request = StartRequest {
-            definition: Arc::clone(&self.definition),
-            business_key: None,
-            input: input(),
-            traceparent: None,
-        };
-        let started = self.engine.start(request).await?;
-        let (end, ended) = oneshot::channel();
-        let first = self
-            .waiting
-            .lock()
-            .expect("nobody panics with it")
-            .insert(started.saga_id, end)
-            .is_some();
-        if first {
-            self.waiting.lock().expect("as above").remove(&started.saga_id);
-        } else {
-            ended.await.context("the saga ends")?;
-        }
-        Ok(begun.elapsed())
-    }
-}
-
-fn input() -> Payload {
-    Payload::json(
-        r#"{"customer_id":"customer-123","items":[{"product_id":"product-1","quantity":2}]}"#,
-    )
 }
 
 /// Microseconds of one call, from the executor's own report: the median of many, one after another.

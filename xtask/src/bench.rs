@@ -20,9 +20,21 @@ pub enum Bench {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// What a plugin costs, by its language: calls, compilation, loading, memory
+    Call {
+        /// Arguments of the bench: --calls N, --json
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Records of a real Kafka to finished tasks, beside the consumer and the SQL alone
     Inbox {
         /// Arguments of the bench: --records N, --keys N, --bytes N, --rounds N, --json
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// The latency of one plugin's sagas while another plugin misbehaves
+    Neighbours {
+        /// Arguments of the bench: --rate N, --seconds N, --at-once N, --json
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
@@ -37,7 +49,9 @@ pub enum Bench {
 pub fn run(bench: &Bench, interrupt: &Interrupt) -> Result<ExitCode> {
     let (name, arguments, needs_kafka) = match bench {
         Bench::Sagas { arguments } => ("sagas", arguments, false),
+        Bench::Call { arguments } => ("call", arguments, false),
         Bench::Inbox { arguments } => ("inbox", arguments, true),
+        Bench::Neighbours { arguments } => ("neighbours", arguments, false),
         Bench::Relay { arguments } => ("relay", arguments, true),
     };
     setup::ensure(
@@ -57,7 +71,8 @@ pub fn run(bench: &Bench, interrupt: &Interrupt) -> Result<ExitCode> {
         .env("WASAGA_BENCH_PG_BIN", postgres.bin_dir())
         .env("WASAGA_BENCH_PG_PID", pid.to_string())
         .env("WASAGA_BENCH_PLUGINS", plugins);
-    let kafka = needs_kafka.then(|| Kafka::start(KafkaOptions::default())).transpose()?;
+    let as_shipped = KafkaOptions { heap_mb: None, ..KafkaOptions::default() };
+    let kafka = needs_kafka.then(|| Kafka::start(as_shipped)).transpose()?;
     if let Some(kafka) = &kafka {
         bench.env("WASAGA_BENCH_KAFKA", kafka.bootstrap());
     }

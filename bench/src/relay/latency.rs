@@ -23,14 +23,19 @@ use wasaga_store::testing_sql::Session;
 
 use super::outbox::Outbox;
 
-/// Connections that emit, one message a transaction.
-const EMITTERS: usize = 8;
-/// What comes first finds neither connections nor caches.
-const WARM_UP: Duration = Duration::from_secs(2);
+/// Connections that emit.
+const EMITTERS: usize = 4;
+/// Messages a transaction: the applications' own commits shall not be what takes the cores.
+const TOGETHER: u64 = 10;
+const EMIT: &str = "
+    select wasaga.emit($1, 'key-' || n, jsonb_build_object('n', n, 'filler', $4::text))
+    from generate_series($2::text::bigint, $3::text::bigint) n";
+/// What comes first finds neither connections nor caches, nor the broker's code compiled.
+const WARM_UP: Duration = Duration::from_secs(5);
 const LAST: Duration = Duration::from_secs(10);
 
-/// Emits by `wasaga.emit`, each message in a transaction of its own, with nobody to tell the relay of it; answers with the
-/// times from each answer to a commit to the arrival of its record, sorted.
+/// Emits by `wasaga.emit`, with nobody to tell the relay of it; answers with the times from each answer to a commit to the
+/// arrival of its records, sorted.
 pub async fn under(
     outbox: Outbox,
     client: &ClientOptions,
@@ -94,17 +99,19 @@ async fn emit(
     until: Instant,
     bytes: usize,
 ) -> Vec<(u64, Instant)> {
-    let mut ticks = time::interval(Duration::from_secs_f64(EMITTERS as f64 / rate));
+    let pace = EMITTERS as f64 * TOGETHER as f64 / rate;
+    let mut ticks = time::interval(Duration::from_secs_f64(pace));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let filler = "x".repeat(bytes.saturating_sub(28));
     let mut committed = Vec::new();
-    let mut number = place as u64;
+    let mut first = place as u64 * TOGETHER;
     while Instant::now() < until {
         ticks.tick().await;
-        let payload = format!(r#"{{"n": {number}, "filler": "{filler}"}}"#);
-        session.run(&format!("select wasaga.emit('{topic}', 'key-{number}', '{payload}')")).await;
-        committed.push((number, Instant::now()));
-        number += EMITTERS as u64;
+        let last = first + TOGETHER - 1;
+        session.run_with(EMIT, &[&topic, &first.to_string(), &last.to_string(), &filler]).await;
+        let answered = Instant::now();
+        committed.extend((first..=last).map(|number| (number, answered)));
+        first += EMITTERS as u64 * TOGETHER;
     }
     committed
 }

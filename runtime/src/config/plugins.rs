@@ -1,6 +1,6 @@
 //! `[plugins]`: where plugins come from; `[plugins.NAME]`: what the plugin of this name may do.
 
-use std::{collections::BTreeMap, env, fmt, path::PathBuf};
+use std::{collections::BTreeMap, env, fmt, num::NonZeroU32, path::PathBuf};
 
 use serde::{
     Deserialize, Deserializer,
@@ -30,6 +30,8 @@ pub struct Plugins {
     pub guest_limits: Limits,
     /// By name.
     pub grants: BTreeMap<PluginName, Grant>,
+    /// Attempts that one instance serves, where it is more than one, by the plugin's name.
+    pub calls_per_instance: BTreeMap<PluginName, u32>,
 }
 
 /// The keys that are not a plugin's name. But for the first they have an underscore, as no plugin's name has.
@@ -41,6 +43,9 @@ const KEYS: [&str; 7] =
 struct OfPlugin {
     #[serde(default)]
     grant: Grant,
+    /// Attempts that one instance serves, one after another.
+    #[serde(default)]
+    calls_per_instance: Option<NonZeroU32>,
 }
 
 impl Default for Plugins {
@@ -54,6 +59,7 @@ impl Default for Plugins {
             sql_calls: Options::default().sql_calls,
             guest_limits: Limits::default(),
             grants: BTreeMap::new(),
+            calls_per_instance: BTreeMap::new(),
         }
     }
 }
@@ -69,6 +75,7 @@ impl Plugins {
             cache_dir: self.cache(),
             threads: self.guest_threads.unwrap_or(defaults.threads),
             sql_calls: self.sql_calls,
+            reuse: self.calls_per_instance.clone(),
         }
     }
 
@@ -90,6 +97,11 @@ impl Plugins {
         at_least("plugins.poll_ms", self.poll_ms, 10)
             .or_else(|| at_least("plugins.sql_calls", self.sql_calls, 1))
             .or_else(|| at_least("plugins.guest_threads", self.guest_threads?, 1))
+            .or_else(|| {
+                let stack = self.guest_limits.stack_bytes;
+                let told = "plugins.guest_limits.stack_bytes must be 65536 to 1048576";
+                (!(64 << 10..=1 << 20).contains(&stack)).then(|| format!("{told}, and is {stack}"))
+            })
     }
 }
 
@@ -122,7 +134,9 @@ impl<'de> Visitor<'de> for Section {
                 name => {
                     let name: PluginName =
                         name.parse().map_err(|_| M::Error::unknown_field(name, &KEYS))?;
-                    let OfPlugin { grant } = map.next_value()?;
+                    let OfPlugin { grant, calls_per_instance } = map.next_value()?;
+                    let calls = calls_per_instance.map(|calls| (name.clone(), calls.get()));
+                    plugins.calls_per_instance.extend(calls);
                     plugins.grants.insert(name, grant);
                 }
             }

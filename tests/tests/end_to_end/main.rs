@@ -4,6 +4,7 @@ mod approval;
 mod bad_input;
 mod checker;
 mod codecs;
+mod contracts;
 mod crashes;
 mod greeting;
 mod intake;

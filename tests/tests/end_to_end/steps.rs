@@ -3,25 +3,46 @@
 use std::time::Instant;
 
 use serde_json::{Value, json};
-use wasaga_tests::{PATIENCE, World, check::promises, eventually};
+use wasaga_tests::{PATIENCE, Record, World, check::promises, eventually};
+
+const NO_RETRY: &str = "{ fixed = { delay_ms = 1, max_attempts = 1 } }";
 
 #[tokio::test]
 async fn guests_are_contained() {
     let world = World::embedded(&["probe-rust"]).await;
     let mut host = world.host().set("definitions.probe.steps.b.timeout_ms", 300).start().await;
-    let misdeeds = ["trap", "spin", "oom", "overflow"].map(|does| json!({"do": does}));
-    let huge = json!({"do": "big_output", "bytes": 200 << 20});
+    // What step b does, the code of its failure, and what that names.
+    let misdeeds = [
+        (json!({"do": "trap"}), "trap", "the script says so"),
+        (json!({"do": "spin"}), "timeout", "did not end by the attempt's deadline"),
+        (json!({"do": "oom"}), "limit", "out of memory: limit 268435456 bytes"),
+        (json!({"do": "overflow"}), "limit", "its stack is full: limit 524288 bytes"),
+        (json!({"do": "big_output", "bytes": 100 << 20}), "limit", "limit 4194304 bytes"),
+        (json!({"do": "effects", "count": 1_000_000}), "limit", "limit 4194304 bytes"),
+        (json!({"do": "effects", "count": 1_001}), "limit", "1001 effects: limit 1000"),
+        (
+            json!({"do": "ask_time", "times": 1_000_001}),
+            "limit",
+            "calls of the host: limit 1000000",
+        ),
+    ];
     let scripts: Vec<_> =
-        misdeeds.into_iter().chain([huge]).map(|does| json!({"steps": {"b": [does]}})).collect();
+        misdeeds.iter().map(|(does, ..)| json!({"steps": {"b": [does]}})).collect();
     let bad = host.api.probes(&scripts).await;
-    let good = host.api.probes(&vec![json!({}); 50]).await;
+    let flood = json!({"do": "log", "lines": 5_000, "bytes": 10_000});
+    let good = [vec![json!({"steps": {"b": [flood]}})], vec![json!({}); 50]].concat();
+    let good = host.api.probes(&good).await;
 
     for saga in &good {
         host.api.reaches(saga, "completed").await;
     }
-    for saga in &bad {
+    host.logged("the call logs too much, its further lines are dropped: limit 100 lines").await;
+    for (saga, (_, code, names)) in bad.iter().zip(&misdeeds) {
         // A guest that reaches nothing outside did nothing: only the step before it is undone.
-        host.api.reaches(saga, "compensated").await;
+        let ended = host.api.reaches(saga, "compensated").await;
+        assert_eq!(ended["error"]["code"], *code, "{ended}");
+        let message = ended["error"]["message"].as_str().unwrap_or_default();
+        assert!(message.contains(names), "{message}");
         assert_eq!(
             world.journal(saga).await,
             [
@@ -37,6 +58,37 @@ async fn guests_are_contained() {
     }
     host.ready().await;
     promises(&world).await;
+}
+
+#[tokio::test]
+async fn a_trap_in_any_export_is_an_attempt_that_failed() {
+    let world = World::embedded(&["probe-rust"]).await;
+    let mut host = world.host().set("flows.in_retry", NO_RETRY).start().await;
+    let trap = json!({"do": "trap"});
+    let sleeps = json!({"do": "wait", "timeout_ms": 1, "timed_out": trap});
+    let sagas = host
+        .api
+        .probes(&[
+            json!({"guards": {"b": ["trap"]}}),
+            json!({"steps": {"b": [trap]}}),
+            json!({"steps": {"b": [sleeps]}}),
+            json!({"steps": {"b": [{"do": "permanent"}]}, "undo": {"a": [trap]}}),
+        ])
+        .await;
+    world.produce(&[Record::new("probe.tasks", "k", &json!({"attempts": [trap]}))]).await;
+    for (saga, status) in
+        sagas.iter().zip(["compensated", "compensated", "compensated", "needs_attention"])
+    {
+        host.api.reaches(saga, status).await;
+    }
+    let letter = "select count(*) from wasaga.dead_letter_in where reason ->> 'code' = 'trap'";
+    eventually("the task's message is a dead letter", PATIENCE, async || {
+        (world.number(letter).await == 1).then_some(())
+    })
+    .await;
+    host.ready().await;
+    let good = host.api.probe(&json!({})).await;
+    host.api.reaches(&good, "completed").await;
 }
 
 #[tokio::test]

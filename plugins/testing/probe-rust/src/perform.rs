@@ -1,6 +1,11 @@
 //! Doing what the script says.
 
-use std::{hint::black_box, time::Duration};
+use std::{
+    hint::black_box,
+    iter,
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -47,6 +52,14 @@ pub fn perform_step(action: Action) -> Result<Outcome, Failure> {
             then.map_or_else(|| done_json(&output).into(), |then| perform_step(*then))
         }
         Action::Effect { effect } => done_empty().effect(other_effect(effect)).into(),
+        Action::Effects { count } => {
+            let effects = iter::repeat_with(|| other_effect(OtherEffect::Signal)).take(count);
+            effects.fold(done_empty(), Done::effect).into()
+        }
+        Action::Count => {
+            static ASKED: AtomicU32 = AtomicU32::new(0);
+            done_json(&json!({"count": ASKED.fetch_add(1, Ordering::Relaxed) + 1})).into()
+        }
         Action::Imports { message } => {
             info!("{message}");
             let cause = context::cause().map(|cause| json!([cause.code, cause.message]));
@@ -74,7 +87,10 @@ pub fn perform_task(action: Action) -> Result<Vec<Effect>, Failure> {
             then.map_or(Ok(Vec::new()), |then| perform_task(*then))
         }
         Action::Effect { effect } => Ok(vec![other_effect(effect)]),
-        Action::Wait { .. } | Action::BigOutput { .. } | Action::Imports { .. } => {
+        Action::Effects { count } => {
+            Ok(iter::repeat_with(|| other_effect(OtherEffect::Signal)).take(count).collect())
+        }
+        Action::Wait { .. } | Action::BigOutput { .. } | Action::Count | Action::Imports { .. } => {
             Err(Failure::permanent("not-for-tasks", format!("{action:?} is for steps")))
         }
         other => exhaust_or_fail(other).map(|()| Vec::new()),
@@ -157,8 +173,9 @@ fn exhaust_or_fail(action: Action) -> Result<(), Failure> {
             let end = ms.map(|ms| ambient::now_ms() + ms);
             while end.is_none_or(|end| ambient::now_ms() < end) {
                 // Without an end it never calls the host, so that only the host's clock can stop it.
-                while end.is_none() {
-                    black_box(());
+                let mut idle = 0_u64;
+                while end.is_none() || idle < 10_000 {
+                    idle = black_box(idle) + 1;
                 }
             }
             Ok(())
@@ -170,6 +187,15 @@ fn exhaust_or_fail(action: Action) -> Result<(), Failure> {
                 black_box(&taken);
             }
         }
+        Action::Log { lines, bytes } => {
+            let line = "x".repeat(bytes);
+            (0..lines).for_each(|_| info!("{line}"));
+            Ok(())
+        }
+        Action::AskTime { times } => {
+            (0..times).for_each(|_| drop(black_box(ambient::now_ms())));
+            Ok(())
+        }
         Action::Overflow => {
             black_box(overflow(1));
             Ok(())
@@ -179,6 +205,8 @@ fn exhaust_or_fail(action: Action) -> Result<(), Failure> {
         | Action::BigOutput { .. }
         | Action::Sql { .. }
         | Action::Effect { .. }
+        | Action::Effects { .. }
+        | Action::Count
         | Action::Imports { .. } => unreachable!("done by the caller"),
     }
 }

@@ -77,6 +77,19 @@ pub enum Action {
     Oom,
     /// Recurses until the stack is full.
     Overflow,
+    /// So many lines in the log, of so many bytes each.
+    Log {
+        lines: u32,
+        bytes: usize,
+    },
+    /// Asks the host for the time so often.
+    AskTime {
+        times: u32,
+    },
+    /// So many effects.
+    Effects {
+        count: usize,
+    },
     /// An output of so many bytes.
     BigOutput {
         bytes: usize,
@@ -124,6 +137,8 @@ pub enum Action {
     Effect {
         effect: OtherEffect,
     },
+    /// Returns how often the instance was asked this.
+    Count,
     /// Logs, asks every other import that needs no grant, and returns what they said.
     Imports {
         message: String,

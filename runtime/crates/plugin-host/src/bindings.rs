@@ -30,9 +30,9 @@ wasmtime::component::bindgen!({
         }
     ",
     imports: {
-        "wasaga:plugin/sql": async,
-        "wasaga:plugin/event-store": async,
-        "wasaga:plugin/ambient.random-bytes": trappable,
+        "wasaga:plugin/sql": async | trappable,
+        "wasaga:plugin/event-store": async | trappable,
+        default: trappable,
     },
     ownership: Borrowing { duplicate_if_necessary: true },
 });

@@ -6,6 +6,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use tokio::sync::Semaphore;
 use wasaga_domain::{
     attempt::Attempt,
     clock::{Clock, UnixMillis},
@@ -28,6 +29,7 @@ use crate::{
     exports::{Lifecycle, Steps, Tasks},
     failure::{found, is_resumed, retryable, unavailable},
     guest::{Guest, Lane},
+    host::locked,
     limits::Limits,
     loading::Loaded,
     registry::Active,
@@ -58,6 +60,8 @@ pub(crate) struct Calls {
     pub clock: Arc<dyn Clock>,
     pub limits: Arc<Limits>,
     pub database: Option<Arc<dyn GuestDatabase>>,
+    /// For instances that are kept for another attempt.
+    pub kept: Arc<Semaphore>,
 }
 
 impl Calls {
@@ -86,7 +90,7 @@ impl Calls {
         };
         let outcome = self.course(&mut guest, plugin, steps, &attempt, &input, &kind).await;
         let kept = !matches!(outcome, Ok(StepOutcome::Rejected(_)));
-        end(guest, outcome, kept, resumed)
+        self.end(guest, plugin, outcome, kept, resumed)
     }
 
     async fn course(
@@ -167,7 +171,7 @@ impl Calls {
             (_, Some(tasks)) => self.handle(&mut guest, plugin, tasks, &call).await,
             _ => unreachable!("what is missing was found above"),
         };
-        end(guest, outcome, true, false)
+        self.end(guest, plugin, outcome, true, false)
     }
 
     async fn hear(
@@ -251,6 +255,7 @@ impl Calls {
         lane: Lane,
     ) -> Result<Guest, Failure> {
         let until = self.until(deadline).ok_or_else(|| overloaded(plugin))?;
+        let idle = locked(&plugin.idle).pop();
         let session =
             |database: &Arc<dyn GuestDatabase>| Session::new(database.clone(), deadline, until);
         let state = CallState {
@@ -261,10 +266,34 @@ impl Calls {
             limits: self.limits.clone(),
             log: LogBudget::default(),
             memory: MemoryBudget::new(self.limits.memory_bytes, self.limits.table_elements),
-            wasi: plugin.wasi.then(Box::default),
+            host_calls: 0,
+            wasi: (plugin.wasi && idle.is_none()).then(Box::default),
             session: self.database.as_ref().filter(|_| plugin.access.database()).map(session),
         };
-        Guest::start(&plugin.pre, state, until, lane).await
+        match idle {
+            Some(idle) => Ok(Guest::again(idle, state, until, lane)),
+            None => Guest::start(&plugin.pre, state, until, lane).await,
+        }
+    }
+
+    /// Hands the guest's transaction on with a good end, and drops it, which rolls it back, with any other.
+    fn end<T>(
+        &self,
+        guest: Guest,
+        plugin: &Loaded,
+        outcome: Result<T, Failure>,
+        kept: bool,
+        resumed: bool,
+    ) -> Ended<T> {
+        let (session, idle) = guest.end(plugin.calls_per_instance, &self.kept);
+        locked(&plugin.idle).extend(idle);
+        match (outcome, session) {
+            (Ok(outcome), Some(session)) if kept => match session.finish() {
+                Ok(transaction) => Ended { outcome: Ok(outcome), transaction },
+                Err(lost) => Ended::failed(found(retryable("timeout", lost.message), resumed)),
+            },
+            (outcome, _) => Ended { outcome, transaction: None },
+        }
     }
 
     /// When a call of this deadline ends; nothing where that has passed.
@@ -285,16 +314,4 @@ pub(crate) fn overloaded(plugin: &Loaded) -> Failure {
         plugin.manifest.name
     );
     unavailable("overloaded", message)
-}
-
-/// Hands the guest's transaction on with a good end, and drops it, which rolls it back, with any other.
-fn end<T>(guest: Guest, outcome: Result<T, Failure>, kept: bool, resumed: bool) -> Ended<T> {
-    let session = guest.into_state().session;
-    match (outcome, session) {
-        (Ok(outcome), Some(session)) if kept => match session.finish() {
-            Ok(transaction) => Ended { outcome: Ok(outcome), transaction },
-            Err(lost) => Ended::failed(found(retryable("timeout", lost.message), resumed)),
-        },
-        (outcome, _) => Ended { outcome, transaction: None },
-    }
 }

@@ -17,6 +17,9 @@ pub(crate) const TICK: Duration = Duration::from_millis(10);
 const USUAL_CORE_INSTANCES: u32 = 10;
 const USUAL_MEMORIES: u32 = 2;
 
+/// What the host's own functions may take of a stack on which a guest runs.
+pub(crate) const HOST_STACK: usize = 1 << 20;
+
 /// An engine for `at_once` calls. The ticker ends with it.
 pub(crate) fn engine(limits: &Limits, at_once: u32) -> wasmtime::Result<Engine> {
     let mut pool = PoolingAllocationConfig::new();
@@ -44,6 +47,8 @@ pub(crate) fn engine(limits: &Limits, at_once: u32) -> wasmtime::Result<Engine> 
     let mut config = Config::new();
     config
         .epoch_interruption(true)
+        .max_wasm_stack(limits.stack_bytes)
+        .async_stack_size(limits.stack_bytes + HOST_STACK)
         .concurrency_support(false)
         .parallel_compilation(true)
         .memory_init_cow(true)

@@ -11,9 +11,38 @@ use crate::{
     state::{CallState, Subject},
 };
 
+/// A stream's snapshot and the events after it.
+type Loaded = (Option<Snapshot>, Vec<StoredEvent>);
+
 /// What a plugin is told that is not granted the event store.
 pub(crate) fn denial(access: &Access) -> Error {
     Error::Other(access.denial("the event store", "event_store"))
+}
+
+impl Host for CallState {
+    async fn load(&mut self, stream: String) -> wasmtime::Result<Result<Loaded, Error>> {
+        self.called()?;
+        Ok(self.loaded(&stream).await)
+    }
+
+    async fn append(
+        &mut self,
+        stream: String,
+        expected: u64,
+        events: Vec<Event>,
+    ) -> wasmtime::Result<Result<u64, Error>> {
+        self.called()?;
+        Ok(self.appended(&stream, expected, events).await)
+    }
+
+    async fn save_snapshot(
+        &mut self,
+        stream: String,
+        snapshot: Snapshot,
+    ) -> wasmtime::Result<Result<(), Error>> {
+        self.called()?;
+        Ok(self.saved(&stream, snapshot).await)
+    }
 }
 
 impl CallState {
@@ -23,24 +52,19 @@ impl CallState {
             _ => Err(denial(&self.access)),
         }
     }
-}
 
-impl Host for CallState {
-    async fn load(
-        &mut self,
-        stream: String,
-    ) -> Result<(Option<Snapshot>, Vec<StoredEvent>), Error> {
+    async fn loaded(&mut self, stream: &str) -> Result<Loaded, Error> {
         let (session, access) = self.event_store()?;
         let until = session.until;
         let transaction = session.open(access).await.map_err(EventError::from)?;
-        let ended = timeout_at(until, transaction.load(&stream)).await;
+        let ended = timeout_at(until, transaction.load(stream)).await;
         let events::Stream { snapshot, events } = session.in_time(ended)?;
         Ok((snapshot.map(Snapshot::from), events.into_iter().map(StoredEvent::from).collect()))
     }
 
-    async fn append(
+    async fn appended(
         &mut self,
-        stream: String,
+        stream: &str,
         expected: u64,
         events: Vec<Event>,
     ) -> Result<u64, Error> {
@@ -52,15 +76,15 @@ impl Host for CallState {
         let (session, access) = self.event_store()?;
         let until = session.until;
         let transaction = session.open(access).await.map_err(EventError::from)?;
-        let ended = timeout_at(until, transaction.append(&stream, expected, &events, saga)).await;
+        let ended = timeout_at(until, transaction.append(stream, expected, &events, saga)).await;
         Ok(session.in_time(ended)?)
     }
 
-    async fn save_snapshot(&mut self, stream: String, snapshot: Snapshot) -> Result<(), Error> {
+    async fn saved(&mut self, stream: &str, snapshot: Snapshot) -> Result<(), Error> {
         let (session, access) = self.event_store()?;
         let until = session.until;
         let transaction = session.open(access).await.map_err(EventError::from)?;
-        let ended = timeout_at(until, transaction.save_snapshot(&stream, &snapshot.into())).await;
+        let ended = timeout_at(until, transaction.save_snapshot(stream, &snapshot.into())).await;
         Ok(session.in_time(ended)?)
     }
 }

@@ -57,6 +57,9 @@ fn cause(error: &wasmtime::Error, state: &CallState) -> (&'static str, String) {
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::Interrupt) => ("timeout", "it did not end by the attempt's deadline".into()),
+        Some(Trap::StackOverflow) => {
+            ("limit", format!("its stack is full: limit {} bytes", state.limits.stack_bytes))
+        }
         Some(trap) => ("trap", trap.to_string()),
         None => of_text(&error.root_cause().to_string(), &state.limits),
     }

@@ -1,7 +1,9 @@
-//! One instance of a plugin, for one call or two of one attempt; then its store is dropped.
+//! One instance of a plugin, for one call or two of one attempt. Then its store is dropped, unless the operator lets the
+//! plugin's instances serve more than one attempt.
 
-use std::time::Instant;
+use std::{mem, sync::Arc, time::Instant};
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::{
     Store, UpdateDeadline,
     component::{ComponentNamedList, Instance, InstancePre, Lift, Lower},
@@ -12,6 +14,7 @@ use crate::{
     exports::Export,
     failure::of_trap,
     pool::{PATIENCE, Places},
+    session::Session,
     state::CallState,
 };
 use wasaga_domain::outcome::Failure;
@@ -25,11 +28,24 @@ pub(crate) enum Lane {
     Async,
 }
 
-/// A fresh instance.
+/// An instance, fresh or used.
 pub(crate) struct Guest {
     store: Store<CallState>,
     instance: Instance,
     lane: Lane,
+    /// It trapped, and is of no more use.
+    spoilt: bool,
+    /// Attempts that it has served, this one included.
+    attempts: u32,
+}
+
+/// An instance between two attempts.
+pub(crate) struct Idle {
+    store: Store<CallState>,
+    instance: Instance,
+    attempts: u32,
+    /// Its place among those of the host that are kept.
+    _place: OwnedSemaphorePermit,
 }
 
 impl Guest {
@@ -51,12 +67,23 @@ impl Guest {
             Lane::Async => pre.instantiate_async(&mut store).await,
         };
         match instance {
-            Ok(instance) => Ok(Self { store, instance, lane }),
+            Ok(instance) => Ok(Self { store, instance, lane, spoilt: false, attempts: 1 }),
             Err(error) => Err(of_trap(&error, store.data(), "instantiation")),
         }
     }
 
-    /// Calls an export. After a trap the guest is of no more use.
+    /// The same with an instance that has served other attempts: its memory is as they left it.
+    pub(crate) fn again(idle: Idle, state: CallState, until: Instant, lane: Lane) -> Self {
+        let Idle { mut store, instance, attempts, _place } = idle;
+        let fuel = state.limits.result_bytes;
+        let before = mem::replace(store.data_mut(), state);
+        store.data_mut().take_over(before);
+        store.set_hostcall_fuel(fuel);
+        set_deadline(&mut store, until, &lane);
+        Self { store, instance, lane, spoilt: false, attempts: attempts + 1 }
+    }
+
+    /// Calls an export.
     pub(crate) async fn call<P, R>(&mut self, export: &Export, params: P) -> Result<R, Failure>
     where
         P: ComponentNamedList + Lower,
@@ -65,7 +92,10 @@ impl Guest {
         let begun = Instant::now();
         let result = self.enter(export, params).await;
         export.seconds.record(begun.elapsed());
-        result.map_err(|error| of_trap(&error, self.store.data(), export.name))
+        result.map_err(|error| {
+            self.spoilt = true;
+            of_trap(&error, self.store.data(), export.name)
+        })
     }
 
     async fn enter<P, R>(&mut self, export: &Export, params: P) -> wasmtime::Result<R>
@@ -89,9 +119,24 @@ impl Guest {
         self.instance.get_typed_func::<P, R>(&mut self.store, export.index).map(drop)
     }
 
-    /// What the call left.
-    pub(crate) fn into_state(self) -> CallState {
-        self.store.into_data()
+    /// What the attempt left: its use of the database, and the instance, where that may serve another one and there is a
+    /// place to keep it.
+    pub(crate) fn end(
+        mut self,
+        most: u32,
+        places: &Arc<Semaphore>,
+    ) -> (Option<Session>, Option<Idle>) {
+        let state = self.store.data_mut();
+        let session = state.session.take();
+        state.context = None;
+        if self.spoilt || self.attempts >= most {
+            return (session, None);
+        }
+        let Ok(place) = places.clone().try_acquire_owned() else {
+            return (session, None);
+        };
+        let Self { store, instance, attempts, .. } = self;
+        (session, Some(Idle { store, instance, attempts, _place: place }))
     }
 }
 

@@ -9,7 +9,10 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use tokio::{runtime::Handle, sync};
+use tokio::{
+    runtime::Handle,
+    sync::{self, Semaphore},
+};
 use wasaga_domain::{
     catalog::Catalog,
     clock::Clock,
@@ -32,7 +35,6 @@ use crate::{
     linking::Linkers,
     loading::{Loaded, Loader},
     pinned::Pinned,
-    pool::Pool,
     registry::{Active, Rejection},
     report::{Ended, Reported, Reporter},
 };
@@ -52,6 +54,9 @@ pub struct Options {
     pub threads: usize,
     /// Guests granted `sql` or the event store that run at once; each may hold a connection to the database.
     pub sql_calls: usize,
+    /// Attempts that one instance serves, one after another, of plugins of which it may serve more than one: their memory
+    /// is then as the attempt before left it.
+    pub reuse: BTreeMap<PluginName, u32>,
 }
 
 impl Default for Options {
@@ -63,6 +68,7 @@ impl Default for Options {
             cache_dir: None,
             threads: thread::available_parallelism().map_or(2, NonZeroUsize::get),
             sql_calls: 16,
+            reuse: BTreeMap::new(),
         }
     }
 }
@@ -103,6 +109,8 @@ pub struct PluginHost {
     rejections: Mutex<BTreeMap<String, Rejection>>,
 }
 
+/// Instances, of all plugins that let theirs serve more than one attempt, that are kept for each thread.
+const KEPT_A_THREAD: usize = 4;
 /// Set aside for plugins that are being loaded.
 const LOADING: usize = 4;
 
@@ -116,10 +124,11 @@ impl PluginHost {
         database: Option<Arc<dyn GuestDatabase>>,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, StartError> {
-        let Options { limits, grants, overrides, cache_dir, threads, sql_calls } = options;
+        let Options { limits, grants, overrides, cache_dir, threads, sql_calls, reuse } = options;
         let failed = |error: wasmtime::Error| StartError::Engine(format!("{error:#}"));
         let limits = Arc::new(limits);
-        let at_once = threads + limits.long_calls + sql_calls + LOADING;
+        let kept = if reuse.is_empty() { 0 } else { threads * KEPT_A_THREAD };
+        let at_once = threads + limits.long_calls + sql_calls + LOADING + kept;
         let at_once = u32::try_from(at_once).unwrap_or(u32::MAX);
         let engine = engine(&limits, at_once).map_err(failed)?;
         let cache = cache_dir.map(|path| {
@@ -131,17 +140,25 @@ impl PluginHost {
             engine,
             grants,
             overrides,
+            reuse,
             limits: limits.clone(),
             clock: clock.clone(),
             database: database.is_some(),
         };
-        let pool = Pool::new(threads, limits.long_calls).map_err(StartError::Threads)?;
-        let calls =
-            Calls { active: ArcSwap::from_pointee(Active::default()), clock, limits, database };
-        let (loader, runtime) = (Arc::new(loader), Handle::current());
+        let runtime = Handle::current();
+        let lanes = Lanes::new(threads, &limits, runtime.clone(), sql_calls);
+        let lanes = lanes.map_err(StartError::Threads)?;
+        let calls = Calls {
+            active: ArcSwap::from_pointee(Active::default()),
+            clock,
+            limits,
+            database,
+            kept: Arc::new(Semaphore::new(kept)),
+        };
+        let loader = Arc::new(loader);
         Ok(Arc::new(Self {
             calls: Arc::new(calls),
-            lanes: Arc::new(Lanes::new(pool, runtime.clone(), sql_calls)),
+            lanes,
             runtime,
             pinned: Arc::new(Pinned::new(loader.clone(), modules.clone())),
             loader,

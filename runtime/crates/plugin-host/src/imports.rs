@@ -1,6 +1,7 @@
 //! What a guest may ask the host for, the database apart. Nothing here waits, so that a call's deadline holds.
 
 use rand::Rng as _;
+use wasaga_domain::ports::CallContext;
 
 use crate::{
     bindings::wasaga::plugin::{
@@ -15,39 +16,51 @@ use crate::{
 impl types::Host for CallState {}
 
 impl context::Host for CallState {
-    fn finished_steps(&mut self) -> Vec<String> {
+    fn finished_steps(&mut self) -> wasmtime::Result<Vec<String>> {
+        self.called()?;
         let Some(context) = &self.context else {
-            return Vec::new();
+            return Ok(Vec::new());
         };
         let steps = &context.definition.steps;
         let name = |step: &u16| steps.get(usize::from(*step)).map(|step| step.name.to_string());
-        context.ledger.finished().iter().filter_map(name).collect()
+        Ok(context.ledger.finished().iter().filter_map(name).collect())
     }
 
-    fn output(&mut self, step: String) -> Option<PayloadResult> {
-        let context = self.context.as_ref()?;
-        let place = u16::try_from(context.definition.position(&step)?).ok()?;
-        context.ledger.output(place).map(convert::owned_payload)
+    fn output(&mut self, step: String) -> wasmtime::Result<Option<PayloadResult>> {
+        self.called()?;
+        let output = |context: &CallContext| {
+            let place = u16::try_from(context.definition.position(&step)?).ok()?;
+            context.ledger.output(place).map(convert::owned_payload)
+        };
+        Ok(self.context.as_ref().and_then(output))
     }
 
-    fn cause(&mut self) -> Option<ErrorDetailResult> {
-        self.context.as_ref()?.cause.as_ref().map(convert::owned_detail)
+    fn cause(&mut self) -> wasmtime::Result<Option<ErrorDetailResult>> {
+        self.called()?;
+        let cause = self.context.as_ref().and_then(|context| context.cause.as_ref());
+        Ok(cause.map(convert::owned_detail))
     }
 }
 
 impl logging::Host for CallState {
-    fn log(&mut self, level: Level, mut message: String) {
+    fn log(&mut self, level: Level, mut message: String) -> wasmtime::Result<()> {
+        self.called()?;
         cut(&mut message, self.limits.log_line_bytes);
         if self.log.lines < self.limits.log_lines {
             self.log.lines += 1;
             self.emit(level, &message);
         } else if self.log.lines == self.limits.log_lines {
             self.log.lines += 1;
-            self.emit(Level::Warn, "the call logs too much: its further lines are dropped");
+            let limit = self.limits.log_lines;
+            let told = format!(
+                "the call logs too much, its further lines are dropped: limit {limit} lines"
+            );
+            self.emit(Level::Warn, &told);
         }
         if level == Level::Error {
             self.log.last_error = Some(message);
         }
+        Ok(())
     }
 }
 
@@ -85,22 +98,23 @@ impl CallState {
 }
 
 impl config::Host for CallState {
-    fn get(&mut self, key: String) -> Option<String> {
-        self.access.config(&key).map(str::to_owned)
+    fn get(&mut self, key: String) -> wasmtime::Result<Option<String>> {
+        self.called()?;
+        Ok(self.access.config(&key).map(str::to_owned))
     }
 }
 
 impl ambient::Host for CallState {
-    fn now_ms(&mut self) -> u64 {
-        u64::try_from(self.clock.now().0).unwrap_or(0)
+    fn now_ms(&mut self) -> wasmtime::Result<u64> {
+        self.called()?;
+        Ok(u64::try_from(self.clock.now().0).unwrap_or(0))
     }
 
     fn random_bytes(&mut self, length: u32) -> wasmtime::Result<Vec<u8>> {
+        self.called()?;
         let limit = self.limits.random_bytes;
         if length > limit {
-            let what = format!("random-bytes({length}): limit {limit} bytes a call");
-            self.memory.hit = Some(what.clone());
-            return Err(wasmtime::Error::msg(what));
+            return Err(self.refuse(format!("random-bytes({length}): limit {limit} bytes a call")));
         }
         let mut bytes = vec![0; length as usize];
         rand::rng().fill_bytes(&mut bytes);
@@ -109,7 +123,8 @@ impl ambient::Host for CallState {
 }
 
 impl http::Host for CallState {
-    fn send(&mut self, _: http::Request) -> Result<http::Response, http::Error> {
-        Err(http::Error::Denied("not supported yet: http".into()))
+    fn send(&mut self, _: http::Request) -> wasmtime::Result<Result<http::Response, http::Error>> {
+        self.called()?;
+        Ok(Err(http::Error::Denied("not supported yet: http".into())))
     }
 }

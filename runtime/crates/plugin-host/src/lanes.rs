@@ -1,7 +1,7 @@
 //! Which way a call takes: an OS thread of the pool, or tokio where the plugin is granted `sql` or the event store and
 //! so may wait for the database. Both ways have a bound of their own, so that neither kind of plugin takes the other's share.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use futures::FutureExt as _;
 use tokio::{runtime::Handle, sync::Semaphore, time::timeout_at};
@@ -12,17 +12,24 @@ use wasaga_domain::{
 
 use crate::{
     calls::{Calls, overloaded},
+    engine::HOST_STACK,
     guest::Lane,
+    limits::Limits,
     loading::Loaded,
     pool::{Job, Places, Pool},
     report::{Ended, Reported, Reporter},
+    shares::Shares,
 };
 
 /// The ways of a host.
 pub(crate) struct Lanes {
-    pool: Pool<Errand>,
+    pool: Pool<Turn>,
+    /// What each plugin has in the pool.
+    pooled: Shares<Errand>,
     runtime: Handle,
-    waiting: Arc<Semaphore>,
+    /// What each plugin has that may wait for the database.
+    waiting: Shares<Errand>,
+    places: Arc<Semaphore>,
 }
 
 /// A call on its way.
@@ -38,18 +45,83 @@ pub(crate) enum Work {
     Task(Box<TaskCall>, Reporter<TaskReport>),
 }
 
+/// A call that has its plugin's place in the lane, and gives it back when it is dropped.
+pub(crate) struct Turn {
+    lanes: Arc<Lanes>,
+    plugin: Arc<Loaded>,
+    errand: Option<Errand>,
+}
+
 impl Lanes {
-    /// `at_once` calls that may wait for the database.
-    pub(crate) fn new(pool: Pool<Errand>, runtime: Handle, at_once: usize) -> Self {
-        Self { pool, runtime, waiting: Arc::new(Semaphore::new(at_once)) }
+    /// The pool's threads and `long_calls` beside them run guests that never wait; `at_once` calls may wait for the
+    /// database. A plugin has at most the pool's threads and three quarters of the rest.
+    pub(crate) fn new(
+        threads: usize,
+        limits: &Limits,
+        runtime: Handle,
+        at_once: usize,
+    ) -> io::Result<Arc<Self>> {
+        let most = |places: usize| places - places / 4;
+        Ok(Arc::new(Self {
+            pool: Pool::new(threads, limits.long_calls, limits.stack_bytes + HOST_STACK)?,
+            pooled: Shares::new(threads + most(limits.long_calls)),
+            runtime,
+            waiting: Shares::new(most(at_once)),
+            places: Arc::new(Semaphore::new(at_once)),
+        }))
     }
 
     /// Sends a call on its way.
-    pub(crate) fn run(&self, errand: Errand) {
-        if errand.plugin.access.database() {
-            self.runtime.spawn(errand.wait(self.waiting.clone()));
+    pub(crate) fn run(self: &Arc<Self>, errand: Errand) {
+        let shares = self.shares(&errand.plugin);
+        let plugin = errand.plugin.clone();
+        if let Some(errand) = shares.enter(&plugin.manifest.name, errand) {
+            self.turn(errand);
+        }
+    }
+
+    fn shares(&self, plugin: &Loaded) -> &Shares<Errand> {
+        if plugin.access.database() { &self.waiting } else { &self.pooled }
+    }
+
+    fn turn(self: &Arc<Self>, errand: Errand) {
+        let plugin = errand.plugin.clone();
+        let waits = plugin.access.database();
+        let turn = Turn { lanes: self.clone(), plugin, errand: Some(errand) };
+        if waits {
+            self.runtime.spawn(turn.wait());
         } else {
-            self.pool.run(errand);
+            self.pool.run(turn);
+        }
+    }
+}
+
+impl Turn {
+    /// Waits for a place, until the call's deadline, and runs on a thread of its own: a guest that computes would keep
+    /// the runtime's from all else.
+    async fn wait(mut self) {
+        let Some(errand) = self.errand.take() else { return };
+        let places = self.lanes.places.clone();
+        let place = match errand.calls.until(errand.work.deadline()) {
+            Some(until) => timeout_at(until.into(), places.acquire_owned()).await.ok(),
+            None => None,
+        };
+        let Some(place) = place else {
+            return errand.give_up();
+        };
+        let runtime = self.lanes.runtime.clone();
+        let call = move || {
+            runtime.block_on(Box::pin(errand.call(Lane::Async)));
+            drop((place, self));
+        };
+        tokio::task::spawn_blocking(call);
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if let Some(next) = self.lanes.shares(&self.plugin).leave(&self.plugin.manifest.name) {
+            self.lanes.turn(next);
         }
     }
 }
@@ -64,20 +136,6 @@ impl Errand {
         }
     }
 
-    /// Waits for its turn, until its deadline.
-    async fn wait(self, turns: Arc<Semaphore>) {
-        let turn = match self.calls.until(self.work.deadline()) {
-            Some(until) => timeout_at(until.into(), turns.acquire()).await.ok(),
-            None => None,
-        };
-        if let Some(turn) = turn {
-            Box::pin(self.call(Lane::Async)).await;
-            drop(turn);
-        } else {
-            self.give_up();
-        }
-    }
-
     fn give_up(self) {
         fn tell<R: Reported>(report: Reporter<R>, plugin: &Loaded) {
             report.send(Ended::failed(overloaded(plugin)));
@@ -89,10 +147,11 @@ impl Errand {
     }
 }
 
-impl Job for Errand {
-    fn run(self, places: &Places) {
+impl Job for Turn {
+    fn run(mut self, places: &Places) {
+        let Some(errand) = self.errand.take() else { return };
         let lane = Lane::Sync(Some(places.clone()));
-        self.call(lane).now_or_never().expect("the synchronous lane never waits");
+        errand.call(lane).now_or_never().expect("the synchronous lane never waits");
     }
 }
 

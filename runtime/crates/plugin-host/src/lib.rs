@@ -37,6 +37,7 @@ mod registry;
 mod report;
 mod results;
 mod session;
+mod shares;
 mod sql;
 mod state;
 mod watcher;

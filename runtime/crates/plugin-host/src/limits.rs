@@ -22,6 +22,12 @@ pub struct Limits {
     pub payload_bytes: usize,
     /// Bytes of all that one call returns, and of what it hands over in one call of an import.
     pub result_bytes: usize,
+    /// Effects that one call returns.
+    pub effects: usize,
+    /// Calls of imports in one call of an export.
+    pub host_calls: u32,
+    /// Bytes of a call's stack: 64 KiB to 1 MiB.
+    pub stack_bytes: usize,
     /// Log lines of a call; further ones are dropped.
     pub log_lines: u32,
     /// Bytes of a log line; the rest is cut off.
@@ -43,6 +49,9 @@ impl Default for Limits {
             instance_bytes: 8 << 20,
             payload_bytes: 1 << 20,
             result_bytes: 4 << 20,
+            effects: 1_000,
+            host_calls: 1_000_000,
+            stack_bytes: 512 << 10,
             log_lines: 100,
             log_line_bytes: 8 << 10,
             random_bytes: 64 << 10,

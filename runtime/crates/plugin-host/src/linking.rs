@@ -15,6 +15,7 @@ use crate::{
         http, logging, sql, types,
     },
     event_store::denial as no_event_store,
+    grants::Access,
     sql::denial as no_sql,
     state::CallState,
 };
@@ -103,16 +104,21 @@ type State<'a> = StoreContextMut<'a, CallState>;
 
 fn deny_database(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     let mut denied = linker.instance("wasaga:plugin/sql@0.1.0")?;
-    let no = |store: State<'_>| no_sql(&store.data().access);
-    denied.func_wrap("query", move |s, _: Statement| Ok((Err::<sql::Rows, _>(no(s)),)))?;
-    denied.func_wrap("execute", move |s, _: Statement| Ok((Err::<u64, _>(no(s)),)))?;
+    let no = |store: State<'_>| denial(store, no_sql);
+    denied.func_wrap("query", move |s, _: Statement| Ok((Err::<sql::Rows, _>(no(s)?),)))?;
+    denied.func_wrap("execute", move |s, _: Statement| Ok((Err::<u64, _>(no(s)?),)))?;
 
     let mut denied = linker.instance("wasaga:plugin/event-store@0.1.0")?;
-    let no = |store: State<'_>| no_event_store(&store.data().access);
-    denied.func_wrap("load", move |s, _: (String,)| Ok((Err::<Loaded, _>(no(s)),)))?;
+    let no = |store: State<'_>| denial(store, no_event_store);
+    denied.func_wrap("load", move |s, _: (String,)| Ok((Err::<Loaded, _>(no(s)?),)))?;
     denied
-        .func_wrap("append", move |s, _: (String, u64, Vec<Event>)| Ok((Err::<u64, _>(no(s)),)))?;
+        .func_wrap("append", move |s, _: (String, u64, Vec<Event>)| Ok((Err::<u64, _>(no(s)?),)))?;
     denied
-        .func_wrap("save-snapshot", move |s, _: (String, Snapshot)| Ok((Err::<(), _>(no(s)),)))?;
+        .func_wrap("save-snapshot", move |s, _: (String, Snapshot)| Ok((Err::<(), _>(no(s)?),)))?;
     Ok(())
+}
+
+fn denial<E>(mut store: State<'_>, of: fn(&Access) -> E) -> wasmtime::Result<E> {
+    store.data_mut().called()?;
+    Ok(of(&store.data().access))
 }

@@ -1,13 +1,19 @@
 //! From bytes to a plugin that can be called, or to a sentence that says why not. Slow: off the hot path.
 
 use std::{
-    sync::Arc,
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
 use futures::FutureExt as _;
 use wasaga_domain::{
-    catalog, clock::Clock, definition::Overrides, ids::Digest, manifest::Manifest, outcome::Failure,
+    catalog,
+    clock::Clock,
+    definition::Overrides,
+    ids::{Digest, PluginName},
+    manifest::Manifest,
+    outcome::Failure,
 };
 use wasmtime::{
     Engine,
@@ -27,7 +33,7 @@ use crate::{
     exports::{Exports, Steps},
     failure::unavailable,
     grants::{Access, Grants},
-    guest::{Guest, Lane},
+    guest::{Guest, Idle, Lane},
     limits::Limits,
     linking::{FITTING, Linkers},
     state::{CallState, LogBudget, MemoryBudget, Subject},
@@ -47,6 +53,10 @@ pub(crate) struct Loaded {
     pub pre: InstancePre<CallState>,
     /// Whether it imports WASI.
     pub wasi: bool,
+    /// Attempts that one instance serves at most.
+    pub calls_per_instance: u32,
+    /// Instances that may serve another attempt.
+    pub idle: Mutex<Vec<Idle>>,
 }
 
 impl Loaded {
@@ -74,6 +84,8 @@ pub(crate) struct Loader {
     pub cache: Option<Cache>,
     pub grants: Grants,
     pub overrides: Overrides,
+    /// Attempts that one instance serves, of plugins of which it may serve more than one.
+    pub reuse: BTreeMap<PluginName, u32>,
     pub limits: Arc<Limits>,
     pub clock: Arc<dyn Clock>,
     /// Whether there is a database for guests.
@@ -121,7 +133,19 @@ impl Loader {
         let pre = if access.database() { self.linkers.link(component, true)? } else { pre };
         exports.measure(manifest.name.as_str());
         let (manifest, access) = (Arc::new(manifest), Arc::new(access));
-        Ok(Loaded { digest, manifest, definitions, access, exports, pre, wasi })
+        let calls_per_instance = self.reuse.get(&manifest.name).copied().unwrap_or(1);
+        let idle = Mutex::default();
+        Ok(Loaded {
+            digest,
+            manifest,
+            definitions,
+            access,
+            exports,
+            pre,
+            wasi,
+            calls_per_instance,
+            idle,
+        })
     }
 
     /// Calls `describe` with nothing granted, and checks the exports' types on the way.
@@ -142,6 +166,7 @@ impl Loader {
                 self.limits.memory_bytes.min(DESCRIBE_BYTES),
                 self.limits.table_elements,
             ),
+            host_calls: 0,
             wasi: wasi.then(Box::default),
             session: None,
         };

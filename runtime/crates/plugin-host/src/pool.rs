@@ -1,7 +1,7 @@
 //! The threads on which guests run synchronously: as many as the host has cores, and a queue before them.
 //!
 //! A call that runs long would keep others from running: after [`PATIENCE`] it gives its place up to a new thread and
-//! goes on beside the pool, where the operating system shares the cores out. Its own thread ends with it. So many may
+//! goes on beside the pool, at a lower priority, where the operating system shares the cores out. Its own thread ends with it. So many may
 //! do so; when they are all long, calls queue.
 
 use std::{
@@ -49,10 +49,10 @@ thread_local! {
 }
 
 impl<J: Job> Pool<J> {
-    /// A pool of `threads`, with room for `long_limit` long calls beside it.
-    pub(crate) fn new(threads: usize, long_limit: usize) -> io::Result<Self> {
+    /// A pool of `threads`, with room for `long_limit` long calls beside it; each thread has a stack of `stack` bytes.
+    pub(crate) fn new(threads: usize, long_limit: usize, stack: usize) -> io::Result<Self> {
         let (queue, jobs) = unbounded::<J>();
-        let replace = Box::new(move |places| spawn(jobs.clone(), places));
+        let replace = Box::new(move |places| spawn(jobs.clone(), places, stack));
         let places = Places(Arc::new(Shared { replace, long: AtomicUsize::new(0), long_limit }));
         for _ in 0..threads.max(1) {
             (places.0.replace)(places.clone())?;
@@ -66,8 +66,9 @@ impl<J: Job> Pool<J> {
     }
 }
 
-fn spawn<J: Job>(jobs: Receiver<J>, places: Places) -> io::Result<()> {
-    thread::Builder::new().name("guest".into()).spawn(move || work(&jobs, &places)).map(drop)
+fn spawn<J: Job>(jobs: Receiver<J>, places: Places, stack: usize) -> io::Result<()> {
+    let thread = thread::Builder::new().name("guest".into()).stack_size(stack);
+    thread.spawn(move || work(&jobs, &places)).map(drop)
 }
 
 fn work<J: Job>(jobs: &Receiver<J>, places: &Places) {
@@ -83,6 +84,18 @@ fn work<J: Job>(jobs: &Receiver<J>, places: &Places) {
     }
 }
 
+/// How much less of a core a long call gets than what comes after it (nice's scale, to 19).
+#[cfg(target_os = "linux")]
+const LONG_NICE: i32 = 10;
+
+/// Lowers the priority of this thread, which ends with its call. Elsewhere that is the whole process's.
+fn yield_to_others() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(None, LONG_NICE) {
+        tracing::debug!(%error, "a long call keeps its priority");
+    }
+}
+
 impl Places {
     /// Gives the place of the calling thread up, where there is room beside the pool.
     pub(crate) fn give_up(&self) {
@@ -90,7 +103,10 @@ impl Places {
         let room = || self.0.long.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok();
         if !BESIDE.get() && room() {
             match (self.0.replace)(self.clone()) {
-                Ok(()) => BESIDE.set(true),
+                Ok(()) => {
+                    BESIDE.set(true);
+                    yield_to_others();
+                }
                 Err(_) => drop(self.0.long.fetch_sub(1, Ordering::Relaxed)),
             }
         }

@@ -90,6 +90,12 @@ impl<'a> Judge<'a> {
     }
 
     fn listed(&mut self, effects: Vec<types::Effect>) -> Result<Vec<Effect>, Failure> {
+        let (returned, limit) = (effects.len(), self.limits.effects);
+        if returned > limit {
+            let plugin = self.access.name();
+            let message = format!("plugin {plugin}: {returned} effects: limit {limit}");
+            return Err(retryable("limit", message));
+        }
         effects.into_iter().map(|effect| self.effect(effect)).collect()
     }
 

@@ -15,6 +15,26 @@ pub(crate) fn denial(access: &Access) -> Error {
     Error { code: "42501".into(), message: access.denial("sql", "sql") }
 }
 
+impl Host for CallState {
+    async fn query(
+        &mut self,
+        statement: String,
+        parameters: Vec<Value>,
+    ) -> wasmtime::Result<Result<Rows, Error>> {
+        self.called()?;
+        Ok(self.rows(&statement, parameters).await)
+    }
+
+    async fn execute(
+        &mut self,
+        statement: String,
+        parameters: Vec<Value>,
+    ) -> wasmtime::Result<Result<u64, Error>> {
+        self.called()?;
+        Ok(self.touched(&statement, parameters).await)
+    }
+}
+
 impl CallState {
     fn sql(&mut self) -> Result<(&mut Session, &Access), Error> {
         match &mut self.session {
@@ -22,24 +42,22 @@ impl CallState {
             _ => Err(denial(&self.access)),
         }
     }
-}
 
-impl Host for CallState {
-    async fn query(&mut self, statement: String, parameters: Vec<Value>) -> Result<Rows, Error> {
+    async fn rows(&mut self, statement: &str, parameters: Vec<Value>) -> Result<Rows, Error> {
         let (session, access) = self.sql()?;
         let parameters: Vec<_> = parameters.into_iter().map(SqlValue::from).collect();
         let until = session.until;
         let transaction = session.open(access).await?;
-        let ended = timeout_at(until, transaction.query(&statement, &parameters)).await;
+        let ended = timeout_at(until, transaction.query(statement, &parameters)).await;
         Ok(session.in_time(ended)?.into())
     }
 
-    async fn execute(&mut self, statement: String, parameters: Vec<Value>) -> Result<u64, Error> {
+    async fn touched(&mut self, statement: &str, parameters: Vec<Value>) -> Result<u64, Error> {
         let (session, access) = self.sql()?;
         let parameters: Vec<_> = parameters.into_iter().map(SqlValue::from).collect();
         let until = session.until;
         let transaction = session.open(access).await?;
-        let ended = timeout_at(until, transaction.execute(&statement, &parameters)).await;
+        let ended = timeout_at(until, transaction.execute(statement, &parameters)).await;
         Ok(session.in_time(ended)?)
     }
 }

@@ -21,10 +21,36 @@ pub(crate) struct CallState {
     pub limits: Arc<Limits>,
     pub log: LogBudget,
     pub memory: MemoryBudget,
+    /// Calls of imports so far.
+    pub host_calls: u32,
     /// Only where the component imports WASI: it costs microseconds.
     pub wasi: Option<Box<Wasi>>,
     /// Only where something is granted that needs the database.
     pub session: Option<Session>,
+}
+
+impl CallState {
+    /// Counts a call of an import: every import begins with it.
+    pub(crate) fn called(&mut self) -> wasmtime::Result<()> {
+        self.host_calls += 1;
+        let limit = self.limits.host_calls;
+        if self.host_calls > limit {
+            return Err(self.refuse(format!("too many calls of the host: limit {limit}")));
+        }
+        Ok(())
+    }
+
+    /// Goes on from another attempt in the same instance: what that instance holds is still its own.
+    pub(crate) fn take_over(&mut self, before: Self) {
+        self.memory.used = before.memory.used;
+        self.wasi = before.wasi;
+    }
+
+    /// The trap of a guest that hit a limit.
+    pub(crate) fn refuse(&mut self, what: String) -> wasmtime::Error {
+        self.memory.hit = Some(what.clone());
+        wasmtime::Error::msg(what)
+    }
 }
 
 /// What a call is about, for the log.

@@ -16,6 +16,12 @@ impl Session {
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut self.0).await.expect(sql);
     }
 
+    /// Runs a statement with these texts as its parameters; prepared once a connection.
+    pub async fn run_with(&mut self, sql: &'static str, parameters: &[&str]) {
+        let query = parameters.iter().fold(sqlx::query(sql), |query, text| query.bind(*text));
+        query.execute(&mut self.0).await.expect(sql);
+    }
+
     /// Runs a statement that must fail; what Postgres says.
     pub async fn fails(&mut self, sql: &str) -> String {
         let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut self.0).await;

@@ -26,12 +26,24 @@ pub use secured::ACCOUNT;
 const START_PATIENCE: Duration = Duration::from_mins(1);
 const STOP_PATIENCE: Duration = Duration::from_secs(15);
 
+/// What kafka-server-start.sh and kafka-run-class.sh of Apache Kafka 4 give to its virtual machine.
+const AS_SHIPPED: [&str; 7] = [
+    "-Xmx1G",
+    "-Xms1G",
+    "-server",
+    "-XX:+UseG1GC",
+    "-XX:MaxGCPauseMillis=20",
+    "-XX:InitiatingHeapOccupancyPercent=35",
+    "-XX:+ExplicitGCInvokesConcurrent",
+];
+
 /// How the broker is set up; the default is what the tests use.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Partitions of a topic that is made by its first use.
     pub partitions: u32,
-    pub heap_mb: u32,
+    /// The heap, made for a start within seconds; none: memory and collector are those of Kafka's own start script.
+    pub heap_mb: Option<u32>,
     /// The client port; none: a free one.
     pub port: Option<u16>,
     /// Further lines of server.properties; they win over all others.
@@ -42,7 +54,13 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { partitions: 4, heap_mb: 256, port: None, properties: Vec::new(), secured: false }
+        Self {
+            partitions: 4,
+            heap_mb: Some(256),
+            port: None,
+            properties: Vec::new(),
+            secured: false,
+        }
     }
 }
 
@@ -54,7 +72,7 @@ pub struct Kafka {
     port: u16,
     controller_port: u16,
     secured_port: Option<u16>,
-    heap_mb: u32,
+    heap_mb: Option<u32>,
     dir: WorkDir,
 }
 
@@ -149,10 +167,15 @@ impl Kafka {
 
     fn java(&self, class: &str) -> Command {
         let mut command = Command::new("java");
+        match self.heap_mb {
+            Some(heap) => command
+                .arg(format!("-Xmx{heap}m"))
+                // Start-up counts here, not the last tenth of throughput.
+                .args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]),
+            None => command.args(AS_SHIPPED),
+        };
         command
-            .arg(format!("-Xmx{}m", self.heap_mb))
-            // Start-up counts here, not the last tenth of throughput.
-            .args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"])
+            .arg("-Xshare:auto")
             .arg(format!(
                 "-Dlog4j2.configurationFile={}",
                 self.dir.path().join(config::LOG4J).display()

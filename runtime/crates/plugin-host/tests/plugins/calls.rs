@@ -9,9 +9,9 @@ use wasaga_domain::{
     message::Message,
     outcome::{Effect, StepOutcome, WaitSource},
     payload::Payload,
-    ports::{CallKind, StepExecutor as _, TaskExecutor as _},
+    ports::{CallKind, CatalogSource as _, StepExecutor as _, TaskExecutor as _},
 };
-use wasaga_plugin_host::{Limits, Options};
+use wasaga_plugin_host::{Limits, Options, PluginHost};
 
 use crate::stage::{
     arrived, call, component, does, failed, generous, host, output, probe, report, reports, resume,
@@ -74,7 +74,7 @@ async fn what_goes_wrong_after_a_wait_may_have_happened() {
     let host = probe(Options { limits, ..generous() }).await;
     let cases = [
         (json!({"do": "trap"}), "trap"),
-        (json!({"do": "overflow"}), "trap"),
+        (json!({"do": "overflow"}), "limit"),
         (json!({"do": "spin"}), "timeout"),
         (json!({"do": "oom"}), "limit"),
         (json!({"do": "big_output", "bytes": (1 << 20) + 1}), "limit"),
@@ -120,11 +120,11 @@ async fn a_trap_tells_what_the_guest_said_last() {
 }
 
 #[tokio::test]
-async fn a_full_stack_traps() {
+async fn a_guest_gets_no_more_stack_than_its_limit() {
     let host = probe(generous()).await;
     let (class, code, message) = failed(run(&host, does(json!({"do": "overflow"}))).await);
-    assert_eq!((class, code.as_str()), ("retryable", "trap"));
-    assert!(message.contains("stack"), "{message}");
+    assert_eq!((class, code.as_str()), ("retryable", "limit"));
+    assert!(message.contains("its stack is full: limit 524288 bytes"), "{message}");
 }
 
 #[tokio::test]
@@ -178,6 +178,87 @@ async fn a_result_is_bounded() {
     let (class, code, message) = failed(big(8 << 20).await);
     assert_eq!((class, code.as_str()), ("retryable", "limit"));
     assert!(message.contains("too much at once: limit 4194304 bytes"), "{message}");
+}
+
+#[tokio::test]
+async fn effects_are_counted() {
+    let host = probe(generous()).await;
+    let effects = |count: u32| run(&host, does(json!({"do": "effects", "count": count})));
+    let Ok(StepOutcome::Done(done)) = effects(1_000).await else { panic!("as many are allowed") };
+    assert_eq!(done.effects.len(), 1_000);
+    let (class, code, message) = failed(effects(1_001).await);
+    assert_eq!((class, code.as_str()), ("retryable", "limit"));
+    assert!(message.contains("1001 effects: limit 1000"), "{message}");
+    let (class, code, message) = failed(effects(1_000_000).await);
+    assert_eq!((class, code.as_str()), ("retryable", "limit"));
+    assert!(message.contains("limit"), "{message}");
+}
+
+#[tokio::test]
+async fn calls_of_the_host_are_counted() {
+    let limits = Limits { host_calls: 500, ..Limits::default() };
+    let host = probe(Options { limits, ..generous() }).await;
+    let ask = |times: u32| run(&host, does(json!({"do": "ask_time", "times": times})));
+    assert!(matches!(ask(500).await, Ok(StepOutcome::Done(_))));
+    let (class, code, message) = failed(ask(501).await);
+    assert_eq!((class, code.as_str()), ("retryable", "limit"));
+    assert!(message.contains("too many calls of the host: limit 500"), "{message}");
+}
+
+/// Every call of one plugin spins, more of them than there are places for: another plugin's is answered before they end.
+#[tokio::test]
+async fn a_plugin_leaves_places_for_the_others() {
+    let limits = Limits { long_calls: 8, ..Limits::default() };
+    let host = probe(Options { threads: 2, limits, ..generous() }).await;
+    host.install_local(component("bench-rust")).await.expect("the other loads");
+    let mut spins = Vec::new();
+    for _ in 0..20 {
+        let mut spin = call("probe", &does(json!({"do": "spin"})));
+        spin.attempt.deadline = SystemClock.now().after(Duration::from_secs(4));
+        let (sender, end) = tokio::sync::oneshot::channel();
+        host.run(spin, Box::new(move |report| drop(sender.send(report))));
+        spins.push(end);
+    }
+    let mut other = call("bench", &json!({}));
+    other.attempt.step = host.catalog().definitions["bench"].definition.steps[0].name.clone();
+    let answer = report(&host, other).await.outcome;
+    assert!(matches!(answer, Ok(StepOutcome::Done(_))), "{answer:?}");
+    assert!(spins.iter_mut().all(|spin| spin.try_recv().is_err()), "they still run");
+    let mut codes: Vec<_> = Vec::new();
+    for spin in spins {
+        codes.push(failed(spin.await.expect("a report").outcome).1);
+    }
+    assert_eq!(codes.iter().filter(|code| *code == "timeout").count(), 8, "{codes:?}");
+    assert_eq!(codes.iter().filter(|code| *code == "overloaded").count(), 12, "{codes:?}");
+}
+
+/// How often the instances of these calls were asked, in their order.
+async fn counted(host: &PluginHost, calls: usize) -> Vec<u64> {
+    let mut counts = Vec::new();
+    for _ in 0..calls {
+        let output = output(run(host, does(json!({"do": "count"}))).await);
+        counts.push(output["count"].as_u64().expect("a number"));
+    }
+    counts
+}
+
+#[tokio::test]
+async fn an_instance_serves_one_attempt() {
+    let host = probe(generous()).await;
+    assert_eq!(counted(&host, 3).await, [1, 1, 1]);
+}
+
+#[tokio::test]
+async fn an_instance_serves_as_many_attempts_as_the_operator_says() {
+    let reuse = [("probe".parse().expect("a name"), 3)].into();
+    let host = probe(Options { reuse, ..generous() }).await;
+    assert_eq!(counted(&host, 5).await, [1, 2, 3, 1, 2]);
+    // One that trapped is of no more use.
+    assert_eq!(failed(run(&host, does(json!({"do": "trap"}))).await).1, "trap");
+    assert_eq!(counted(&host, 1).await, [1]);
+    // Nor does it outlive its module.
+    host.install_local(component("probe-v2-rust")).await.expect("it loads");
+    assert_eq!(counted(&host, 2).await, [1, 2]);
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ async fn what_is_no_plugin_is_refused_by_its_kind() {
         (b"\0asm\x01\0\0\0".to_vec(), "this is a core WebAssembly module, not a component"),
         (b"\0asm\x0d\0\x01\0garbage".to_vec(), "component does not compile"),
         (component("foreign-rust"), "does not export wasaga:plugin/plugin@0.1.0"),
+        (component("trapping-rust"), "it will not say what it is"),
         (component("unsupported-rust"), "not supported yet: capabilities.http_hosts"),
     ];
     for (bytes, expected) in cases {
