@@ -45,6 +45,8 @@ type Capabilities struct {
 	// Topics it sends to; orders.* covers a prefix.
 	Topics     []string `json:"topics,omitempty"`
 	ConfigKeys []string `json:"config_keys,omitempty"`
+	// Secrets it reads, as configuration.
+	Secrets []string `json:"secrets,omitempty"`
 }
 
 // Saga is a definition. One of the same name and version never changes its content.

@@ -84,6 +84,9 @@ fn bad_values_are_named() {
         ("[registry]\nurl = \"http://r\"\npassword = \"p\"", "registry.account is missing"),
         ("[registry]\npassword = 5", "registry.password: must be text"),
         ("[registry]\npassword.fiel = \"p\"", "file or env"),
+        ("[plugins]\nhttp_calls = 0", "plugins.http_calls = 0: must be at least 1"),
+        ("[plugins.p.grant]\nhttp_hosts = [\"https://a\"]", "is no host: write api.example.com"),
+        ("[plugins.p.grant.secrets]\nkey = { fiel = \"a\" }", "one of file and env"),
         ("[kafka.properties]\nbootstrap.servers = \"a:1\"", "kafka.brokers"),
         ("[kafka.properties]\nlinger.ms = [1]", "linger.ms: must be text, a number or a boolean"),
     ] {
@@ -123,6 +126,26 @@ fn secrets_are_not_printed() {
     assert!(!printed.contains("hunter2") && printed.contains("sasl.password"), "{printed}");
     let url = DatabaseUrl::from("postgres://me:hunter2@db:5432/x?password=hunter2");
     assert_eq!(url.to_string(), "postgres://me:***@db:5432/x");
+}
+
+#[test]
+fn a_plugins_secret_is_neither_given_nor_printed() {
+    let given = fault("[plugins.p.grant.secrets]\nkey = \"hunter2\"");
+    assert!(given.contains("plugins.p.grant.secrets.key"), "{given}");
+    assert!(
+        given.contains("stands in the configuration itself") && !given.contains("hunter2"),
+        "{given}"
+    );
+    let granted = |toml: &str| {
+        let config = Config::from_toml(toml).expect("it parses");
+        config.plugins.granted().map(|_| ()).map_err(|error| error.to_string())
+    };
+    let missing =
+        granted("[plugins.p.grant.compensate.secrets]\nkey = { env = \"NO_SUCH_VARIABLE\" }");
+    let told =
+        "plugins.p.grant.compensate.secrets.key: the environment has no variable NO_SUCH_VARIABLE";
+    assert_eq!(missing, Err(told.to_owned()));
+    assert_eq!(granted("[plugins.p.grant.secrets]\nkey = { env = \"CARGO_PKG_NAME\" }"), Ok(()));
 }
 
 #[test]

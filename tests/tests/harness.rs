@@ -136,6 +136,73 @@ fn a_file_that_is_no_scenario_is_refused_with_the_place() {
     fs::remove_file(unknown).expect("it is there");
 }
 
+/// The saga `probe-http`, whose step a sends a request with this body.
+fn charges(name: &str, body: &str, then: &str) -> String {
+    let url = "https://api.example.com/charges";
+    format!(
+        "[[scenario]]
+         name = '{name}'
+         when.saga = 'probe-http'
+         given.input.steps.a = [{{ do = 'http', method = 'POST', url = '{url}', body = '{body}', strict = true }}]
+         then.outcome = '{then}'
+         "
+    )
+}
+
+fn exchange(what: &str) -> String {
+    let url = "https://api.example.com/charges";
+    format!(
+        "[[scenario.given.http]]
+         request = {{ method = 'POST', url = '{url}' }}
+         {what}
+         "
+    )
+}
+
+#[test]
+fn other_hosts_answer_as_a_scenario_says() {
+    let answer = exchange("response = { status = 201, body = { id = 7 } }");
+    let tried = charges("tried again", "{}", "completed");
+    let tried =
+        tried + "then.history = ['a retrying', 'a succeeded', 'b succeeded', 'c succeeded']\n";
+    let told = [
+        tried + &exchange("error = 'maybe-sent'") + &answer,
+        charges("unexpected", r#"{"n":2}"#, "failed"),
+        charges("unused", "{}", "completed") + &answer + &answer,
+        charges("another", "{}", "failed")
+            + &answer.replace("request = {", "request = { headers = { idempotency-key = 'x' },"),
+    ];
+    let scenarios = file("http.toml", &told.concat());
+    let ran = wasaga_test(&[&plugin("probe-http-rust"), &scenarios], &["--format", "json"]);
+    let cases = ran.cases();
+    assert_eq!(cases[0].1, [""; 0], "{}", ran.out);
+    let url = "https://api.example.com/charges";
+    assert_eq!(cases[1].1, [format!("http: unexpected: POST {url} with {{\"n\":2}}")]);
+    assert_eq!(cases[2].1, [format!("http: nobody asked for POST {url}")]);
+    assert_eq!(cases[3].1.len(), 2, "{:?}", cases[3].1);
+    fs::remove_file(scenarios).expect("it is there");
+}
+
+#[test]
+fn faults_compare_what_other_hosts_were_asked() {
+    let answer = exchange("response = { status = 201 }");
+    for (body, passes) in [(r#"{"key":"$key"}"#, true), (r#"{"attempt":"$attempt"}"#, false)] {
+        let scenarios = file("faults.toml", &(charges("charges", body, "completed") + &answer));
+        let arguments = [&*plugin("probe-http-rust"), &*scenarios];
+        let ran = wasaga_test(&arguments, &["--faults", "--format", "json"]);
+        let failed: Vec<_> =
+            ran.cases().into_iter().filter(|(_, failures)| !failures.is_empty()).collect();
+        if passes {
+            assert!(failed.is_empty() && ran.code == 0, "{failed:#?}");
+        } else {
+            let [(name, failures)] = &failed[..] else { panic!("one fails: {failed:#?}") };
+            assert!(name.contains("a is lost with its host before its commit"), "{name}");
+            assert!(failures[0].starts_with("the requests are [{"), "{failures:?}");
+        }
+        fs::remove_file(scenarios).expect("it is there");
+    }
+}
+
 #[test]
 fn the_fault_matrix_needs_no_scenario() {
     let input = file("ada.json", "{\"name\": \"Ada\"}");

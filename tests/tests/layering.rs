@@ -15,7 +15,7 @@ const OWNERS: [(&str, &str); 6] = [
 ];
 
 /// The workspace's own packages, and which of each other they may know.
-const LAYERS: [(&str, &[&str]); 9] = [
+const LAYERS: [(&str, &[&str]); 10] = [
     ("wasaga-domain", &[]),
     ("wasaga-store", &["wasaga-domain"]),
     ("wasaga-engine", &["wasaga-domain", "wasaga-store"]),
@@ -24,6 +24,7 @@ const LAYERS: [(&str, &[&str]); 9] = [
     ("wasaga-kafka", &["wasaga-domain", "wasaga-store"]),
     ("wasaga-api", &["wasaga-domain", "wasaga-store"]),
     ("wasaga-codec", &["wasaga-domain"]),
+    ("wasaga-egress", &["wasaga-domain"]),
     ("wasaga-client", &["wasaga-domain", "wasaga-store", "wasaga-kafka"]),
 ];
 

@@ -50,6 +50,8 @@ export interface Capabilities {
   topics?: string[];
   /** Keys of the configuration that it reads. */
   config_keys?: string[];
+  /** Secrets that it reads, as configuration. */
+  secrets?: string[];
 }
 
 /** A saga definition. One of the same name and version never changes its content. */

@@ -155,6 +155,8 @@ class Capabilities:
     """Topics it sends to; `orders.*` covers a prefix."""
     config_keys: list[str] = field(default_factory=list)
     """Keys of the configuration that it reads."""
+    secrets: list[str] = field(default_factory=list)
+    """Secrets that it reads, as configuration."""
 
     def _json(self) -> Json:
         return present(**vars(self))

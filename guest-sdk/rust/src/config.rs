@@ -1,4 +1,4 @@
-//! What the operator configured for this plugin: only keys that the manifest's `config_keys` name are seen.
+//! What the operator configured for this plugin: only keys that the manifest's `config_keys` and `secrets` name are seen.
 
 use crate::{bindings::imports::wasaga::plugin::config, failure::Failure};
 

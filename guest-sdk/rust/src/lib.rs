@@ -49,6 +49,7 @@ pub mod context;
 pub mod event_store;
 mod export;
 pub mod failure;
+pub mod http;
 pub mod lifecycle;
 pub mod log;
 pub mod manifest;

@@ -8,6 +8,7 @@ import (
 	wasaga "wasaga.local/guest"
 	"wasaga.local/guest/config"
 	"wasaga.local/guest/eventstore"
+	"wasaga.local/guest/http"
 	"wasaga.local/guest/lifecycle"
 	"wasaga.local/guest/sql"
 	"wasaga.local/guest/steps"
@@ -163,6 +164,26 @@ func fail(task *steps.Task[input], _ *wasaga.Effects) (*steps.Outcome, error) {
 	return steps.Done(fields{"attempt": task.Attempt}), nil
 }
 
+type target struct {
+	URL       string `json:"url"`
+	TimeoutMs int64  `json:"timeout_ms"`
+}
+
+// Asks another host: runtime/crates/plugin-host/tests/plugins/http_sdks.rs says what must come of it.
+func call(task *steps.Task[target], _ *wasaga.Effects) (*steps.Outcome, error) {
+	answer, err := http.Send(http.Request{
+		Method:  "POST",
+		URL:     task.Input.URL,
+		Headers: map[string]string{"x-asked": "yes", "content-type": "application/json"},
+		Body:    []byte(`{"cents":5}`),
+		Timeout: time.Duration(task.Input.TimeoutMs) * time.Millisecond,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return steps.Done(fields{"status": answer.Status, "kind": answer.Headers["x-kind"], "body": string(answer.Body)}), nil
+}
+
 func answer(task *tasks.Task, effects *wasaga.Effects) error {
 	if stamp, _ := task.Message.HeaderText("stamp"); stamp != "out" {
 		return wasaga.Permanent("not-stamped", "it did not go through HandleOut")
@@ -208,6 +229,7 @@ func init() {
 	steps.Handle("hear", steps.Handler[input]{Execute: hear, Resume: wasHeard})
 	steps.Handle("rest", steps.Handler[input]{Execute: rest, Resume: rested})
 	steps.Handle("fail", steps.Handler[input]{Execute: fail})
+	steps.Handle("call", steps.Handler[target]{Execute: call})
 	tasks.HandleOut(asks, func(task *tasks.Task) (*wasaga.Message, error) {
 		return task.Message.Header("stamp", "out"), nil
 	})
@@ -241,6 +263,7 @@ func init() {
 		Migrations: []wasaga.Migration{{Version: 1, Name: "notes", Up: notes}},
 		Capabilities: &wasaga.Capabilities{
 			SQL: true, EventStore: true, Topics: []string{name + ".*"}, ConfigKeys: []string{"greeting"},
+			HTTPHosts: []string{"127.0.0.1:*"},
 		},
 	})
 }

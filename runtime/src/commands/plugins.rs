@@ -4,15 +4,16 @@ use std::{fs, path::Path, sync::Arc};
 
 use anyhow::{Context, anyhow, bail};
 use async_trait::async_trait;
-use serde_json::json;
+use serde_json::{Value, json};
 use wasaga_domain::{
     catalog::Plugin,
     clock::{SystemClock, UnixMillis},
     ids::PluginName,
-    ports::{CatalogSource, GuestDatabase, GuestTransaction},
+    ports::{CatalogSource, GuestDatabase, GuestHttp, GuestTransaction},
     sql::SqlError,
 };
-use wasaga_plugin_host::{Grants, Level, Options, PluginHost};
+use wasaga_egress::Egress;
+use wasaga_plugin_host::{Grant, Grants, Level, Options, PluginHost};
 
 use crate::config::Config;
 
@@ -35,7 +36,9 @@ impl GuestDatabase for NoDatabase {
 async fn load(config: &Config, file: &Path, grants: Grants) -> anyhow::Result<Plugin> {
     let bytes = fs::read(file).with_context(|| format!("{} can't be read", file.display()))?;
     let cache_dir = config.plugins.cache_dir.clone().filter(|named| !named.as_os_str().is_empty());
-    let options = Options { cache_dir, grants, ..config.plugins.options(&config.definitions) };
+    let http: Arc<dyn GuestHttp> = Arc::new(Egress::new().map_err(|error| anyhow!(error))?);
+    let options = config.plugins.options(&config.definitions);
+    let options = Options { cache_dir, grants, http: Some(http), ..options };
     let host = PluginHost::new(options, None, Some(Arc::new(NoDatabase)), Arc::new(SystemClock))?;
     let name = host
         .install_local(bytes)
@@ -53,15 +56,24 @@ pub(crate) async fn check(config: &Config, file: &Path) -> anyhow::Result<()> {
         "digest": plugin.digest.to_string(),
         "manifest": *plugin.manifest,
         "grant_all": config.plugins.grant_all,
-        "grant": grant.map(|grant| json!({
-            "sql": grant.sql,
-            "event_store": grant.event_store,
-            "topics": grant.topics,
-            "config": grant.config.keys().collect::<Vec<_>>(),
-        })),
+        "grant": grant.map(shown),
     });
     println!("{}", serde_json::to_string_pretty(&printed)?);
     Ok(())
+}
+
+/// A grant without the values of its configuration and its secrets.
+fn shown(grant: &Grant) -> Value {
+    json!({
+        "sql": grant.sql,
+        "event_store": grant.event_store,
+        "http_hosts": grant.http_hosts,
+        "http_private": grant.http_private,
+        "topics": grant.topics,
+        "config": grant.config.keys().collect::<Vec<_>>(),
+        "secrets": grant.secrets.keys().collect::<Vec<_>>(),
+        "compensate": grant.compensate.as_deref().map(shown),
+    })
 }
 
 /// Prints what is doubtful about the component; fails where it would not run as it reads, or where anything is

@@ -9,7 +9,7 @@ use serde::{
 use wasaga_domain::{definition::Overrides, ids::PluginName};
 use wasaga_plugin_host::{Grant, Grants, Limits, Options};
 
-use super::at_least;
+use super::{ConfigError, at_least};
 
 /// Where plugins come from, and what each of them may do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub struct Plugins {
     pub guest_threads: Option<usize>,
     /// Guests granted `sql` or the event store that run at once.
     pub sql_calls: usize,
+    /// Guests granted HTTP, and neither of these, that run at once.
+    pub http_calls: usize,
     /// How much a guest may take.
     pub guest_limits: Limits,
     /// By name.
@@ -35,8 +37,16 @@ pub struct Plugins {
 }
 
 /// The keys that are not a plugin's name. But for the first they have an underscore, as no plugin's name has.
-const KEYS: [&str; 7] =
-    ["dir", "poll_ms", "grant_all", "cache_dir", "guest_threads", "sql_calls", "guest_limits"];
+const KEYS: [&str; 8] = [
+    "dir",
+    "poll_ms",
+    "grant_all",
+    "cache_dir",
+    "guest_threads",
+    "sql_calls",
+    "http_calls",
+    "guest_limits",
+];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -57,6 +67,7 @@ impl Default for Plugins {
             cache_dir: None,
             guest_threads: None,
             sql_calls: Options::default().sql_calls,
+            http_calls: Options::default().http_calls,
             guest_limits: Limits::default(),
             grants: BTreeMap::new(),
             calls_per_instance: BTreeMap::new(),
@@ -65,7 +76,7 @@ impl Default for Plugins {
 }
 
 impl Plugins {
-    /// What the plugin host is made with.
+    /// What the plugin host is made with; nobody sends its guests' requests yet.
     pub fn options(&self, overrides: &Overrides) -> Options {
         let defaults = Options::default();
         Options {
@@ -76,7 +87,15 @@ impl Plugins {
             threads: self.guest_threads.unwrap_or(defaults.threads),
             sql_calls: self.sql_calls,
             reuse: self.calls_per_instance.clone(),
+            http_calls: self.http_calls,
+            http: None,
         }
+    }
+
+    /// The same, if all of it can be meant and its secrets are there.
+    pub fn granted(&self) -> Result<Grants, ConfigError> {
+        let grants = self.all_grants();
+        grants.fault().map_or(Ok(grants), |fault| Err(ConfigError::new(fault)))
     }
 
     /// What each plugin may do.
@@ -96,6 +115,7 @@ impl Plugins {
     pub(super) fn fault(&self) -> Option<String> {
         at_least("plugins.poll_ms", self.poll_ms, 10)
             .or_else(|| at_least("plugins.sql_calls", self.sql_calls, 1))
+            .or_else(|| at_least("plugins.http_calls", self.http_calls, 1))
             .or_else(|| at_least("plugins.guest_threads", self.guest_threads?, 1))
             .or_else(|| {
                 let stack = self.guest_limits.stack_bytes;
@@ -130,6 +150,7 @@ impl<'de> Visitor<'de> for Section {
                 "cache_dir" => plugins.cache_dir = map.next_value()?,
                 "guest_threads" => plugins.guest_threads = map.next_value()?,
                 "sql_calls" => plugins.sql_calls = map.next_value()?,
+                "http_calls" => plugins.http_calls = map.next_value()?,
                 "guest_limits" => plugins.guest_limits = map.next_value()?,
                 name => {
                     let name: PluginName =

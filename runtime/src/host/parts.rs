@@ -13,9 +13,10 @@ use wasaga_domain::{
     clock::SystemClock,
     definition::Overrides,
     ids::{HostId, SagaId},
-    ports::CatalogSource,
+    ports::{CatalogSource, GuestHttp},
     value_reader::ValueReader,
 };
+use wasaga_egress::Egress;
 use wasaga_engine::{
     definitions::StoredDefinitions,
     driver::{self, Engine, EngineHandle},
@@ -27,7 +28,7 @@ use wasaga_kafka::{
     BrokerHealth, Consumer, ConsumerHandle, ConsumerOptions, DevBroker, Publisher, Relay,
     RelayHandle,
 };
-use wasaga_plugin_host::{PluginHost, Watcher};
+use wasaga_plugin_host::{Options, PluginHost, Watcher};
 use wasaga_store::{Store, lease::HostLease};
 
 use super::{
@@ -223,7 +224,10 @@ fn publisher(
 
 fn plugins(config: &Config, store: &Store) -> anyhow::Result<Arc<PluginHost>> {
     let store = Arc::new(store.clone());
-    let options = config.plugins.options(&config.definitions);
+    let http: Arc<dyn GuestHttp> = Arc::new(Egress::new().map_err(|error| anyhow!(error))?);
+    let (options, grants) =
+        (config.plugins.options(&config.definitions), config.plugins.granted()?);
+    let options = Options { grants, http: Some(http), ..options };
     PluginHost::new(options, Some(store.clone()), Some(store), Arc::new(SystemClock))
         .map_err(|error| anyhow!("plugins: {error}"))
 }

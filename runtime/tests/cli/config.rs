@@ -18,6 +18,25 @@ fn the_environment_wins_over_the_file() {
 }
 
 #[test]
+fn a_plugins_secrets_are_read_and_printed_by_nothing() {
+    let toml = "[kafka]\nembedded = true\n[plugins.p.grant.secrets]\nkey = { file = \"key\" }";
+    let check = |secret: &str| {
+        let wasaga = Wasaga::new().file("wasaga.toml", toml).file("key", secret);
+        wasaga.set("DATABASE_URL", "postgres://db/x").run(&["config", "check"])
+    };
+    let checked = check("hunter2\n");
+    assert_eq!(checked.code, Some(0), "{}", checked.stderr);
+    let short = check("hun\n");
+    let says = "plugins.p.grant.secrets.key: it has 3 characters, and must have 4 or more";
+    assert!(short.code == Some(2) && short.stderr.contains(says), "{}", short.stderr);
+    assert!(![checked.stdout, checked.stderr].concat().contains("hunter2"));
+    let asks =
+        Wasaga::new().file("wasaga.toml", &toml.replace("embedded = true", "enabled = false"));
+    let missing = asks.set("DATABASE_URL", "postgres://db/x").run(&["config", "check"]);
+    assert!(missing.stderr.contains("secrets.key: key can't be read"), "{}", missing.stderr);
+}
+
+#[test]
 fn what_is_wrong_is_one_line_with_its_place() {
     let url = ("DATABASE_URL", "postgres://db/x");
     for (toml, variable, says) in [

@@ -78,15 +78,10 @@ async fn broken_wasm_dropped_into_the_directory() {
     host.api.waits_in(&saga, "b").await;
 
     let whole = bytes_of("bench-rust");
-    let broken: [(&str, &[u8], &str); 6] = [
+    let broken: [(&str, &[u8], &str); 5] = [
         ("garbage", b"this is no wasm at all", "not WebAssembly"),
         ("torn", &whole[..whole.len() / 2], "does not compile"),
         ("foreign", &bytes_of("foreign-rust"), "wasaga:plugin"),
-        (
-            "unsupported",
-            &bytes_of("unsupported-rust"),
-            "not supported yet: capabilities.http_hosts",
-        ),
         ("greedy", &bytes_of("inventory-rust"), "[plugins.inventory] grant.sql = true"),
         // The active one itself, replaced by what is none.
         ("probe-rust", b"\0asm and no more", "WebAssembly"),

@@ -15,6 +15,8 @@ pub struct Capabilities {
     topics: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     config_keys: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    secrets: Vec<String>,
 }
 
 impl Capabilities {
@@ -35,7 +37,7 @@ impl Capabilities {
         self
     }
 
-    /// A host it calls; `*.example.com` covers subdomains.
+    /// A host it calls; `*.example.com` covers subdomains, and `:PORT` behind it says which port where it is not the scheme's.
     pub fn http_host(mut self, host: impl Into<String>) -> Self {
         self.http_hosts.push(host.into());
         self
@@ -50,6 +52,12 @@ impl Capabilities {
     /// A key of the configuration that it reads.
     pub fn config_key(mut self, key: impl Into<String>) -> Self {
         self.config_keys.push(key.into());
+        self
+    }
+
+    /// A secret that it reads, as a key of the configuration.
+    pub fn secret(mut self, key: impl Into<String>) -> Self {
+        self.secrets.push(key.into());
         self
     }
 

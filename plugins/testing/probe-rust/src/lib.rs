@@ -26,7 +26,14 @@ struct Probe;
 impl Plugin for Probe {
     fn manifest() -> Manifest {
         let sql = cfg!(feature = "sql");
-        let name = if sql { "probe-sql" } else { "probe" };
+        let http = cfg!(feature = "http");
+        let name = if sql {
+            "probe-sql"
+        } else if http {
+            "probe-http"
+        } else {
+            "probe"
+        };
         let retry = || Retry::fixed(Duration::from_millis(10)).attempts(3);
         let timeout = Duration::from_secs(5);
         let step = |name| {
@@ -45,6 +52,10 @@ impl Plugin for Probe {
             manifest
                 .migration("marks", "create table marks (note text primary key)")
                 .capabilities(capabilities.sql())
+        } else if http {
+            let hosts = ["127.0.0.1:*", "localhost:*", "*.example.com"];
+            let capabilities = hosts.into_iter().fold(capabilities, Capabilities::http_host);
+            manifest.capabilities(capabilities.secret("token"))
         } else {
             manifest.saga(saga("probe-pinned").pin_workers()).capabilities(capabilities)
         }

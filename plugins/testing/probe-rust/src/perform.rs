@@ -10,7 +10,9 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use wasaga_guest::{
-    ambient, config, context, info,
+    ambient, config, context,
+    failure::ErrorDetail,
+    http, info,
     message::{SagaSignal, SagaStart, SagaTarget, send},
     prelude::*,
     sql,
@@ -51,6 +53,10 @@ pub fn perform_step(action: Action) -> Result<Outcome, Failure> {
             };
             then.map_or_else(|| done_json(&output).into(), |then| perform_step(*then))
         }
+        Action::Http { .. } => {
+            let (output, then) = request(action)?;
+            then.map_or_else(|| done_json(&output).into(), |then| perform_step(*then))
+        }
         Action::Effect { effect } => done_empty().effect(other_effect(effect)).into(),
         Action::Effects { count } => {
             let effects = iter::repeat_with(|| other_effect(OtherEffect::Signal)).take(count);
@@ -70,6 +76,7 @@ pub fn perform_step(action: Action) -> Result<Outcome, Failure> {
                 "cause": cause,
                 "greeting": config::get("greeting"),
                 "secret": config::get("secret"),
+                "token": config::get("token").map(|token| token.len()),
             }))
             .into()
         }
@@ -84,6 +91,10 @@ pub fn perform_task(action: Action) -> Result<Vec<Effect>, Failure> {
         }
         Action::Sql { execute, query, then, .. } => {
             run_sql(&execute, query.as_deref())?;
+            then.map_or(Ok(Vec::new()), |then| perform_task(*then))
+        }
+        Action::Http { .. } => {
+            let (_, then) = request(action)?;
             then.map_or(Ok(Vec::new()), |then| perform_task(*then))
         }
         Action::Effect { effect } => Ok(vec![other_effect(effect)]),
@@ -169,6 +180,13 @@ fn exhaust_or_fail(action: Action) -> Result<(), Failure> {
         Action::Permanent(detail) => Err(Failure::permanent(detail.code, detail.message)),
         Action::Unknown(detail) => Err(Failure::unknown(detail.code, detail.message)),
         Action::Trap => panic!("the script says so"),
+        Action::Blab { trap } => {
+            let secret = config::get("token").unwrap_or_default();
+            info!("it is {secret}");
+            assert!(!trap, "it panics with {secret}");
+            let detail = ErrorDetail::new(secret.as_str(), format!("it fails with {secret}"));
+            Err(Failure::Permanent(detail.data(Payload::json(&json!({ "secret": secret })))))
+        }
         Action::Spin { ms } => {
             let end = ms.map(|ms| ambient::now_ms() + ms);
             while end.is_none_or(|end| ambient::now_ms() < end) {
@@ -204,6 +222,7 @@ fn exhaust_or_fail(action: Action) -> Result<(), Failure> {
         | Action::Wait { .. }
         | Action::BigOutput { .. }
         | Action::Sql { .. }
+        | Action::Http { .. }
         | Action::Effect { .. }
         | Action::Effects { .. }
         | Action::Count
@@ -225,6 +244,36 @@ fn run_sql(execute: &[String], query: Option<&str>) -> Result<Value, sql::Error>
     let rows = sql::query(query, &[])?;
     let values: Vec<String> = rows.iter().map(|row| format!("{:?}", row.values())).collect();
     Ok(json!({"touched": touched, "rows": values}))
+}
+
+/// What became of a request, and what follows it.
+fn request(action: Action) -> Result<(Value, Option<Box<Action>>), Failure> {
+    let Action::Http { method, url, headers, body, body_bytes, timeout_ms, strict, then } = action
+    else {
+        unreachable!("called for requests only");
+    };
+    let request = http::Request::new(method, url);
+    let mut request = headers.into_iter().fold(request, |r, (name, value)| r.header(name, value));
+    let body = body.map(String::into_bytes).or(body_bytes.map(|bytes| vec![b'x'; bytes]));
+    if let Some(body) = body {
+        request = request.body(body);
+    }
+    if let Some(ms) = timeout_ms {
+        request = request.timeout(Duration::from_millis(ms));
+    }
+    let output = match request.send() {
+        Ok(answer) => json!({
+            "status": answer.status,
+            "kind": answer.header("X-Kind"),
+            "body": answer.text(),
+        }),
+        Err(error) if strict => return Err(error.into()),
+        Err(error) => {
+            let detail = Failure::from(error).detail().clone();
+            json!({ "error": detail.code, "message": detail.message })
+        }
+    };
+    Ok((output, then))
 }
 
 fn other_effect(effect: OtherEffect) -> Effect {

@@ -133,12 +133,35 @@ pub enum Action {
         #[serde(default)]
         then: Option<Box<Action>>,
     },
+    /// A request by HTTP, and its answer as output; an error is the output too, unless `strict`.
+    Http {
+        method: String,
+        url: String,
+        #[serde(default)]
+        headers: BTreeMap<String, String>,
+        #[serde(default)]
+        body: Option<String>,
+        /// A body of so many bytes.
+        #[serde(default)]
+        body_bytes: Option<usize>,
+        #[serde(default)]
+        timeout_ms: Option<u64>,
+        #[serde(default)]
+        strict: bool,
+        #[serde(default)]
+        then: Option<Box<Action>>,
+    },
     /// An effect other than `send`.
     Effect {
         effect: OtherEffect,
     },
     /// Returns how often the instance was asked this.
     Count,
+    /// Says its secret in the log, and then as a failure, or panics with it.
+    Blab {
+        #[serde(default)]
+        trap: bool,
+    },
     /// Logs, asks every other import that needs no grant, and returns what they said.
     Imports {
         message: String,

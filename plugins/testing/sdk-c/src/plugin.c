@@ -151,6 +151,21 @@ static wasaga_outcome *fail(const wasaga_step_task *task, wasaga_effects *effect
   return wasaga_done(wasaga_set(wasaga_object(), "attempt", wasaga_integer(task->attempt)), NULL);
 }
 
+/* Asks another host: runtime/crates/plugin-host/tests/plugins/http_sdks.rs says what must come of it. */
+static wasaga_outcome *call(const wasaga_step_task *task, wasaga_effects *effects UNUSED) {
+  wasaga_json *headers = wasaga_set(wasaga_object(), "x-asked", wasaga_text("yes"));
+  wasaga_set(headers, "content-type", wasaga_text("application/json"));
+  int64_t timeout_ms = 0;
+  wasaga_as_integer(wasaga_get(task->input, "timeout_ms"), &timeout_ms);
+  const char *url = wasaga_as_text(wasaga_get(task->input, "url"));
+  wasaga_response answer;
+  wasaga_outcome *failed = wasaga_http(&answer, "POST", url, headers, "{\"cents\":5}", (uint64_t)timeout_ms);
+  if (failed != NULL) return failed;
+  wasaga_json *output = wasaga_set(wasaga_object(), "status", wasaga_integer(answer.status));
+  wasaga_set(output, "kind", wasaga_get(answer.headers, "x-kind"));
+  return wasaga_done(wasaga_set(output, "body", wasaga_text(answer.body)), NULL);
+}
+
 static wasaga_outcome *stamp(const wasaga_flow_task *task) {
   wasaga_message *stamped = wasaga_message_to(ASKS);
   wasaga_message_set_key(stamped, wasaga_message_key(task->message));
@@ -208,6 +223,7 @@ static const wasaga_step STEPS[] = {
     {.name = "hear", .execute = hear, .resume = heard},
     {.name = "rest", .execute = rest, .resume = rested},
     {.name = "fail", .execute = fail},
+    {.name = "call", .execute = call},
     {0},
 };
 
@@ -221,7 +237,7 @@ const wasaga_definition wasaga_plugin = {
     .manifest = WASAGA_MANIFEST({
       "name": "sdk-c",
       "version": "0.1.0",
-      "steps": ["ask", "skip", "store", "parent", "kid", "hear", "rest", "fail"],
+      "steps": ["ask", "skip", "store", "parent", "kid", "hear", "rest", "fail", "call"],
       "sagas": [
         {
           "name": "sdk-c",
@@ -251,7 +267,8 @@ const wasaga_definition wasaga_plugin = {
         "name": "notes",
         "up": "create table notes (id text primary key, n bigint, half float8, yes boolean, deep jsonb, nothing text)"
       }],
-      "capabilities": {"sql": true, "event_store": true, "topics": ["sdk-c.*"], "config_keys": ["greeting"]}
+      "capabilities": {"sql": true, "event_store": true, "topics": ["sdk-c.*"], "config_keys": ["greeting"],
+                       "http_hosts": ["127.0.0.1:*"]}
     }),
     .steps = STEPS,
     .topics = TOPICS,

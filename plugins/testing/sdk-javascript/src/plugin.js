@@ -1,7 +1,7 @@
 // All of the SDK once: tests/tests/end_to_end/sdks.rs says what must come of it, in every language.
 
 import {
-  Message, Permanent, SKIP, Stream, child, config, context, definePlugin, done, message, signal, sleep, sql, wait,
+  Message, Permanent, SKIP, Stream, child, config, context, definePlugin, done, http, message, signal, sleep, sql, wait,
 } from "wasaga-guest";
 
 const NAME = "sdk-javascript";
@@ -76,6 +76,15 @@ const fail = {
   },
 };
 
+// Asks another host: runtime/crates/plugin-host/tests/plugins/http_sdks.rs says what must come of it.
+const call = {
+  execute({ input: { url, timeout_ms: timeoutMs } }) {
+    const headers = { "x-asked": "yes" };
+    const answer = http.request("POST", url, { headers, json: { cents: 5 }, timeoutMs });
+    return { status: answer.status, kind: answer.headers["x-kind"], body: answer.text() };
+  },
+};
+
 function handleIn({ message }, effects) {
   if (message.headerText("stamp") !== "out") throw new Permanent("not-stamped", "it did not go through handleOut");
   const headers = { "correlation-id": message.requireHeader("correlation-id") };
@@ -102,7 +111,7 @@ export const { plugin, steps, tasks, lifecycle } = definePlugin({
     },
     { name: `${NAME}-child`, version: 1, steps: [step("kid")] },
   ],
-  steps: { ask, skip, store, parent, kid, hear, rest, fail },
+  steps: { ask, skip, store, parent, kid, hear, rest, fail, call },
   awaits: { [ANSWERS]: { header: "correlation-id" } },
   topics: {
     [ASKS]: { handleIn, handleOut: ({ message }) => message.header("stamp", "out") },
@@ -117,5 +126,11 @@ export const { plugin, steps, tasks, lifecycle } = definePlugin({
   migrations: [
     ["notes", "create table notes (id text primary key, n bigint, half float8, yes boolean, deep jsonb, nothing text)"],
   ],
-  capabilities: { sql: true, event_store: true, topics: [`${NAME}.*`], config_keys: ["greeting"] },
+  capabilities: {
+    sql: true,
+    event_store: true,
+    topics: [`${NAME}.*`],
+    config_keys: ["greeting"],
+    http_hosts: ["127.0.0.1:*"],
+  },
 });

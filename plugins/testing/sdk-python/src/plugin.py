@@ -18,6 +18,7 @@ from wasaga import (
     context,
     done,
     header,
+    http,
     message,
     signal,
     sleep,
@@ -44,7 +45,13 @@ plugin = Plugin(
             "create table notes (id text primary key, n bigint, half float8, yes boolean, deep jsonb, nothing text)",
         )
     ],
-    capabilities=Capabilities(sql=True, event_store=True, topics=[f"{NAME}.*"], config_keys=["greeting"]),
+    capabilities=Capabilities(
+        sql=True,
+        event_store=True,
+        topics=[f"{NAME}.*"],
+        config_keys=["greeting"],
+        http_hosts=["127.0.0.1:*"],
+    ),
 )
 
 
@@ -150,6 +157,14 @@ def fail(task, effects):
     if task.attempt == 1:
         raise RuntimeError("nothing")
     return {"attempt": task.attempt}
+
+
+@plugin.step("call")
+def call(task, effects):
+    """Asks another host: runtime/crates/plugin-host/tests/plugins/http_sdks.rs says what must come of it."""
+    url, timeout_ms = task.input["url"], task.input.get("timeout_ms")
+    answer = http.request("POST", url, headers={"x-asked": "yes"}, json={"cents": 5}, timeout_ms=timeout_ms)
+    return {"status": answer.status, "kind": answer.headers["x-kind"], "body": answer.text()}
 
 
 @plugin.handle_out(ASKS)

@@ -9,6 +9,7 @@ pub mod dead_letter;
 pub mod definition;
 pub mod events;
 pub mod flow;
+pub mod http;
 pub mod ids;
 pub mod input_schema;
 pub mod journal;

@@ -1,13 +1,12 @@
 //! What a plugin says of itself, as JSON: wit/manifest.schema.json is the same for people and editors.
 //!
-//! To add a field: here as an `Option` or with a default, in the schema, in the SDKs' builders, and in
-//! [`Manifest::unsupported`] until something reads it.
+//! To add a field: here as an `Option` or with a default, in the schema, and in the SDKs' builders.
 
 mod schedule;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{flow::Flow, ids::PluginName, retry::RetryPolicy};
+use crate::{flow::Flow, http::HostPattern, ids::PluginName, retry::RetryPolicy};
 
 pub use schedule::{Misfire, ScheduleTrigger};
 
@@ -208,20 +207,17 @@ pub struct Capabilities {
     /// Event-sourced aggregates, in the transaction that commits the step or task.
     pub event_store: bool,
     /// Hosts it may call; `*.example.com` covers subdomains.
-    pub http_hosts: Vec<String>,
+    pub http_hosts: Vec<HostPattern>,
     /// Topics it may send to; `orders.*` covers a prefix.
     pub topics: Vec<String>,
     /// Configuration it may read.
     pub config_keys: Vec<String>,
+    /// Secrets it may read, as configuration.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<String>,
 }
 
 impl Manifest {
-    /// What it asks for that this host does not build, by the manifest's own words.
-    pub fn unsupported(&self) -> Option<String> {
-        let asks = !self.capabilities.http_hosts.is_empty();
-        asks.then(|| "capabilities.http_hosts".into())
-    }
-
     /// Topics of a flow in whose tasks it takes part; those it is called for without a saga waiting are subscriptions.
     pub fn handled_topics(&self, flow: Flow) -> &[String] {
         match flow {

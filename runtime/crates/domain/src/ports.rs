@@ -1,6 +1,6 @@
 //! Where the engine, the plugin host and the store meet.
 
-use std::{any::Any, sync::Arc, time::Duration};
+use std::{any::Any, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
@@ -10,6 +10,7 @@ use crate::{
     clock::UnixMillis,
     definition::Definition,
     events::{Event, EventError, Snapshot, Stream},
+    http::{HttpError, HttpReach, HttpRequest, HttpResponse},
     ids::{Digest, PluginName, SagaId, TaskId},
     ledger::Ledger,
     manifest::{Manifest, Migration},
@@ -101,6 +102,8 @@ pub struct StepReport {
     pub digest: Option<Digest>,
     /// The guest's own SQL, to be committed with the outcome or dropped, which rolls it back.
     pub transaction: Option<Box<dyn GuestTransaction>>,
+    /// Whether it may have changed something outside the host's transaction: what it does is not undone by rolling back.
+    pub reached_out: bool,
     /// From the call to its end.
     pub took: Duration,
 }
@@ -196,6 +199,18 @@ pub trait GuestEvents {
 
     /// Keeps a snapshot, unless a later one is kept already.
     async fn save_snapshot(&mut self, stream: &str, snapshot: &Snapshot) -> Result<(), EventError>;
+}
+
+/// Sends guests' requests.
+#[async_trait]
+pub trait GuestHttp: fmt::Debug + Send + Sync + 'static {
+    /// Sends a request to where `reach` allows, and follows redirects to there. An error other than `Denied` and `NotSent`
+    /// says that the request may have done what it asks for.
+    async fn send(
+        &self,
+        request: HttpRequest,
+        reach: &HttpReach,
+    ) -> Result<HttpResponse, HttpError>;
 }
 
 /// Says which plugins run here now.

@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use async_trait::async_trait;
 use tokio::sync::RwLock;
 use wasaga_domain::{
+    catalog::Plugin,
     definition::{Definition, Overrides},
     ids::PluginName,
     ports::CatalogSource,
@@ -19,6 +20,11 @@ pub trait DefinitionSource: Send + Sync + 'static {
 
     /// Whether the plugin hears of its sagas' lives, as of now.
     fn hears(&self, _plugin: &PluginName) -> bool {
+        false
+    }
+
+    /// Whether the plugin's guests may change something outside the host's transaction.
+    fn reaches_out(&self, _plugin: &PluginName) -> bool {
         false
     }
 }
@@ -63,5 +69,12 @@ impl DefinitionSource for StoredDefinitions {
 
     fn hears(&self, plugin: &PluginName) -> bool {
         self.catalog.catalog().plugins.get(plugin).is_some_and(|plugin| plugin.lifecycle)
+    }
+
+    /// One that is not here may.
+    fn reaches_out(&self, plugin: &PluginName) -> bool {
+        let catalog = self.catalog.catalog();
+        let asks = |plugin: &Plugin| !plugin.manifest.capabilities.http_hosts.is_empty();
+        catalog.plugins.get(plugin).is_none_or(asks)
     }
 }

@@ -171,7 +171,7 @@ impl<'a> Course<'a> {
         if matches!(disturbance, Disturbance::LostBeforeCommit) {
             // Its transaction goes with it.
             called.returned.extend(report.into_iter().map(|report| returned(&report.outcome)));
-            self.apply(Event::Claimed { interruptions: 1 }, None).await?;
+            self.apply(self.lost(), None).await?;
             let again = self.held.state.runnable().find(|again| again.step == open.step).cloned();
             if let Some(again) = again {
                 let call = self.held.call(&again, self.stage.clock.now());
@@ -191,13 +191,14 @@ impl<'a> Course<'a> {
                     outcome: Err(failure),
                     digest: None,
                     transaction: None,
+                    reached_out: false,
                     took: std::time::Duration::ZERO,
                 };
                 self.finished(open.step, none(failure)).await?;
             }
         }
         if matches!(disturbance, Disturbance::LostAfterCommit) && !self.held.state.is_over() {
-            self.apply(Event::Claimed { interruptions: 1 }, None).await?;
+            self.apply(self.lost(), None).await?;
         }
         Ok(())
     }
@@ -214,14 +215,23 @@ impl<'a> Course<'a> {
             outcome: Ok(StepOutcome::Done(done)),
             digest: None,
             transaction: None,
+            reached_out: false,
             took: std::time::Duration::ZERO,
         }
     }
 
+    /// The host is lost.
+    fn lost(&self) -> Event {
+        let steps = self.held.facts.definition.steps.iter().enumerate();
+        let reaching_out = steps.filter(|(_, step)| self.stage.reaches_out(&step.worker));
+        let reaching_out = reaching_out.map(|(place, _)| place as u16).collect();
+        Event::Claimed { interruptions: 1, reaching_out }
+    }
+
     async fn finished(&mut self, step: u16, report: StepReport) -> Result<(), String> {
-        let StepReport { outcome, digest, transaction, .. } = report;
+        let StepReport { outcome, digest, transaction, reached_out, took: _ } = report;
         let (started_at, wrote) = (self.stage.clock.now(), transaction.is_some());
-        let finished = Finished { step, outcome, digest, started_at, wrote };
+        let finished = Finished { step, outcome, digest, started_at, wrote, reached_out };
         self.apply(Event::Finished(finished), transaction).await
     }
 

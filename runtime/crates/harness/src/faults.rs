@@ -22,7 +22,7 @@ use crate::{
     course::{self, Called, Course, Disturbance},
     logs,
     sample::sample,
-    scenario::Came,
+    scenario::{Came, Exchange},
 };
 
 /// The first of January 2026, 00:00 UTC.
@@ -35,7 +35,9 @@ pub async fn faults(stage: &mut Stage, scenarios: &[Scenario], input: Option<&Va
     for definition in stage.definitions() {
         let saga = Some(definition.name.as_ref());
         let told = scenarios.iter().find(|told| told.when.saga.as_deref() == saga);
-        let setting = Setting::of(definition, told, input);
+        let http = told.into_iter().chain(scenarios).flat_map(|told| &told.given.http);
+        let http = http.cloned().collect();
+        let setting = Setting { http, ..Setting::of(definition, told, input) };
         let begun = Instant::now();
         if let Err(error) = stage.configure(&setting.config).await {
             report.cases.push(case(&setting, "its configuration", begun, Err(error.to_string())));
@@ -55,6 +57,8 @@ struct Setting {
     arrivals: VecDeque<Came>,
     config: BTreeMap<String, String>,
     sql: Vec<String>,
+    /// Those of the scenario first, then those of all others.
+    http: Vec<Exchange>,
 }
 
 /// What is left when a saga has run.
@@ -63,6 +67,7 @@ struct End {
     status: Status,
     left: BTreeMap<String, Value>,
     effects: Vec<Value>,
+    requests: Vec<Value>,
     rows: BTreeMap<String, i64>,
     history: Vec<String>,
     calls: Vec<Called>,
@@ -82,6 +87,7 @@ impl Setting {
             arrivals: told.map(|told| told.when.arrivals.clone().into()).unwrap_or_default(),
             config: given.config,
             sql: given.sql,
+            http: Vec::new(),
         }
     }
 
@@ -182,16 +188,24 @@ impl Setting {
         if let Some(refusal) = self.definition.refusal(&input) {
             return Err(format!("{refusal}: give an input by a scenario or by --input"));
         }
+        stage.http.play_on(&self.http);
         let held = course::held(stage, &self.definition, self.business_key.clone(), input);
         let mut course = Course::new(stage, held, &self.outputs);
         course.arrivals = self.arrivals.clone();
         let ran = course.run(|number, _| disturb(number)).await;
         let _ = logs::take(&course.id().to_string());
+        let asked = stage.http.asked();
         ran?;
+        if let Some(unexpected) = asked.unexpected.into_iter().next() {
+            return Err(format!(
+                "{unexpected}: say by given.http of a scenario what it is answered"
+            ));
+        }
         Ok(End {
             status: course.status(),
             left: course.left(),
             effects: course.outbox.iter().map(content::effect).collect(),
+            requests: asked.changes,
             rows: stage.counts().await?,
             history: course.history,
             calls: course.calls,
@@ -206,7 +220,7 @@ fn at(number: usize, disturbance: &Disturbance) -> impl Fn(usize) -> Disturbance
 impl End {
     /// What the saga has told the world and its reader.
     fn told(&self) -> Value {
-        json!({ "outputs": self.left, "effects": self.effects })
+        json!({ "outputs": self.left, "effects": self.effects, "requests": self.requests })
     }
 
     fn told_without(&self, volatile: &[String]) -> Value {
@@ -265,7 +279,7 @@ fn otherwise(expected: &End, got: &End, volatile: &[String]) -> Vec<String> {
         misses.push(format!("ends {} and not {status}: {history}", got.status.as_str()));
     }
     let (told, had_to) = (got.told_without(volatile), expected.told_without(volatile));
-    for what in ["outputs", "effects"] {
+    for what in ["outputs", "effects", "requests"] {
         if told[what] != had_to[what] {
             misses.push(format!("the {what} are {} and not {}", told[what], had_to[what]));
         }

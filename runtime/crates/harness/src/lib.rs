@@ -1,5 +1,5 @@
 //! Tests of plugins before they ship: the real sandbox and the real rules of sagas, with ports in memory in the place of
-//! Kafka, of other hosts and of time. SQL is the real one, on a database that the caller names.
+//! Kafka, of other hosts, which answer as a scenario says, and of time. SQL is the real one, on a database that the caller names.
 //!
 //! A [`Scenario`] is data: what is given, what happens, and what has to come of it. [`faults`] needs none: it runs each step
 //! twice, fails each step, undoes each step twice and loses the host at every commit, and tells what came out otherwise.
@@ -13,6 +13,7 @@ mod course;
 mod database;
 mod expect;
 pub mod faults;
+mod http;
 mod logs;
 mod report;
 mod run;

@@ -50,8 +50,12 @@ async fn one(stage: &mut Stage, scenario: &Scenario) -> Result<(Vec<String>, Vec
     if !given.sql.is_empty() {
         stage.database.as_ref().ok_or(no_database)?.run(&plugin, &given.sql).await?;
     }
-    let observed = happens(stage, given, when).await?;
+    stage.http.play(&given.http);
+    let happened = happens(stage, given, when).await;
+    let asked = stage.http.asked();
+    let observed = happened?;
     let mut misses = observed.misses(then);
+    misses.extend(asked.unexpected.into_iter().chain(asked.unused));
     for check in &then.sql {
         let database = stage.database.as_ref().ok_or(no_database)?;
         let rows = database.rows(&plugin, &check.query).await?;

@@ -51,12 +51,60 @@ pub(crate) struct Given {
     pub memo: Option<Value>,
     /// Why the saga is undone.
     pub cause: Option<Cause>,
-    /// The plugin's configuration.
+    /// The plugin's configuration, its secrets included.
     pub config: BTreeMap<String, String>,
+    /// What other hosts answer.
+    pub http: Vec<Exchange>,
     /// RFC 3339; by default the first of January 2026, 00:00 UTC.
     pub now: Option<String>,
     /// Statements that are run in the plugin's schema.
     pub sql: Vec<String>,
+}
+
+/// A request, and what becomes of it: a response, or an error.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Exchange {
+    pub request: Asked,
+    pub response: Option<Response>,
+    pub error: Option<Unanswered>,
+}
+
+/// The request that an exchange is for: what is absent is not looked at.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Asked {
+    pub method: String,
+    /// With its query.
+    pub url: String,
+    /// At least these.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// Exactly this.
+    pub body: Option<Value>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Response {
+    pub status: u16,
+    pub headers: BTreeMap<String, String>,
+    pub body: Option<Value>,
+}
+
+impl Default for Response {
+    fn default() -> Self {
+        Self { status: 200, headers: BTreeMap::new(), body: None }
+    }
+}
+
+/// The import's errors, but for `denied`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Unanswered {
+    NotSent,
+    MaybeSent,
+    TooLarge,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -237,6 +285,13 @@ impl Scenario {
             return Some(
                 "arrivals come to a saga: say when.saga, or when.resume for one step".into(),
             );
+        }
+        let both = |exchange: &&Exchange| exchange.response.is_some() == exchange.error.is_some();
+        if let Some(Exchange { request, .. }) = self.given.http.iter().find(both) {
+            return Some(format!(
+                "given.http: {} {} must have a response or an error, and not both",
+                request.method, request.url
+            ));
         }
         let flow = task.as_ref().map(|task| task.flow.as_str());
         flow.filter(|flow| !["in", "out", "dead_in", "dead_out"].contains(flow))

@@ -20,10 +20,10 @@ use wasaga_domain::{
     },
     sql::SqlError,
 };
-use wasaga_plugin_host::{Grant, Grants, Options, PluginHost};
+use wasaga_plugin_host::{Grant, Grants, Options, PluginHost, SecretSource};
 use wasaga_store::Store;
 
-use crate::database::Database;
+use crate::{database::Database, http::OtherHosts};
 
 /// Why plugins can't be tried.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +43,7 @@ pub struct Stage {
     options: Options,
     config: BTreeMap<String, String>,
     pub(crate) clock: Arc<Hand>,
+    pub(crate) http: Arc<OtherHosts>,
     pub(crate) database: Option<Database>,
     /// In the order of the components.
     pub(crate) plugins: Vec<PluginName>,
@@ -110,7 +111,8 @@ impl Stage {
         };
         let clock = Arc::new(Hand::default());
         let grants = Grants { grant_all: true, plugins: BTreeMap::new() };
-        let options = Options { grants, ..options };
+        let http = Arc::new(OtherHosts::default());
+        let options = Options { grants, http: Some(http.clone()), ..options };
         let loaded = load(&components, options.clone(), &clock, database.as_ref()).await;
         let (host, plugins) = match loaded {
             Ok(loaded) => loaded,
@@ -122,7 +124,7 @@ impl Stage {
             }
         };
         let config = BTreeMap::new();
-        let stage = Self { host, components, options, config, clock, database, plugins };
+        let stage = Self { host, components, options, config, clock, http, database, plugins };
         if let Err(error) = stage.migrate().await {
             stage.close().await;
             return Err(error);
@@ -151,7 +153,10 @@ impl Stage {
         if self.config == *config {
             return Ok(());
         }
-        let grant = Grant { config: config.clone(), ..Grant::default() };
+        let given =
+            |(key, value): (&String, &String)| (key.clone(), SecretSource::Given(value.clone()));
+        let secrets = config.iter().map(given).collect();
+        let grant = Grant { config: config.clone(), secrets, ..Grant::default() };
         let plugins = self.plugins.iter().map(|name| (name.clone(), grant.clone())).collect();
         let grants = Grants { grant_all: true, plugins };
         let options = Options { grants, ..self.options.clone() };
@@ -179,6 +184,13 @@ impl Stage {
 
     pub(crate) fn has(&self, plugin: &PluginName) -> bool {
         self.plugins.contains(plugin)
+    }
+
+    /// Whether the plugin's guests may change something elsewhere.
+    pub(crate) fn reaches_out(&self, plugin: &PluginName) -> bool {
+        let catalog = self.catalog();
+        let plugin = catalog.plugins.get(plugin);
+        plugin.is_some_and(|plugin| !plugin.manifest.capabilities.http_hosts.is_empty())
     }
 
     /// The definitions that the plugin under test brings.

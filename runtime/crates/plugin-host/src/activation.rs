@@ -11,7 +11,6 @@ use wasaga_domain::{
 use crate::{
     checks,
     fetching::{fetch, off_the_runtime},
-    grants::Access,
     host::{PluginHost, locked},
     loading::Loaded,
 };
@@ -36,7 +35,8 @@ impl PluginHost {
         let manifest = plugin.manifest.as_ref().clone();
         let (name, digest) = (manifest.name.clone(), plugin.digest);
         locked(&self.checked).insert(digest, plugin.clone());
-        let Access { sql, event_store, .. } = *plugin.access;
+        let sql = plugin.access.any(|access| access.sql);
+        let event_store = plugin.access.any(|access| access.event_store);
         let activated =
             modules.activate(NewModule { digest, bytes, manifest, sql, event_store }).await;
         let followed = match activated {

@@ -32,6 +32,7 @@ wasmtime::component::bindgen!({
     imports: {
         "wasaga:plugin/sql": async | trappable,
         "wasaga:plugin/event-store": async | trappable,
+        "wasaga:plugin/http": async | trappable,
         default: trappable,
     },
     ownership: Borrowing { duplicate_if_necessary: true },

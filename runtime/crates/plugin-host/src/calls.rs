@@ -14,10 +14,11 @@ use wasaga_domain::{
     message::Message,
     outcome::{self, Effect, Failure, StepOutcome},
     payload::Payload,
-    ports::{CallContext, CallKind, GuestDatabase, StepCall, TaskCall, TaskKind},
+    ports::{CallContext, CallKind, GuestDatabase, GuestHttp, StepCall, TaskCall, TaskKind},
 };
 
 use crate::{
+    access::{Access, Phase},
     bindings::{
         exports::wasaga::plugin::{
             steps::{Arrival, Outcome, Task, Verdict},
@@ -30,6 +31,7 @@ use crate::{
     failure::{found, is_resumed, retryable, unavailable},
     guest::{Guest, Lane},
     host::locked,
+    http::{self, Requests},
     limits::Limits,
     loading::Loaded,
     registry::Active,
@@ -60,8 +62,19 @@ pub(crate) struct Calls {
     pub clock: Arc<dyn Clock>,
     pub limits: Arc<Limits>,
     pub database: Option<Arc<dyn GuestDatabase>>,
+    pub http: Option<Arc<dyn GuestHttp>>,
     /// For instances that are kept for another attempt.
     pub kept: Arc<Semaphore>,
+}
+
+/// A call about to be made.
+struct About<'a> {
+    access: &'a Arc<Access>,
+    subject: Subject,
+    context: Option<CallContext>,
+    deadline: UnixMillis,
+    key: String,
+    traceparent: Option<Arc<str>>,
 }
 
 impl Calls {
@@ -83,12 +96,20 @@ impl Calls {
             step: attempt.step.clone(),
             attempt: attempt.number,
         };
-        let guest = self.guest(plugin, subject, Some(context), attempt.deadline, lane).await;
-        let mut guest = match guest {
+        let access = plugin.access.of(attempt.direction.into());
+        let about = About {
+            access,
+            subject,
+            context: Some(context),
+            deadline: attempt.deadline,
+            key: http::key(&attempt.idempotency_key, &kind),
+            traceparent: attempt.traceparent.clone(),
+        };
+        let mut guest = match self.guest(plugin, about, lane).await {
             Ok(guest) => guest,
             Err(failure) => return Ended::failed(found(failure, resumed)),
         };
-        let outcome = self.course(&mut guest, plugin, steps, &attempt, &input, &kind).await;
+        let outcome = self.course(&mut guest, access, steps, &attempt, &input, &kind).await;
         let kept = !matches!(outcome, Ok(StepOutcome::Rejected(_)));
         self.end(guest, plugin, outcome, kept, resumed)
     }
@@ -96,7 +117,7 @@ impl Calls {
     async fn course(
         &self,
         guest: &mut Guest,
-        plugin: &Loaded,
+        access: &Access,
         steps: &Steps,
         attempt: &Attempt,
         input: &Payload,
@@ -110,11 +131,12 @@ impl Calls {
                 if *guarded {
                     let (verdict,): Returned<Verdict> =
                         guest.call(&steps.guard, (task.clone(),)).await?;
-                    match verdict.map_err(|failed| self.failure(failed))? {
+                    match verdict.map_err(|failed| self.failure(access, failed))? {
                         Verdict::Proceed => {}
                         Verdict::Skip => return Ok(StepOutcome::Skipped),
                         Verdict::Reject(why) => {
-                            return Ok(StepOutcome::Rejected(results::detail(why, &self.limits)));
+                            let why = results::detail(why, &self.limits, &access.secrets);
+                            return Ok(StepOutcome::Rejected(why));
                         }
                     }
                 }
@@ -134,12 +156,13 @@ impl Calls {
                 guest.call(&steps.compensate, (task, optional(undo.as_ref()))).await
             }
         };
-        let found = |failure| found(failure, is_resumed(kind));
+        let in_doubt = is_resumed(kind) || guest.reached_out();
+        let found = |failure| found(failure, in_doubt);
         let (returned,) = called.map_err(found)?;
-        let outcome = returned.map_err(|failed| self.failure(failed))?;
+        let outcome = returned.map_err(|failed| self.failure(access, failed))?;
         let active = self.active.load();
         let now = self.clock.now();
-        let judge = Judge::new(&self.limits, &plugin.access, &active.catalog, now);
+        let judge = Judge::new(&self.limits, access, &active.catalog, now);
         judge.outcome(outcome).map_err(found)
     }
 
@@ -156,19 +179,28 @@ impl Calls {
         if is_missing {
             // A plugin that was swapped for one that does not listen any more has heard of it.
             if hears {
-                return Ended { outcome: Ok(Vec::new()), transaction: None };
+                return Ended { outcome: Ok(Vec::new()), transaction: None, reached_out: false };
             }
             let message = format!("plugin {} does not export tasks", plugin.manifest.name);
             return Ended::failed(unavailable("tasks-missing", message));
         }
         let subject = Subject::Task { task: call.id, attempt: call.attempt };
-        let mut guest = match self.guest(plugin, subject, None, call.deadline, lane).await {
+        let access = plugin.access.of(Phase::Execute);
+        let about = About {
+            access,
+            subject,
+            context: None,
+            deadline: call.deadline,
+            key: call.idempotency_key.clone(),
+            traceparent: call.traceparent.as_deref().map(Arc::from),
+        };
+        let mut guest = match self.guest(plugin, about, lane).await {
             Ok(guest) => guest,
             Err(failure) => return Ended::failed(failure),
         };
         let outcome = match (&exports.lifecycle, &exports.tasks) {
-            (Some(lifecycle), _) if hears => self.hear(&mut guest, plugin, lifecycle, &call).await,
-            (_, Some(tasks)) => self.handle(&mut guest, plugin, tasks, &call).await,
+            (Some(lifecycle), _) if hears => self.hear(&mut guest, access, lifecycle, &call).await,
+            (_, Some(tasks)) => self.handle(&mut guest, access, tasks, &call).await,
             _ => unreachable!("what is missing was found above"),
         };
         self.end(guest, plugin, outcome, true, false)
@@ -177,7 +209,7 @@ impl Calls {
     async fn hear(
         &self,
         guest: &mut Guest,
-        plugin: &Loaded,
+        access: &Access,
         lifecycle: &Lifecycle,
         call: &TaskCall,
     ) -> Result<Vec<Effect>, Failure> {
@@ -186,13 +218,13 @@ impl Calls {
         let params = (&*saga, &*told.saga, &*told.event_id, event);
         let (returned,): Returned<Vec<types::Effect>> =
             guest.call(&lifecycle.on_event, params).await?;
-        self.effects(plugin, returned)
+        self.effects(access, returned)
     }
 
     async fn handle(
         &self,
         guest: &mut Guest,
-        plugin: &Loaded,
+        access: &Access,
         tasks: &Tasks,
         call: &TaskCall,
     ) -> Result<Vec<Effect>, Failure> {
@@ -201,65 +233,61 @@ impl Calls {
         match &call.kind {
             TaskKind::In => {
                 let (returned,) = guest.call(&tasks.r#in, (task(),)).await?;
-                self.effects(plugin, returned)
+                self.effects(access, returned)
             }
             TaskKind::DeadIn(reason) => {
                 let dead = convert::dead_task(call, reason, &id, &headers);
                 let (returned,) = guest.call(&tasks.dead_in, (dead,)).await?;
-                self.effects(plugin, returned)
+                self.effects(access, returned)
             }
             TaskKind::Out => {
                 let (returned,) = guest.call(&tasks.out, (task(),)).await?;
-                self.outbound(plugin, returned)
+                self.outbound(access, returned)
             }
             TaskKind::DeadOut(reason) => {
                 let dead = convert::dead_task(call, reason, &id, &headers);
                 let (returned,) = guest.call(&tasks.dead_out, (dead,)).await?;
-                self.outbound(plugin, returned)
+                self.outbound(access, returned)
             }
         }
     }
 
     fn effects(
         &self,
-        plugin: &Loaded,
+        access: &Access,
         returned: Result<Vec<types::Effect>, types::Failure>,
     ) -> Result<Vec<Effect>, Failure> {
-        let effects = returned.map_err(|failed| self.failure(failed))?;
+        let effects = returned.map_err(|failed| self.failure(access, failed))?;
         let active = self.active.load();
         let now = self.clock.now();
-        Judge::new(&self.limits, &plugin.access, &active.catalog, now).effects(effects)
+        Judge::new(&self.limits, access, &active.catalog, now).effects(effects)
     }
 
     fn outbound(
         &self,
-        plugin: &Loaded,
+        access: &Access,
         returned: Result<Outbound, types::Failure>,
     ) -> Result<Vec<Effect>, Failure> {
-        let outbound = returned.map_err(|failed| self.failure(failed))?;
+        let outbound = returned.map_err(|failed| self.failure(access, failed))?;
         let active = self.active.load();
         let now = self.clock.now();
-        Judge::new(&self.limits, &plugin.access, &active.catalog, now).outbound(outbound)
+        Judge::new(&self.limits, access, &active.catalog, now).outbound(outbound)
     }
 
-    fn failure(&self, failure: types::Failure) -> Failure {
-        results::failure(failure, &self.limits)
+    fn failure(&self, access: &Access, failure: types::Failure) -> Failure {
+        results::failure(failure, &self.limits, &access.secrets)
     }
 
-    async fn guest(
-        &self,
-        plugin: &Loaded,
-        subject: Subject,
-        context: Option<CallContext>,
-        deadline: UnixMillis,
-        lane: Lane,
-    ) -> Result<Guest, Failure> {
+    async fn guest(&self, plugin: &Loaded, about: About<'_>, lane: Lane) -> Result<Guest, Failure> {
+        let About { access, subject, context, deadline, key, traceparent } = about;
         let until = self.until(deadline).ok_or_else(|| overloaded(plugin))?;
         let idle = locked(&plugin.idle).pop();
+        let requests =
+            |http: &Arc<dyn GuestHttp>| Requests::new(http.clone(), key, traceparent, until);
         let session =
             |database: &Arc<dyn GuestDatabase>| Session::new(database.clone(), deadline, until);
         let state = CallState {
-            access: plugin.access.clone(),
+            access: access.clone(),
             subject,
             context,
             clock: self.clock.clone(),
@@ -268,7 +296,8 @@ impl Calls {
             memory: MemoryBudget::new(self.limits.memory_bytes, self.limits.table_elements),
             host_calls: 0,
             wasi: (plugin.wasi && idle.is_none()).then(Box::default),
-            session: self.database.as_ref().filter(|_| plugin.access.database()).map(session),
+            session: self.database.as_ref().filter(|_| access.database()).map(session),
+            requests: self.http.as_ref().filter(|_| access.http()).map(requests),
         };
         match idle {
             Some(idle) => Ok(Guest::again(idle, state, until, lane)),
@@ -285,15 +314,19 @@ impl Calls {
         kept: bool,
         resumed: bool,
     ) -> Ended<T> {
+        let reached_out = guest.reached_out();
         let (session, idle) = guest.end(plugin.calls_per_instance, &self.kept);
         locked(&plugin.idle).extend(idle);
-        match (outcome, session) {
+        let (outcome, transaction) = match (outcome, session) {
             (Ok(outcome), Some(session)) if kept => match session.finish() {
-                Ok(transaction) => Ended { outcome: Ok(outcome), transaction },
-                Err(lost) => Ended::failed(found(retryable("timeout", lost.message), resumed)),
+                Ok(transaction) => (Ok(outcome), transaction),
+                Err(lost) => {
+                    (Err(found(retryable("timeout", lost.message), resumed || reached_out)), None)
+                }
             },
-            (outcome, _) => Ended { outcome, transaction: None },
-        }
+            (outcome, _) => (outcome, None),
+        };
+        Ended { outcome, transaction, reached_out }
     }
 
     /// When a call of this deadline ends; nothing where that has passed.

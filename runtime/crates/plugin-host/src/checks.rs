@@ -23,9 +23,6 @@ pub(crate) fn parse(json: &str) -> Result<Manifest, String> {
 /// The manifest by itself, beside whether the component exports `steps` and `tasks`.
 pub(crate) fn manifest(manifest: &Manifest, steps: bool, tasks: bool) -> Result<(), String> {
     let name = &manifest.name;
-    if let Some(what) = manifest.unsupported() {
-        return Err(format!("plugin {name}: not supported yet: {what}"));
-    }
     alone(manifest, steps, tasks).map_err(|fault| format!("plugin {name}: {fault}"))
 }
 
@@ -48,6 +45,12 @@ fn alone(manifest: &Manifest, steps: bool, tasks: bool) -> Result<(), String> {
                 "capabilities.topics has {pattern:?}: write a topic's name, or its beginning and *"
             ));
         }
+    }
+    let asked = &manifest.capabilities;
+    if let Some(both) = asked.secrets.iter().find(|key| asked.config_keys.contains(key)) {
+        return Err(format!(
+            "capabilities.secrets has {both:?}, which is in config_keys too: keep it in one of them"
+        ));
     }
     for saga in &manifest.sagas {
         of_saga(manifest, saga).map_err(|fault| format!("saga {:?}: {fault}", saga.name))?;

@@ -4,9 +4,9 @@ use tokio::time::timeout_at;
 use wasaga_domain::events::{self, EventError};
 
 use crate::{
+    access::Access,
     bindings::wasaga::plugin::event_store::{Error, Event, Host, Snapshot, StoredEvent},
     convert,
-    grants::Access,
     session::Session,
     state::{CallState, Subject},
 };
@@ -16,7 +16,7 @@ type Loaded = (Option<Snapshot>, Vec<StoredEvent>);
 
 /// What a plugin is told that is not granted the event store.
 pub(crate) fn denial(access: &Access) -> Error {
-    Error::Other(access.denial("the event store", "event_store"))
+    Error::Other(access.denial("the event store", "event_store = true", "event_store"))
 }
 
 impl Host for CallState {

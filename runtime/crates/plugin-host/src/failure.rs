@@ -1,8 +1,8 @@
 //! What becomes of a call that trapped.
 //!
-//! A guest reaches nothing outside the transaction of its result, and its own SQL is rolled back: so a trap, a time-out
-//! and a hit limit did nothing, and the attempt may be repeated. With the import `http` this changes. In `resume` it is
-//! otherwise: see [`found`].
+//! Most guests reach nothing outside the transaction of their result, and their own SQL is rolled back: so a trap, a time-out
+//! and a hit limit did nothing, and the attempt may be repeated. In `resume`, and after a request that may have changed
+//! something, it is otherwise: see [`found`].
 
 use wasaga_domain::{
     outcome::{ErrorDetail, Failure},
@@ -27,11 +27,11 @@ pub(crate) fn is_resumed(kind: &CallKind) -> bool {
     matches!(kind, CallKind::Resume { .. })
 }
 
-/// What a failure means that the host found, and not one that the guest returned. In `resume` nobody knows what became
-/// of what was sent, as the guest's word on it is not to be had.
-pub(crate) fn found(failure: Failure, resumed: bool) -> Failure {
+/// What a failure means that the host found, and not one that the guest returned. In doubt, as in `resume` or after a
+/// request, nobody knows what became of what was sent, as the guest's word on it is not to be had.
+pub(crate) fn found(failure: Failure, in_doubt: bool) -> Failure {
     match failure {
-        Failure::Retryable { detail, .. } | Failure::Permanent(detail) if resumed => {
+        Failure::Retryable { detail, .. } | Failure::Permanent(detail) if in_doubt => {
             Failure::Unknown(detail)
         }
         failure => failure,
@@ -48,7 +48,8 @@ pub(crate) fn of_trap(error: &wasmtime::Error, state: &CallState, export: &str) 
     metrics::counter!("wasaga_guest_traps_total", "plugin" => plugin.to_owned(), "code" => code)
         .increment(1);
     let said = state.log.last_error.as_ref().map(|line| format!("; it said: {line}"));
-    retryable(code, format!("plugin {plugin}, {export}: {what}{}", said.unwrap_or_default()))
+    let what = format!("plugin {plugin}, {export}: {what}{}", said.unwrap_or_default());
+    found(retryable(code, state.access.secrets.redacted(what)), state.reached_out())
 }
 
 fn cause(error: &wasmtime::Error, state: &CallState) -> (&'static str, String) {

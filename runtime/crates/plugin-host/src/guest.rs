@@ -119,6 +119,11 @@ impl Guest {
         self.instance.get_typed_func::<P, R>(&mut self.store, export.index).map(drop)
     }
 
+    /// Whether it may have changed something outside the host's transaction.
+    pub(crate) fn reached_out(&self) -> bool {
+        self.store.data().reached_out()
+    }
+
     /// What the attempt left: its use of the database, and the instance, where that may serve another one and there is a
     /// place to keep it.
     pub(crate) fn end(
@@ -128,7 +133,7 @@ impl Guest {
     ) -> (Option<Session>, Option<Idle>) {
         let state = self.store.data_mut();
         let session = state.session.take();
-        state.context = None;
+        (state.context, state.requests) = (None, None);
         if self.spoilt || self.attempts >= most {
             return (session, None);
         }

@@ -19,12 +19,13 @@ use wasaga_domain::{
     definition::Overrides,
     ids::{Digest, PluginName},
     ports::{
-        Activation, CatalogSource, GuestDatabase, ModuleStore, Report, StepCall, StepExecutor,
-        StepReport, TaskCall, TaskExecutor, TaskReport,
+        Activation, CatalogSource, GuestDatabase, GuestHttp, ModuleStore, Report, StepCall,
+        StepExecutor, StepReport, TaskCall, TaskExecutor, TaskReport,
     },
 };
 
 use crate::{
+    access::Access,
     cache::Cache,
     calls::Calls,
     engine::engine,
@@ -57,6 +58,10 @@ pub struct Options {
     /// Attempts that one instance serves, one after another, of plugins of which it may serve more than one: their memory
     /// is then as the attempt before left it.
     pub reuse: BTreeMap<PluginName, u32>,
+    /// Guests granted HTTP, and neither of these, that run at once.
+    pub http_calls: usize,
+    /// Who sends guests' requests; absent: plugins that ask for HTTP are refused.
+    pub http: Option<Arc<dyn GuestHttp>>,
 }
 
 impl Default for Options {
@@ -69,6 +74,8 @@ impl Default for Options {
             threads: thread::available_parallelism().map_or(2, NonZeroUsize::get),
             sql_calls: 16,
             reuse: BTreeMap::new(),
+            http_calls: 32,
+            http: None,
         }
     }
 }
@@ -124,11 +131,21 @@ impl PluginHost {
         database: Option<Arc<dyn GuestDatabase>>,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, StartError> {
-        let Options { limits, grants, overrides, cache_dir, threads, sql_calls, reuse } = options;
+        let Options {
+            limits,
+            grants,
+            overrides,
+            cache_dir,
+            threads,
+            sql_calls,
+            http_calls,
+            http,
+            reuse,
+        } = options;
         let failed = |error: wasmtime::Error| StartError::Engine(format!("{error:#}"));
         let limits = Arc::new(limits);
         let kept = if reuse.is_empty() { 0 } else { threads * KEPT_A_THREAD };
-        let at_once = threads + limits.long_calls + sql_calls + LOADING + kept;
+        let at_once = threads + limits.long_calls + sql_calls + http_calls + LOADING + kept;
         let at_once = u32::try_from(at_once).unwrap_or(u32::MAX);
         let engine = engine(&limits, at_once).map_err(failed)?;
         let cache = cache_dir.map(|path| {
@@ -144,15 +161,17 @@ impl PluginHost {
             limits: limits.clone(),
             clock: clock.clone(),
             database: database.is_some(),
+            http: http.is_some(),
         };
         let runtime = Handle::current();
-        let lanes = Lanes::new(threads, &limits, runtime.clone(), sql_calls);
+        let lanes = Lanes::new(threads, &limits, runtime.clone(), sql_calls, http_calls);
         let lanes = lanes.map_err(StartError::Threads)?;
         let calls = Calls {
             active: ArcSwap::from_pointee(Active::default()),
             clock,
             limits,
             database,
+            http,
             kept: Arc::new(Semaphore::new(kept)),
         };
         let loader = Arc::new(loader);
@@ -211,7 +230,8 @@ impl PluginHost {
             let missing = Ended::failed(unavailable("plugin-missing", message));
             return Reporter::new(report, None).send(missing);
         };
-        let work = work(Reporter::new(report, Some(plugin.digest)));
+        let in_doubt = plugin.access.any(Access::http);
+        let work = work(Reporter::new(report, Some(plugin.digest)).in_doubt(in_doubt));
         self.lanes.run(Errand { calls: self.calls.clone(), plugin: plugin.clone(), work });
     }
 
@@ -220,9 +240,10 @@ impl PluginHost {
         let (pinned, lanes, calls) = (self.pinned.clone(), self.lanes.clone(), self.calls.clone());
         self.runtime.spawn(async move {
             let resumed = is_resumed(&call.kind);
-            let report = Reporter::new(report, Some(digest)).resumed(resumed);
+            let report = Reporter::new(report, Some(digest)).in_doubt(resumed);
             match pinned.get(&call.worker, digest).await {
                 Ok(plugin) => {
+                    let report = report.in_doubt(resumed || plugin.access.any(Access::http));
                     let work = Work::Step(Box::new(call), report);
                     lanes.run(Errand { calls, plugin, work });
                 }
@@ -247,7 +268,10 @@ impl StepExecutor for PluginHost {
         if let Some(digest) = call.module.filter(|digest| !is_active(digest)) {
             return self.run_pinned(digest, call, report);
         }
-        self.send(&name, report, |report| Work::Step(Box::new(call), report.resumed(resumed)));
+        self.send(&name, report, |report| {
+            let report = if resumed { report.in_doubt(true) } else { report };
+            Work::Step(Box::new(call), report)
+        });
     }
 }
 

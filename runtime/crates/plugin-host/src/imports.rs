@@ -1,11 +1,11 @@
-//! What a guest may ask the host for, the database apart. Nothing here waits, so that a call's deadline holds.
+//! What a guest may ask the host for without waiting, so that a call's deadline holds.
 
 use rand::Rng as _;
 use wasaga_domain::ports::CallContext;
 
 use crate::{
     bindings::wasaga::plugin::{
-        ambient, config, context, http,
+        ambient, config, context,
         logging::{self, Level},
         types::{self, ErrorDetailResult, PayloadResult},
     },
@@ -43,8 +43,9 @@ impl context::Host for CallState {
 }
 
 impl logging::Host for CallState {
-    fn log(&mut self, level: Level, mut message: String) -> wasmtime::Result<()> {
+    fn log(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
         self.called()?;
+        let mut message = self.access.secrets.redacted(message);
         cut(&mut message, self.limits.log_line_bytes);
         if self.log.lines < self.limits.log_lines {
             self.log.lines += 1;
@@ -100,7 +101,7 @@ impl CallState {
 impl config::Host for CallState {
     fn get(&mut self, key: String) -> wasmtime::Result<Option<String>> {
         self.called()?;
-        Ok(self.access.config(&key).map(str::to_owned))
+        Ok(self.access.config(&key))
     }
 }
 
@@ -119,12 +120,5 @@ impl ambient::Host for CallState {
         let mut bytes = vec![0; length as usize];
         rand::rng().fill_bytes(&mut bytes);
         Ok(bytes)
-    }
-}
-
-impl http::Host for CallState {
-    fn send(&mut self, _: http::Request) -> wasmtime::Result<Result<http::Response, http::Error>> {
-        self.called()?;
-        Ok(Err(http::Error::Denied("not supported yet: http".into())))
     }
 }

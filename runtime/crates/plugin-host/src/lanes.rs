@@ -1,5 +1,6 @@
-//! Which way a call takes: an OS thread of the pool, or tokio where the plugin is granted `sql` or the event store and
-//! so may wait for the database. Both ways have a bound of their own, so that neither kind of plugin takes the other's share.
+//! Which way a call takes: an OS thread of the pool, or tokio where the plugin may wait: for the database, as it is granted
+//! `sql` or the event store, or for other hosts, as it is granted HTTP. Each way has a bound of its own, so that no kind of
+//! plugin takes the others' share.
 
 use std::{io, sync::Arc};
 
@@ -11,6 +12,7 @@ use wasaga_domain::{
 };
 
 use crate::{
+    access::Access,
     calls::{Calls, overloaded},
     engine::HOST_STACK,
     guest::Lane,
@@ -27,9 +29,27 @@ pub(crate) struct Lanes {
     /// What each plugin has in the pool.
     pooled: Shares<Errand>,
     runtime: Handle,
-    /// What each plugin has that may wait for the database.
-    waiting: Shares<Errand>,
+    /// Calls that may wait for the database.
+    database: Waiting,
+    /// Calls that may wait for other hosts alone.
+    http: Waiting,
+}
+
+/// Calls that may wait, so many at once.
+struct Waiting {
+    shares: Shares<Errand>,
     places: Arc<Semaphore>,
+}
+
+impl Waiting {
+    fn new(places: usize) -> Self {
+        Self { shares: Shares::new(most(places)), places: Arc::new(Semaphore::new(places)) }
+    }
+}
+
+/// Of so many places one plugin has at most these.
+fn most(places: usize) -> usize {
+    places - places / 4
 }
 
 /// A call on its way.
@@ -53,43 +73,51 @@ pub(crate) struct Turn {
 }
 
 impl Lanes {
-    /// The pool's threads and `long_calls` beside them run guests that never wait; `at_once` calls may wait for the
-    /// database. A plugin has at most the pool's threads and three quarters of the rest.
+    /// The pool's threads and `long_calls` beside them run guests that never wait; `database` calls at once may wait for the
+    /// database, and `http` ones for other hosts alone. A plugin has at most the pool's threads, and three quarters of
+    /// the rest.
     pub(crate) fn new(
         threads: usize,
         limits: &Limits,
         runtime: Handle,
-        at_once: usize,
+        database: usize,
+        http: usize,
     ) -> io::Result<Arc<Self>> {
-        let most = |places: usize| places - places / 4;
         Ok(Arc::new(Self {
             pool: Pool::new(threads, limits.long_calls, limits.stack_bytes + HOST_STACK)?,
             pooled: Shares::new(threads + most(limits.long_calls)),
             runtime,
-            waiting: Shares::new(most(at_once)),
-            places: Arc::new(Semaphore::new(at_once)),
+            database: Waiting::new(database),
+            http: Waiting::new(http),
         }))
     }
 
     /// Sends a call on its way.
     pub(crate) fn run(self: &Arc<Self>, errand: Errand) {
-        let shares = self.shares(&errand.plugin);
         let plugin = errand.plugin.clone();
-        if let Some(errand) = shares.enter(&plugin.manifest.name, errand) {
+        if let Some(errand) = self.shares(&plugin).enter(&plugin.manifest.name, errand) {
             self.turn(errand);
         }
     }
 
+    /// Where the plugin's calls wait; none: they never do.
+    fn waiting(&self, plugin: &Loaded) -> Option<&Waiting> {
+        if plugin.access.any(Access::database) {
+            return Some(&self.database);
+        }
+        plugin.access.any(Access::http).then_some(&self.http)
+    }
+
     fn shares(&self, plugin: &Loaded) -> &Shares<Errand> {
-        if plugin.access.database() { &self.waiting } else { &self.pooled }
+        self.waiting(plugin).map_or(&self.pooled, |waiting| &waiting.shares)
     }
 
     fn turn(self: &Arc<Self>, errand: Errand) {
         let plugin = errand.plugin.clone();
-        let waits = plugin.access.database();
+        let places = self.waiting(&plugin).map(|waiting| waiting.places.clone());
         let turn = Turn { lanes: self.clone(), plugin, errand: Some(errand) };
-        if waits {
-            self.runtime.spawn(turn.wait());
+        if let Some(places) = places {
+            self.runtime.spawn(turn.wait(places));
         } else {
             self.pool.run(turn);
         }
@@ -99,9 +127,8 @@ impl Lanes {
 impl Turn {
     /// Waits for a place, until the call's deadline, and runs on a thread of its own: a guest that computes would keep
     /// the runtime's from all else.
-    async fn wait(mut self) {
+    async fn wait(mut self, places: Arc<Semaphore>) {
         let Some(errand) = self.errand.take() else { return };
-        let places = self.lanes.places.clone();
         let place = match errand.calls.until(errand.work.deadline()) {
             Some(until) => timeout_at(until.into(), places.acquire_owned()).await.ok(),
             None => None,

@@ -5,12 +5,13 @@
 //!   asks it to `describe` itself and has `checks` judge what it says; `grants` are the operator's.
 //! - **Registry**: `host` holds the active plugins behind one atomic pointer; `activation` swaps them; modules and their
 //!   activation live in the database, which `watcher` feeds from a directory; `pinned` keeps those that sagas call though they are active no more.
-//! - **Calls**: `lanes` runs a call on an OS thread of `pool` or, where the plugin is granted `sql` or the event store, on tokio; `calls`
-//!   knows an attempt's course, `guest` one instance, `imports`, `sql` and `event_store` what it may ask for, `results` what it may
-//!   return, `failure` what becomes of a trap.
+//! - **Calls**: `lanes` runs a call on an OS thread of `pool` or, where the plugin is granted what it may wait for, on tokio; `calls`
+//!   knows an attempt's course, `guest` one instance, `imports`, `sql`, `event_store` and `http` what it may ask for, `access` what of
+//!   that it is granted, `secrets` what nothing it says may show, `results` what it may return, `failure` what becomes of a trap.
 //!
 //! To offer one more import: its functions in `imports`, its linking in `linking`, its grant in `grants`.
 
+mod access;
 mod activation;
 mod bindings;
 mod cache;
@@ -25,6 +26,7 @@ mod fetching;
 mod grants;
 mod guest;
 mod host;
+mod http;
 mod imports;
 mod lanes;
 mod limits;
@@ -36,6 +38,7 @@ mod pool;
 mod registry;
 mod report;
 mod results;
+mod secrets;
 mod session;
 mod shares;
 mod sql;
@@ -47,4 +50,5 @@ pub use host::{Options, PluginHost, StartError};
 pub use limits::Limits;
 pub use lint::{Finding, Level, lint};
 pub use registry::Rejection;
+pub use secrets::SecretSource;
 pub use watcher::Watcher;

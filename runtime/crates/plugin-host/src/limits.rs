@@ -34,6 +34,14 @@ pub struct Limits {
     pub log_line_bytes: usize,
     /// Bytes that one call of `random-bytes` may ask for.
     pub random_bytes: u32,
+    /// Requests that one call may send by HTTP.
+    pub http_requests: u32,
+    /// Bytes of a request, its headers included.
+    pub http_request_bytes: usize,
+    /// Bytes of an answer's body.
+    pub http_response_bytes: usize,
+    /// Headers of a request.
+    pub http_headers: usize,
     /// Calls that may run long beside the pool: see the module `pool`.
     pub long_calls: usize,
 }
@@ -55,6 +63,10 @@ impl Default for Limits {
             log_lines: 100,
             log_line_bytes: 8 << 10,
             random_bytes: 64 << 10,
+            http_requests: 20,
+            http_request_bytes: 1 << 20,
+            http_response_bytes: 1 << 20,
+            http_headers: 50,
             long_calls: 32,
         }
     }

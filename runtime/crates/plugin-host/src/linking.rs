@@ -1,7 +1,7 @@
 //! What components import, linked: everything the contract has is always there, and what is not granted denies.
 //!
-//! There are two linkers. Guests that are granted `sql` or the event store wait for the database and so run
-//! asynchronously; all others run synchronously, which is cheaper, and theirs answers both with a denial.
+//! There are two linkers. Guests that are granted `sql`, the event store or HTTP may wait and so run asynchronously; all
+//! others run synchronously, which is cheaper, and theirs answers all of these with a denial.
 
 use wasmtime::{
     Engine, StoreContextMut,
@@ -9,13 +9,15 @@ use wasmtime::{
 };
 
 use crate::{
+    access::Access,
     bindings::wasaga::plugin::{
         ambient, config, context,
         event_store::{self, Event, Snapshot, StoredEvent},
-        http, logging, sql, types,
+        http::{self, Request, Response},
+        logging, sql, types,
     },
     event_store::denial as no_event_store,
-    grants::Access,
+    http::denial as no_http,
     sql::denial as no_sql,
     state::CallState,
 };
@@ -26,31 +28,32 @@ pub(crate) const FITTING: &str =
 
 /// The linkers of a host.
 pub(crate) struct Linkers {
-    without_database: Linker<CallState>,
-    with_database: Linker<CallState>,
+    at_once: Linker<CallState>,
+    waiting: Linker<CallState>,
 }
 
 impl Linkers {
     /// Both linkers.
     pub(crate) fn new(engine: &Engine) -> wasmtime::Result<Self> {
-        let mut without_database = common(engine)?;
-        wasmtime_wasi::p2::add_to_linker_sync(&mut without_database)?;
-        refuse_to_sleep(&mut without_database)?;
-        deny_database(&mut without_database)?;
+        let mut at_once = common(engine)?;
+        wasmtime_wasi::p2::add_to_linker_sync(&mut at_once)?;
+        refuse_to_sleep(&mut at_once)?;
+        deny_waiting(&mut at_once)?;
 
-        let mut with_database = common(engine)?;
-        wasmtime_wasi::p2::add_to_linker_async(&mut with_database)?;
-        refuse_to_sleep(&mut with_database)?;
-        sql::add_to_linker::<_, HasSelf<_>>(&mut with_database, |state| state)?;
-        event_store::add_to_linker::<_, HasSelf<_>>(&mut with_database, |state| state)?;
-        Ok(Self { without_database, with_database })
+        let mut waiting = common(engine)?;
+        wasmtime_wasi::p2::add_to_linker_async(&mut waiting)?;
+        refuse_to_sleep(&mut waiting)?;
+        sql::add_to_linker::<_, HasSelf<_>>(&mut waiting, |state| state)?;
+        event_store::add_to_linker::<_, HasSelf<_>>(&mut waiting, |state| state)?;
+        http::add_to_linker::<_, HasSelf<_>>(&mut waiting, |state| state)?;
+        Ok(Self { at_once, waiting })
     }
 
     /// The component with its imports, or what about them does not fit.
     pub(crate) fn link(
         &self,
         component: &Component,
-        database: bool,
+        waits: bool,
     ) -> Result<InstancePre<CallState>, String> {
         let offered = |name: &str| name.starts_with("wasaga:plugin/") || name.starts_with("wasi:");
         for (name, _) in component.component_type().imports(component.engine()) {
@@ -58,7 +61,7 @@ impl Linkers {
                 return Err(not_offered(name));
             }
         }
-        let linker = if database { &self.with_database } else { &self.without_database };
+        let linker = if waits { &self.waiting } else { &self.at_once };
         linker.instantiate_pre(component).map_err(|error| {
             let error = format!("{error:#}");
             // wasmtime names the import it did not find between backquotes.
@@ -81,7 +84,6 @@ fn common(engine: &Engine) -> wasmtime::Result<Linker<CallState>> {
     logging::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     config::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     ambient::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
-    http::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     Ok(linker)
 }
 
@@ -102,7 +104,7 @@ type Statement = (String, Vec<sql::Value>);
 type Loaded = (Option<Snapshot>, Vec<StoredEvent>);
 type State<'a> = StoreContextMut<'a, CallState>;
 
-fn deny_database(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
+fn deny_waiting(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     let mut denied = linker.instance("wasaga:plugin/sql@0.1.0")?;
     let no = |store: State<'_>| denial(store, no_sql);
     denied.func_wrap("query", move |s, _: Statement| Ok((Err::<sql::Rows, _>(no(s)?),)))?;
@@ -115,6 +117,10 @@ fn deny_database(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
         .func_wrap("append", move |s, _: (String, u64, Vec<Event>)| Ok((Err::<u64, _>(no(s)?),)))?;
     denied
         .func_wrap("save-snapshot", move |s, _: (String, Snapshot)| Ok((Err::<(), _>(no(s)?),)))?;
+
+    let mut denied = linker.instance("wasaga:plugin/http@0.1.0")?;
+    let no = |store: State<'_>| denial(store, no_http);
+    denied.func_wrap("send", move |s, _: (Request,)| Ok((Err::<Response, _>(no(s)?),)))?;
     Ok(())
 }
 

@@ -21,6 +21,7 @@ use wasmtime::{
 };
 
 use crate::{
+    access::{Access, Accesses},
     bindings::{
         exports::wasaga::plugin::{
             steps::{Arrival, Outcome, Task, Verdict},
@@ -32,7 +33,7 @@ use crate::{
     checks,
     exports::{Exports, Steps},
     failure::unavailable,
-    grants::{Access, Grants},
+    grants::Grants,
     guest::{Guest, Idle, Lane},
     limits::Limits,
     linking::{FITTING, Linkers},
@@ -48,7 +49,7 @@ pub(crate) struct Loaded {
     pub digest: Digest,
     pub manifest: Arc<Manifest>,
     pub definitions: Vec<catalog::Active>,
-    pub access: Arc<Access>,
+    pub access: Accesses,
     pub exports: Exports,
     pub pre: InstancePre<CallState>,
     /// Whether it imports WASI.
@@ -90,6 +91,8 @@ pub(crate) struct Loader {
     pub clock: Arc<dyn Clock>,
     /// Whether there is a database for guests.
     pub database: bool,
+    /// Whether somebody sends guests' requests.
+    pub http: bool,
 }
 
 impl Loader {
@@ -122,17 +125,24 @@ impl Loader {
         let manifest = checks::parse(&manifest)?;
         checks::manifest(&manifest, exports.steps.is_some(), exports.tasks.is_some())?;
         let access = self.grants.access(&manifest)?;
-        if access.database() && !self.database {
+        let (database, http) = (access.any(Access::database), access.any(Access::http));
+        if database && !self.database {
             return Err(format!(
                 "plugin {} asks for sql or the event store, and this host has no database for guests: run it in a \
                  host that has one",
                 manifest.name
             ));
         }
+        if http && !self.http {
+            return Err(format!(
+                "plugin {} asks for HTTP, and this host sends nothing",
+                manifest.name
+            ));
+        }
         let definitions = checks::definitions(&manifest, &self.overrides)?;
-        let pre = if access.database() { self.linkers.link(component, true)? } else { pre };
+        let pre = if database || http { self.linkers.link(component, true)? } else { pre };
         exports.measure(manifest.name.as_str());
-        let (manifest, access) = (Arc::new(manifest), Arc::new(access));
+        let manifest = Arc::new(manifest);
         let calls_per_instance = self.reuse.get(&manifest.name).copied().unwrap_or(1);
         let idle = Mutex::default();
         Ok(Loaded {
@@ -169,6 +179,7 @@ impl Loader {
             host_calls: 0,
             wasi: wasi.then(Box::default),
             session: None,
+            requests: None,
         };
         let until = Instant::now() + DESCRIBE_TIME;
         let described = async {

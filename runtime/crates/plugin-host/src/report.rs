@@ -14,12 +14,14 @@ use crate::failure::{found, retryable};
 pub(crate) struct Ended<T> {
     pub outcome: Result<T, Failure>,
     pub transaction: Option<Box<dyn GuestTransaction>>,
+    /// Whether it may have changed something outside the host's transaction.
+    pub reached_out: bool,
 }
 
 impl<T> Ended<T> {
     /// Without a result, and so without the guest's SQL.
     pub(crate) fn failed(failure: Failure) -> Self {
-        Self { outcome: Err(failure), transaction: None }
+        Self { outcome: Err(failure), transaction: None, reached_out: false }
     }
 }
 
@@ -36,8 +38,8 @@ impl Reported for StepReport {
     type Outcome = StepOutcome;
 
     fn new(ended: Ended<StepOutcome>, digest: Option<Digest>, begun: Instant) -> Self {
-        let Ended { outcome, transaction } = ended;
-        Self { outcome, digest, transaction, took: begun.elapsed() }
+        let Ended { outcome, transaction, reached_out } = ended;
+        Self { outcome, digest, transaction, reached_out, took: begun.elapsed() }
     }
 }
 
@@ -45,7 +47,7 @@ impl Reported for TaskReport {
     type Outcome = Vec<Effect>;
 
     fn new(ended: Ended<Vec<Effect>>, digest: Option<Digest>, begun: Instant) -> Self {
-        let Ended { outcome, transaction } = ended;
+        let Ended { outcome, transaction, .. } = ended;
         Self { outcome, digest, transaction, took: begun.elapsed() }
     }
 }
@@ -55,18 +57,18 @@ pub(crate) struct Reporter<R: Reported> {
     report: Option<Report<R>>,
     digest: Option<Digest>,
     begun: Instant,
-    resumed: bool,
+    in_doubt: bool,
 }
 
 impl<R: Reported> Reporter<R> {
     /// For a call that begins now, of the code of this digest.
     pub(crate) fn new(report: Report<R>, digest: Option<Digest>) -> Self {
-        Self { report: Some(report), digest, begun: Instant::now(), resumed: false }
+        Self { report: Some(report), digest, begun: Instant::now(), in_doubt: false }
     }
 
-    /// The same, for a call of `resume`.
-    pub(crate) fn resumed(mut self, resumed: bool) -> Self {
-        self.resumed = resumed;
+    /// The same, for a call of which nobody would know what it did: it goes on after a wait, or may send requests.
+    pub(crate) fn in_doubt(mut self, in_doubt: bool) -> Self {
+        self.in_doubt = in_doubt;
         self
     }
 
@@ -85,7 +87,7 @@ impl<R: Reported> Reporter<R> {
 impl<R: Reported> Drop for Reporter<R> {
     fn drop(&mut self) {
         let lost = "the host failed or stopped while it ran this attempt: its log says why";
-        self.report(Ended::failed(found(retryable("host-fault", lost.into()), self.resumed)));
+        self.report(Ended::failed(found(retryable("host-fault", lost.into()), self.in_doubt)));
     }
 }
 
@@ -102,10 +104,10 @@ mod tests {
     }
 
     /// What is reported of a call that the host lost.
-    fn lost(resumed: bool) -> Failure {
+    fn lost(in_doubt: bool) -> Failure {
         let (reporter, reports) = reporter();
         let lost = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            let _held = reporter.resumed(resumed);
+            let _held = reporter.in_doubt(in_doubt);
             panic!("a fault of the host's");
         }));
         assert!(lost.is_err());
@@ -124,7 +126,8 @@ mod tests {
     #[test]
     fn a_call_that_ended_is_reported_once() {
         let (reporter, reports) = reporter();
-        reporter.send(Ended { outcome: Ok(StepOutcome::Skipped), transaction: None });
+        let outcome = Ok(StepOutcome::Skipped);
+        reporter.send(Ended { outcome, transaction: None, reached_out: false });
         assert!(matches!(reports.recv().expect("a report").outcome, Ok(StepOutcome::Skipped)));
         assert!(reports.recv().is_err(), "one report only");
     }

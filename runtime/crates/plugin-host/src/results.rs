@@ -17,14 +17,15 @@ use wasaga_domain::{
 };
 
 use crate::{
+    access::Access,
     bindings::{
         exports::wasaga::plugin::{steps, tasks},
         wasaga::plugin::types,
     },
     convert,
     failure::retryable,
-    grants::Access,
     limits::Limits,
+    secrets::Secrets,
 };
 
 /// Error codes and messages are cut off here, in bytes.
@@ -140,9 +141,11 @@ impl<'a> Judge<'a> {
             return Err(permanent(
                 "denied",
                 format!(
-                    "plugin {} may not send to topic {topic}: capabilities.topics of its manifest \
-                     does not cover it",
-                    self.access.name()
+                    "plugin {} may not send to topic {topic}{}: capabilities.topics of its manifest \
+                     does not cover it{}",
+                    self.access.name(),
+                    self.access.when().0,
+                    self.access.topics_hint(topic)
                 ),
             ));
         }
@@ -214,29 +217,33 @@ impl<'a> Judge<'a> {
 }
 
 /// A failure that a guest returned. Its class stands, so its texts are mended rather than refused.
-pub(crate) fn failure(failure: types::Failure, limits: &Limits) -> Failure {
+pub(crate) fn failure(failure: types::Failure, limits: &Limits, secrets: &Secrets) -> Failure {
+    let detail = |error| detail(error, limits, secrets);
     match failure {
         types::Failure::Retryable(hint) => Failure::Retryable {
-            detail: detail(hint.detail, limits),
+            detail: detail(hint.detail),
             after: hint.after_ms.map(Duration::from_millis),
         },
-        types::Failure::Permanent(error) => Failure::Permanent(detail(error, limits)),
-        types::Failure::Unknown(error) => Failure::Unknown(detail(error, limits)),
+        types::Failure::Permanent(error) => Failure::Permanent(detail(error)),
+        types::Failure::Unknown(error) => Failure::Unknown(detail(error)),
     }
 }
 
-/// An error that a guest returned, made storable: without NUL, cut off, and without data that is too large.
-pub(crate) fn detail(detail: types::ErrorDetailResult, limits: &Limits) -> ErrorDetail {
+/// An error that a guest returned, made storable: without secrets and NUL, cut off, and without data that is too large.
+pub(crate) fn detail(
+    detail: types::ErrorDetailResult,
+    limits: &Limits,
+    secrets: &Secrets,
+) -> ErrorDetail {
     let fits = |data: &types::PayloadResult| data.data.len() <= limits.payload_bytes;
     let data = detail
         .data
         .filter(fits)
         .map(|data| types::PayloadResult { content_type: text(data.content_type, CODE), ..data });
-    ErrorDetail {
-        code: text(detail.code, CODE),
-        message: text(detail.message, MESSAGE),
-        data: data.map(convert::taken_payload),
-    }
+    let data = data.map(convert::taken_payload);
+    let said = ErrorDetail { code: detail.code, message: detail.message, data };
+    let ErrorDetail { code, message, data } = secrets.redacted_detail(said);
+    ErrorDetail { code: text(code, CODE), message: text(message, MESSAGE), data }
 }
 
 fn text(mut text: String, bytes: usize) -> String {

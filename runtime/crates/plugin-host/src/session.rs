@@ -13,7 +13,7 @@ use wasaga_domain::{
     sql::SqlError,
 };
 
-use crate::grants::Access;
+use crate::access::Access;
 
 /// A call's use of the database.
 pub(crate) struct Session {

@@ -4,15 +4,15 @@ use tokio::time::timeout_at;
 use wasaga_domain::sql::{SqlColumn, SqlError, SqlRows, SqlValue};
 
 use crate::{
+    access::Access,
     bindings::wasaga::plugin::sql::{Column, Error, Host, Rows, Value},
-    grants::Access,
     session::Session,
     state::CallState,
 };
 
 /// What a plugin is told that is not granted `sql`.
 pub(crate) fn denial(access: &Access) -> Error {
-    Error { code: "42501".into(), message: access.denial("sql", "sql") }
+    Error { code: "42501".into(), message: access.denial("sql", "sql = true", "sql") }
 }
 
 impl Host for CallState {

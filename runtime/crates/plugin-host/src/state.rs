@@ -10,7 +10,7 @@ use wasaga_domain::{
 use wasmtime::{ResourceLimiter, component::ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-use crate::{grants::Access, limits::Limits, session::Session};
+use crate::{access::Access, http::Requests, limits::Limits, session::Session};
 
 /// The data of a call's store.
 pub(crate) struct CallState {
@@ -27,6 +27,15 @@ pub(crate) struct CallState {
     pub wasi: Option<Box<Wasi>>,
     /// Only where something is granted that needs the database.
     pub session: Option<Session>,
+    /// Only where HTTP is granted.
+    pub requests: Option<Requests>,
+}
+
+impl CallState {
+    /// Whether the guest may have changed something outside the host's transaction.
+    pub(crate) fn reached_out(&self) -> bool {
+        self.requests.as_ref().is_some_and(|requests| requests.reached_out)
+    }
 }
 
 impl CallState {

@@ -1,6 +1,6 @@
 //! A host took the lease.
 
-use wasaga_domain::{journal::EntryKind, outcome::ErrorDetail, state::Course};
+use wasaga_domain::{attempt::Direction, journal::EntryKind, outcome::ErrorDetail, state::Course};
 
 use super::Turn;
 
@@ -9,9 +9,14 @@ use super::Turn;
 const INTERRUPTIONS_TOLERATED: u16 = 2;
 
 impl Turn<'_> {
-    /// Each lost lease counts as an attempt of whatever could have been running. Nothing of it happened: a guest
-    /// reaches nothing outside its host's transaction.
-    pub(super) fn claimed(&mut self, interruptions: u16) {
+    /// Each lost lease counts as an attempt of whatever could have been running. Nothing of it happened, unless its guest
+    /// may reach what is outside its host's transaction.
+    pub(super) fn claimed(&mut self, interruptions: u16, reaching_out: &[u16]) {
+        let forward = self.decision.state.direction() == Direction::Forward;
+        for open in &mut self.decision.state.open {
+            let ran = interruptions > 0 && open.runs() && reaching_out.contains(&open.step);
+            open.uncertain |= ran && forward;
+        }
         if matches!(self.decision.state.course, Course::Stopping(_)) {
             // The call that it was to wait for is lost.
             self.turn_back();

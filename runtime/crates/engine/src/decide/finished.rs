@@ -17,7 +17,7 @@ const UNAVAILABLE_MS: u64 = 2_000;
 
 impl Turn<'_> {
     pub(super) fn finished(&mut self, finished: Finished) -> Result<(), IllegalTransition> {
-        let Finished { step, outcome, digest, started_at, wrote } = finished;
+        let Finished { step, outcome, digest, started_at, wrote, reached_out } = finished;
         let state = &self.decision.state;
         let open = state.open.iter().find(|open| open.step == step && open.runs()).cloned();
         let mut open =
@@ -27,7 +27,7 @@ impl Turn<'_> {
             None => outcome,
             Some(why) => {
                 // A refusal is no answer: what the attempt asked for before may have been done.
-                open.uncertain |= open.is_unsettled();
+                open.uncertain |= open.is_unsettled() || reached_out;
                 open.activity = Activity::Run;
                 Err(Failure::Permanent(why))
             }
@@ -35,7 +35,7 @@ impl Turn<'_> {
         match (outcome, self.decision.state.direction()) {
             (Err(Failure::Unavailable(_)), _) => self.put_off(step),
             (Ok(StepOutcome::Wait(wait)), direction) => {
-                self.wait(&open, wait, wrote, direction, &ended);
+                self.wait(&open, wait, wrote || reached_out, direction, &ended);
             }
             (outcome, Direction::Forward) => self.forward(&open, outcome, &ended),
             (outcome, Direction::Undo) => self.undo(&open, outcome, &ended),
@@ -169,7 +169,7 @@ impl Turn<'_> {
         &mut self,
         open: &OpenStep,
         wait: Wait,
-        wrote: bool,
+        did: bool,
         direction: Direction,
         ended: &Attempted,
     ) {
@@ -183,7 +183,7 @@ impl Turn<'_> {
         };
         let until = self.now.at.after(timeout.unwrap_or(bound));
         // What an earlier wait of the same attempt sent is still unsettled.
-        let sent = wrote || !effects.is_empty() || open.is_unsettled();
+        let sent = did || !effects.is_empty() || open.is_unsettled();
         self.send(open.step, effects);
         let early = self.early_signal(&sources).or_else(|| self.early_end(&sources));
         let activity = match early {

@@ -43,6 +43,8 @@ pub enum Event {
     Claimed {
         /// Leases in a row that were lost with their host.
         interruptions: u16,
+        /// Open steps whose guests may have changed something outside the host's transaction.
+        reaching_out: Vec<u16>,
     },
     /// Something that it waits for is due.
     Due,
@@ -67,6 +69,8 @@ pub struct Finished {
     pub started_at: UnixMillis,
     /// Whether SQL of the guest's own is committed with it.
     pub wrote: bool,
+    /// Whether it may have changed something outside the host's transaction.
+    pub reached_out: bool,
 }
 
 /// The world, as of the decision.
@@ -124,7 +128,9 @@ pub fn decide(
     let mut turn = Turn::new(definition, state, now);
     match event {
         Event::Opened { refusal } => turn.opened(refusal),
-        Event::Claimed { interruptions } => turn.claimed(interruptions),
+        Event::Claimed { interruptions, reaching_out } => {
+            turn.claimed(interruptions, &reaching_out);
+        }
         Event::Due => turn.due(),
         Event::Mail(mail) => turn.mail(mail),
         Event::Migrate(request) => turn.migrate(request),

@@ -132,6 +132,10 @@ pub struct Run {
     pub journal: Vec<String>,
     pub entries: Vec<Entry>,
     pub last: Option<Decision>,
+    /// Steps whose guests may change something outside the host's transaction.
+    pub reaching_out: Vec<u16>,
+    /// Whether the attempt that ends next has.
+    pub reached_out: bool,
     mails: i64,
 }
 
@@ -160,6 +164,8 @@ impl Run {
             journal: Vec::new(),
             entries: Vec::new(),
             last: None,
+            reaching_out: Vec::new(),
+            reached_out: false,
             mails: 0,
         }
     }
@@ -213,7 +219,8 @@ impl Run {
     fn step_ends_with(&mut self, step: u16, outcome: Outcome, wrote: bool) -> &mut Self {
         let others: Vec<_> = self.running().into_iter().filter(|other| *other != step).collect();
         let started_at = self.now;
-        let finished = Finished { step, outcome, digest: None, started_at, wrote };
+        let reached_out = std::mem::take(&mut self.reached_out);
+        let finished = Finished { step, outcome, digest: None, started_at, wrote, reached_out };
         self.happens_during(Event::Finished(finished), &others)
     }
 
@@ -275,7 +282,8 @@ impl Run {
     }
 
     pub fn claimed(&mut self, interruptions: u16) -> &mut Self {
-        self.happens(Event::Claimed { interruptions })
+        let reaching_out = self.reaching_out.clone();
+        self.happens(Event::Claimed { interruptions, reaching_out })
     }
 
     /// What runs, by commas: `[undo ]step attempt`, or `resume …`; `-`: nothing.

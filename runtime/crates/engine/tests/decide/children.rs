@@ -79,6 +79,15 @@ fn a_wait_for_nobody_is_a_failure() {
     run.ends(done()).ends(waits(Vec::new()));
     assert_eq!(run.entries[1].error.as_ref().unwrap().code, "no-such-child");
     assert_eq!(run.undone(), "a");
+
+    let mut run = Run::of(steps("a b"));
+    run.ends(done()).reached_out = true;
+    run.ends(waits(Vec::new()));
+    assert_eq!(
+        run.undone(),
+        "b a",
+        "what its guest sent before it asked for that may have been done"
+    );
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use wasaga_domain::mail::Verb;
 
-use crate::build::{Run, attempts, done, step, steps, wait};
+use crate::build::{Run, attempts, done, permanent, step, steps, wait};
 
 #[test]
 fn a_released_lease_counts_nothing() {
@@ -33,6 +33,24 @@ fn an_interrupted_attempt_did_nothing_and_is_repeated_whatever_the_policy() {
     let mut run = Run::of(vec![only]);
     assert_eq!(run.claimed(2).runs(), "a 3");
     assert_eq!(run.ends(done()).status(), "completed");
+}
+
+#[test]
+fn one_that_may_have_reached_out_may_have_done_something() {
+    let mut run = Run::of(steps("a"));
+    run.reaching_out = vec![0];
+    run.claimed(0).ends(permanent());
+    assert_eq!(run.status(), "failed", "nothing was interrupted");
+
+    let mut run = Run::of(steps("a"));
+    run.reaching_out = vec![0];
+    run.claimed(1).ends(permanent());
+    assert_eq!(run.undone(), "a");
+
+    let mut run = Run::of(steps("a b"));
+    run.reaching_out = vec![1];
+    run.ends(done()).cancel_during_call().claimed(1);
+    assert_eq!(run.undone(), "b a");
 }
 
 #[test]

@@ -67,6 +67,14 @@ fn a_wait_whose_own_sql_was_committed_is_undone() {
 }
 
 #[test]
+fn a_wait_after_a_request_that_went_out_is_undone() {
+    let mut run = Run::of(once("a"));
+    run.reached_out = true;
+    run.ends(wait("a", false)).later(STEP_TIMEOUT).ends(permanent());
+    assert_eq!(run.undone(), "a");
+}
+
+#[test]
 fn an_acknowledged_command_that_is_never_answered_is_undone() {
     let mut run = Run::of(once("a"));
     run.ends(wait("ack", true)).reply(0, "ack").ends(wait("answer", false));

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use uuid::Uuid;
-use wasaga_domain::{attempt::Direction, ports::CallKind};
+use wasaga_domain::{attempt::Direction, outcome::Failure, ports::CallKind};
 
 use crate::{
-    script::{Answer, Scripted, ask, done},
+    script::{Answer, Scripted, ask, done, why},
     stage::{Stage, bounded, until},
 };
 
@@ -95,6 +95,29 @@ async fn a_guests_own_conflict_fails_its_attempt_and_is_not_tried_for_ever() {
         let refused = "wasaga.journal where error ->> 'code' = 'bad-data' and step = 'clash'";
         assert_eq!(stage.count(refused).await, 3);
         assert!(stage.notes().await.is_empty());
+        host.handle.stop().await;
+        lease.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_done_elsewhere_stands_though_its_answer_is_refused() {
+    bounded(async {
+        let stage = Stage::with_notes("clash").await;
+        let lease = stage.lease(Duration::from_secs(10)).await;
+        let script = Scripted::new(|call| {
+            Answer::Now(match call.attempt.direction {
+                Direction::Forward => done(),
+                Direction::Undo => Err(Failure::Permanent(why("undone"))),
+            })
+        });
+        let script = script.with_notes(&stage.store()).reaching_out();
+        let host = stage.host(&lease, script);
+        host.engine.start(stage.request("1")).await.unwrap();
+        until("it is undone", async || host.script.called().len() == 4).await;
+        let called = ["clash 1", "clash 2", "clash 3", "undo clash 1"];
+        assert_eq!(host.script.called(), called);
         host.handle.stop().await;
         lease.stop().await;
     })

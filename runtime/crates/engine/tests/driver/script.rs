@@ -34,17 +34,23 @@ pub struct Scripted {
     calls: Mutex<Vec<(Instant, String)>>,
     later: Mutex<Vec<(StepCall, Report<StepReport>)>>,
     notes: Option<Store>,
+    reaches_out: bool,
 }
 
 impl Scripted {
     pub fn new(script: impl Fn(&StepCall) -> Answer + Send + Sync + 'static) -> Self {
         let (calls, later) = (Mutex::default(), Mutex::default());
-        Self { script: Box::new(script), calls, later, notes: None }
+        Self { script: Box::new(script), calls, later, notes: None, reaches_out: false }
     }
 
     /// Each call that ends well notes itself in its plugin's own table: see [`line`].
     pub fn with_notes(self, store: &Store) -> Self {
         Self { notes: Some(store.clone()), ..self }
+    }
+
+    /// Each call changes something outside the host's transaction.
+    pub fn reaching_out(self) -> Self {
+        Self { reaches_out: true, ..self }
     }
 
     fn calls(&self) -> MutexGuard<'_, Vec<(Instant, String)>> {
@@ -81,12 +87,13 @@ impl Scripted {
         outcome: Result<StepOutcome, Failure>,
         report: Report<StepReport>,
     ) {
+        let reached_out = self.reaches_out;
         match self.notes.clone().filter(|_| outcome.is_ok()) {
-            None => report(reported(outcome, None)),
+            None => report(reported(outcome, None, reached_out)),
             Some(store) => {
                 tokio::spawn(async move {
                     let transaction = note(&store, &call).await;
-                    report(reported(outcome, Some(transaction)));
+                    report(reported(outcome, Some(transaction), reached_out));
                 });
             }
         }
@@ -106,8 +113,10 @@ impl StepExecutor for Scripted {
 fn reported(
     outcome: Result<StepOutcome, Failure>,
     transaction: Option<Box<dyn GuestTransaction>>,
+    reached_out: bool,
 ) -> StepReport {
-    StepReport { outcome, digest: Some(Digest([7; 32])), transaction, took: Duration::ZERO }
+    let digest = Some(Digest([7; 32]));
+    StepReport { outcome, digest, transaction, reached_out, took: Duration::ZERO }
 }
 
 async fn note(store: &Store, call: &StepCall) -> Box<dyn GuestTransaction> {

@@ -15,7 +15,6 @@ async fn what_is_no_plugin_is_refused_by_its_kind() {
         (b"\0asm\x0d\0\x01\0garbage".to_vec(), "component does not compile"),
         (component("foreign-rust"), "does not export wasaga:plugin/plugin@0.1.0"),
         (component("trapping-rust"), "it will not say what it is"),
-        (component("unsupported-rust"), "not supported yet: capabilities.http_hosts"),
     ];
     for (bytes, expected) in cases {
         let reason = rejection(host.install_local(bytes).await);
@@ -48,7 +47,7 @@ async fn what_is_not_granted_is_refused() {
         let reason = rejection(grant(granted).install_local(component("probe-rust")).await);
         assert_eq!(reason, expected);
     }
-    let enough = grant(Grant { topics, config, sql: false, event_store: false });
+    let enough = grant(Grant { topics, config, ..Grant::default() });
     enough.install_local(component("probe-rust")).await.expect("it loads");
 
     let reason =

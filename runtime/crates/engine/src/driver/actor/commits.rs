@@ -109,8 +109,19 @@ impl Actor {
             }
             Some(Outcome::Verdict(Verdict::Mail { mail })) => {
                 held.mail = mail;
-                // Without its guest's own SQL an attempt's end is worth nothing: the guest is called again.
-                if let Some(finished) = finished.filter(|_| !guest) {
+                // Without its guest's own SQL an attempt's end is worth nothing: the guest is called again. But what it did
+                // elsewhere it has done.
+                let overtaken = || {
+                    let what = "mail came before its SQL was committed, which is rolled back";
+                    Err(Failure::Unknown(ErrorDetail::new("overtaken", what)))
+                };
+                let finished = match finished {
+                    Some(finished) if guest && finished.reached_out => {
+                        Some(Finished { outcome: overtaken(), wrote: false, ..finished })
+                    }
+                    finished => finished.filter(|_| !guest),
+                };
+                if let Some(finished) = finished {
                     held.finished.push_front((finished, None));
                 }
                 self.go_on(saga);
@@ -141,7 +152,8 @@ impl Actor {
         let resumed = |open: &OpenStep| {
             open.step == finished.step && matches!(open.activity, Activity::Resume(_))
         };
-        let outcome = Err(if held.state.open.iter().any(resumed) {
+        let in_doubt = finished.reached_out || held.state.open.iter().any(resumed);
+        let outcome = Err(if in_doubt {
             Failure::Unknown(why)
         } else {
             Failure::Retryable { detail: why, after: None }

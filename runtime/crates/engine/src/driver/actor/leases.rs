@@ -97,7 +97,16 @@ impl Actor {
             Ok(decision) if decision.entries.is_empty() => held.state = decision.state,
             _ => return self.apply(saga, missed, None),
         }
-        self.apply(saga, decide::Event::Claimed { interruptions }, None);
+        let definitions = &self.parts.definitions;
+        let steps = held
+            .facts
+            .definition
+            .steps
+            .iter()
+            .enumerate()
+            .filter(|(_, step)| interruptions > 0 && definitions.reaches_out(&step.worker));
+        let reaching_out = steps.map(|(place, _)| place as u16).collect();
+        self.apply(saga, decide::Event::Claimed { interruptions, reaching_out }, None);
     }
 
     /// Leases that the database has and the memory has not, twice in a row, were lost on their way here (a claim or a

@@ -119,9 +119,9 @@ impl Actor {
         started_at: UnixMillis,
         report: StepReport,
     ) {
-        let StepReport { outcome, digest, transaction, .. } = report;
+        let StepReport { outcome, digest, transaction, reached_out, took: _ } = report;
         let wrote = transaction.is_some();
-        let finished = Finished { step, outcome, digest, started_at, wrote };
+        let finished = Finished { step, outcome, digest, started_at, wrote, reached_out };
         if let Some(held) = self.held.get_mut(&saga).filter(|held| held.life == life) {
             held.calling.remove(&step);
             held.finished.push_back((finished, transaction));

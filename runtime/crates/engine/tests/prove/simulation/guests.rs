@@ -80,7 +80,8 @@ impl<S: Store> Simulation<S> {
         let call = host.calls.remove(&step).expect("it is being called");
         host.held.calling.remove(&step);
         let (outcome, wrote) = self.answer(step, &call);
-        let finished = Finished { step, outcome, digest: None, started_at: began, wrote };
+        let (digest, reached_out) = (None, false);
+        let finished = Finished { step, outcome, digest, started_at: began, wrote, reached_out };
         self.host().held.finished.push_back((finished, None));
     }
 

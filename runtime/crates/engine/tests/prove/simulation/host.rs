@@ -94,7 +94,7 @@ impl<S: Store> Simulation<S> {
         let (decision, model) = self.decide(&mail.unwrap_or(Event::Due));
         if decision.entries.is_empty() {
             self.remember(decision, model);
-            self.apply(Event::Claimed { interruptions }).await;
+            self.apply(Event::Claimed { interruptions, reaching_out: Vec::new() }).await;
         } else {
             self.commit(decision, model, None).await;
         }
@@ -186,7 +186,7 @@ fn happens(model: &mut Model, event: &Event, now: Moment) -> &'static str {
             model.opens(refusal.is_some(), now);
             "opened"
         }
-        Event::Claimed { interruptions } => {
+        Event::Claimed { interruptions, .. } => {
             model.taken(*interruptions, now);
             "claimed"
         }
@@ -247,7 +247,7 @@ fn told(event: &Event) -> String {
         }
         Event::Opened { refusal: Some(why) } => format!("it is opened: {why}"),
         Event::Opened { refusal: None } => "it is opened".into(),
-        Event::Claimed { interruptions } => format!("claimed after {interruptions} lost hosts"),
+        Event::Claimed { interruptions, .. } => format!("claimed after {interruptions} lost hosts"),
         Event::Due => "what is due goes on".into(),
         Event::Migrate(_) => "it is moved to another definition".into(),
     }

@@ -66,7 +66,15 @@ impl<S: Store> Simulation<S> {
                 held.calling.remove(&step);
                 let outcome = done(payload(0), None, Vec::new());
                 let started_at = self.now;
-                Event::Finished(Finished { step, outcome, digest: None, started_at, wrote: false })
+                let (wrote, reached_out) = (false, false);
+                Event::Finished(Finished {
+                    step,
+                    outcome,
+                    digest: None,
+                    started_at,
+                    wrote,
+                    reached_out,
+                })
             }
         };
         let calling = held.under_way();
