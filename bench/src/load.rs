@@ -1,4 +1,5 @@
-//! Sagas of one definition on an engine of its own, on a database of its own: started one after another, or at a steady rate.
+//! Sagas of one definition on an engine of its own: in a closed loop, in which each client starts its next saga when its last one
+//! has ended, or at a steady rate.
 
 use std::{
     collections::HashMap,
@@ -20,13 +21,7 @@ use wasaga_engine::{
     definitions::DefinitionSource,
     driver::{Engine, EngineHandle, EngineOptions, Parts, StartRequest},
 };
-use wasaga_store::{
-    Store,
-    lease::HostLease,
-    testing::{TestDatabase, database_on},
-};
-
-const LEASE: Duration = Duration::from_secs(10);
+use wasaga_store::{Store, lease::HostLease};
 
 /// The one definition there is.
 struct Only(Arc<Definition>);
@@ -40,32 +35,30 @@ impl DefinitionSource for Only {
 
 type Ends = Arc<Mutex<HashMap<SagaId, oneshot::Sender<()>>>>;
 
-/// An engine and who waits for its sagas.
-pub struct Load {
-    starter: Starter,
-    handle: EngineHandle,
-    lease: HostLease,
-    database: TestDatabase,
-}
-
+/// Starts sagas and waits for their ends.
 #[derive(Clone)]
-struct Starter {
+pub struct Load {
     engine: Engine,
     definition: Arc<Definition>,
     waiting: Ends,
 }
 
+/// What the sagas run on.
+pub struct Running {
+    handle: EngineHandle,
+    lease: HostLease,
+}
+
 impl Load {
-    /// On a database of its own of this server.
+    /// An engine on this store, which calls this executor.
     pub async fn start(
-        server: &str,
+        store: Store,
         definition: &Arc<Definition>,
         executor: Arc<dyn StepExecutor>,
         committers: usize,
-    ) -> Result<Self> {
-        let database = database_on(server.to_owned()).await;
-        let store = database.store.clone();
-        let lease = HostLease::start(store.clone(), "bench".into(), "bench", LEASE).await?;
+    ) -> Result<(Self, Running)> {
+        let lease = Duration::from_secs(10);
+        let lease = HostLease::start(store.clone(), "bench".into(), "bench", lease).await?;
         let (ends, mut ended) = mpsc::unbounded_channel();
         let (engine, handle) = Engine::start_up(
             Parts {
@@ -94,26 +87,21 @@ impl Load {
                 }
             }
         });
-        let starter = Starter { engine, definition: Arc::clone(definition), waiting };
-        Ok(Self { starter, handle, lease, database })
+        let load = Self { engine, definition: Arc::clone(definition), waiting };
+        Ok((load, Running { handle, lease }))
     }
 
-    /// Where the sagas are.
-    pub fn store(&self) -> &Store {
-        &self.database.store
-    }
-
-    /// Runs so many sagas, so many at once, each followed by the next; how long each took, sorted.
+    /// Runs so many sagas, so many at once, and returns how long each took.
     pub async fn run(&self, concurrency: usize, sagas: usize) -> Result<Vec<Duration>> {
         let left = Arc::new(Semaphore::new(sagas));
         let mut clients = JoinSet::new();
         for _ in 0..concurrency {
-            let (starter, left) = (self.starter.clone(), Arc::clone(&left));
+            let (load, left) = (self.clone(), Arc::clone(&left));
             clients.spawn(async move {
                 let mut latencies = Vec::new();
                 while let Ok(permit) = left.try_acquire() {
                     permit.forget();
-                    latencies.push(starter.one().await?);
+                    latencies.push(load.one().await?);
                 }
                 anyhow::Ok(latencies)
             });
@@ -122,34 +110,22 @@ impl Load {
         while let Some(client) = clients.join_next().await {
             latencies.extend(client??);
         }
-        latencies.sort_unstable();
         Ok(latencies)
     }
 
-    /// Starts `rate` sagas a second, whether those before have ended or not; how long each took, sorted.
+    /// Starts `rate` sagas a second, whether those before have ended or not, and returns how long each took.
     pub async fn at(&self, rate: f64, seconds: f64) -> Result<Vec<Duration>> {
         let mut ticks = time::interval(Duration::from_secs_f64(1.0 / rate));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
         let mut sagas = JoinSet::new();
         for _ in 0..(rate * seconds) as usize {
             ticks.tick().await;
-            let starter = self.starter.clone();
-            sagas.spawn(async move { starter.one().await });
+            let load = self.clone();
+            sagas.spawn(async move { load.one().await });
         }
-        let mut latencies = sagas.join_all().await.into_iter().collect::<Result<Vec<_>>>()?;
-        latencies.sort_unstable();
-        Ok(latencies)
+        sagas.join_all().await.into_iter().collect()
     }
 
-    /// Ends it in order.
-    pub async fn stop(self) {
-        drop(self.starter);
-        self.handle.stop().await;
-        self.lease.stop().await;
-    }
-}
-
-impl Starter {
     async fn one(&self) -> Result<Duration> {
         let begun = Instant::now();
         let request = StartRequest {
@@ -175,12 +151,21 @@ impl Starter {
     }
 }
 
+impl Running {
+    /// Stops the engine of this load.
+    pub async fn stop(self, load: Load) {
+        drop(load);
+        self.handle.stop().await;
+        self.lease.stop().await;
+    }
+}
+
 /// A sender whose receiver is gone: it stands for an end that came first.
 fn closed() -> oneshot::Sender<()> {
     oneshot::channel().0
 }
 
-/// What each saga is started with.
+/// What each saga starts with.
 pub fn input() -> Payload {
     Payload::json(
         r#"{"customer_id":"customer-123","items":[{"product_id":"product-1","quantity":2}]}"#,

@@ -12,6 +12,7 @@ mod null;
 mod records;
 mod relay;
 mod sagas;
+mod swap;
 
 use anyhow::Result;
 use clap::Parser;
@@ -29,6 +30,8 @@ enum Bench {
     Inbox(inbox::Arguments),
     /// The outbox's relay, from the commit to the consumer
     Relay(relay::Arguments),
+    /// Steps while a plugin is swapped, beside steps while it is not
+    Swap(swap::Arguments),
 }
 
 #[tokio::main]
@@ -39,5 +42,6 @@ async fn main() -> Result<()> {
         Bench::Inbox(arguments) => inbox::run(&arguments).await,
         Bench::Neighbours(arguments) => neighbours::run(&arguments).await,
         Bench::Relay(arguments) => relay::run(&arguments).await,
+        Bench::Swap(arguments) => swap::run(&arguments).await,
     }
 }

@@ -16,6 +16,7 @@ use wasaga_domain::{
 };
 use wasaga_engine::driver::EngineOptions;
 use wasaga_plugin_host::{Grants, Options, PluginHost};
+use wasaga_store::testing::database_on;
 
 use crate::{
     call,
@@ -85,9 +86,13 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
         catalog.definitions.get(name).map(|active| active.definition.clone()).context("a saga")
     };
     let committers = EngineOptions::default().committers;
-    let load = Load::start(&server, &definition("bench")?, host.clone(), committers).await?;
+    let database = database_on(server).await;
+    let store = database.store.clone();
+    let (load, running) =
+        Load::start(store, &definition("bench")?, host.clone(), committers).await?;
     load.at(arguments.rate, WARM_UP_S).await?;
-    let alone = load.at(arguments.rate, arguments.seconds).await?;
+    let mut alone = load.at(arguments.rate, arguments.seconds).await?;
+    alone.sort_unstable();
     let alone_p99_ms = percentile(&alone, 0.99);
 
     let probe = definition("probe")?;
@@ -102,7 +107,8 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
         let latencies = load.at(arguments.rate, arguments.seconds).await;
         stop.cancel();
         let times = others.join_all().await.iter().sum();
-        let latencies = latencies?;
+        let mut latencies = latencies?;
+        latencies.sort_unstable();
         let p99_ms = percentile(&latencies, 0.99);
         beside.push(Beside {
             does,
@@ -112,7 +118,7 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
             ratio: p99_ms / alone_p99_ms,
         });
     }
-    load.stop().await;
+    running.stop(load).await;
     let report = Report {
         rate: arguments.rate,
         at_once: arguments.at_once,

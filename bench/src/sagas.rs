@@ -20,6 +20,7 @@ use wasaga_domain::{
 use wasaga_engine::driver::EngineOptions;
 use wasaga_plugin_host::{Options, PluginHost};
 use wasaga_services::process;
+use wasaga_store::testing::database_on;
 
 use crate::{
     call,
@@ -151,24 +152,27 @@ async fn measure(
     definition: &Arc<Definition>,
     executor: Arc<dyn StepExecutor>,
 ) -> Result<Measured> {
-    let load = Load::start(server, definition, executor, arguments.committers).await?;
+    let database = database_on(server.to_owned()).await;
+    let store = database.store.clone();
+    let (load, running) =
+        Load::start(store.clone(), definition, executor, arguments.committers).await?;
     load.run(arguments.concurrency, WARM_UP).await?;
 
     time::sleep(COUNTERS_SETTLE).await;
     let pid = env::var("WASAGA_BENCH_PG_PID").ok().and_then(|pid| pid.parse().ok());
     let pid = pid.context("WASAGA_BENCH_PG_PID must be the process id of Postgres")?;
-    let store = load.store();
     let (before, host, postgres) =
         (store.statistics().await?, process::own_cpu_seconds()?, process::cpu_seconds(pid)?);
     let begun = Instant::now();
-    let latencies = load.run(arguments.concurrency, arguments.sagas).await?;
+    let mut latencies = load.run(arguments.concurrency, arguments.sagas).await?;
     let elapsed = begun.elapsed().as_secs_f64();
     let (host, postgres) =
         (process::own_cpu_seconds()? - host, process::cpu_seconds(pid)? - postgres);
     time::sleep(COUNTERS_SETTLE).await;
     let after = store.statistics().await?;
-    load.stop().await;
+    running.stop(load).await;
 
+    latencies.sort_unstable();
     let sagas = arguments.sagas as f64;
     Ok(Measured {
         rate: sagas / elapsed,

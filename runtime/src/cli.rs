@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use tokio::runtime::Runtime;
 
 use crate::{
-    commands::{check_config, letters, migrate, outbox, plugins, saga, schedules, test},
+    commands::{check_config, letters, migrate, outbox, plugins, saga, schedules, swaps, test},
     config::{Config, ConfigError},
     host, logging,
 };
@@ -30,7 +30,7 @@ enum Command {
     /// Bring the database's schema up or down
     #[command(subcommand)]
     Migrate(Migrate),
-    /// Look at plugins
+    /// Check plugins, and change what all hosts run of them
     #[command(subcommand)]
     Plugins(Plugins),
     /// Try a plugin's scenarios, and what faults make of its sagas, without a host
@@ -80,6 +80,8 @@ enum Plugins {
     },
     /// Say what is doubtful about a component: undos that are missing, policies that nothing uses, grants
     Lint(Lint),
+    #[command(flatten)]
+    Swaps(swaps::Swaps),
 }
 
 #[derive(Debug, Args)]
@@ -144,6 +146,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Plugins(Plugins::Lint(Lint { file, strict, json })) => {
             runtime.block_on(plugins::lint(&config, &file, strict, json))
         }
+        Command::Plugins(Plugins::Swaps(swaps)) => runtime.block_on(swaps.run(&config)),
         Command::Test(test) => runtime.block_on(test.run(&config)),
         Command::Saga(saga) => runtime.block_on(saga.run(&config)),
         Command::Outbox(outbox) => runtime.block_on(outbox.run(&config)),

@@ -44,6 +44,12 @@ pub enum Bench {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Steps while a plugin is swapped under full load, beside steps while it is not
+    Swap {
+        /// Arguments of the bench: --swaps N, --every-ms N, --concurrency N, --rounds N, --json
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
 }
 
 pub fn run(bench: &Bench, interrupt: &Interrupt) -> Result<ExitCode> {
@@ -53,6 +59,7 @@ pub fn run(bench: &Bench, interrupt: &Interrupt) -> Result<ExitCode> {
         Bench::Inbox { arguments } => ("inbox", arguments, true),
         Bench::Neighbours { arguments } => ("neighbours", arguments, false),
         Bench::Relay { arguments } => ("relay", arguments, true),
+        Bench::Swap { arguments } => ("swap", arguments, false),
     };
     setup::ensure(
         setup::BUILD.into_iter().chain(setup::KAFKA.into_iter().filter(|_| needs_kafka)),

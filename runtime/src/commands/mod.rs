@@ -11,5 +11,7 @@ mod saga_ask;
 mod saga_migrate;
 mod saga_print;
 pub(crate) mod schedules;
+pub(crate) mod swaps;
+mod swaps_print;
 mod table;
 pub(crate) mod test;

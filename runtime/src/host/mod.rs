@@ -6,6 +6,7 @@ mod gauges;
 mod letters;
 mod messages;
 mod parts;
+mod plugins;
 mod probe;
 mod sagas;
 mod signals;

@@ -4,7 +4,7 @@
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
-use wasaga_api::ports::{Plugins, Rejected, Sagas, SagasError, StartSaga, Started};
+use wasaga_api::ports::{Sagas, SagasError, StartSaga, Started};
 use wasaga_domain::{
     catalog::Catalog,
     ids::SagaId,
@@ -15,7 +15,7 @@ use wasaga_domain::{
     state::Status,
 };
 use wasaga_engine::driver::{Engine, StartError, StartRequest, VerbError};
-use wasaga_plugin_host::{PluginHost, Rejection};
+use wasaga_plugin_host::PluginHost;
 use wasaga_store::{
     Store, StoreError,
     events_read::EventRow,
@@ -54,6 +54,10 @@ impl HostSagas {
     /// Whether plugins are loaded.
     pub(super) fn has_plugins(&self) -> bool {
         self.plugins.get().is_some()
+    }
+
+    pub(super) fn plugins(&self) -> Option<&Arc<PluginHost>> {
+        self.plugins.get()
     }
 
     pub(super) fn engine(&self) -> Result<&Engine, SagasError> {
@@ -184,14 +188,6 @@ fn unavailable(why: &str) -> SagasError {
 
 impl CatalogSource for HostSagas {
     fn catalog(&self) -> Arc<Catalog> {
-        self.plugins.get().map_or_else(Arc::default, |plugins| plugins.catalog())
-    }
-}
-
-impl Plugins for HostSagas {
-    fn rejections(&self) -> Vec<Rejected> {
-        let rejections = self.plugins.get().map(|plugins| plugins.rejections()).unwrap_or_default();
-        let rejected = |Rejection { source, reason, .. }: Rejection| Rejected { source, reason };
-        rejections.into_iter().map(rejected).collect()
+        self.plugins().map_or_else(Arc::default, |plugins| plugins.catalog())
     }
 }

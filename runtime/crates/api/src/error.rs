@@ -61,6 +61,8 @@ pub(crate) enum ApiError {
     FinalLetter { flow: LetterFlow, id: i64, ending: String, verb: &'static str },
     /// A plugin is called for the dead letter now.
     LetterAtWork { flow: LetterFlow, id: i64 },
+    /// No such plugin was ever active.
+    UnknownPlugin(String),
     /// The host says why it does not take the request.
     Refused(String),
     /// A little later it may work.
@@ -281,6 +283,12 @@ impl ApiError {
                     "a plugin is called for dead letter {id} of the flow {} now: try again, or redrive or discard it as it is",
                     flow.as_str()
                 ),
+            ),
+            Self::UnknownPlugin(name) => row(
+                StatusCode::NOT_FOUND,
+                "unknown-plugin",
+                "Unknown plugin",
+                format!("no plugin {name:?} was ever active: GET /api/v1/plugins lists those that are"),
             ),
             Self::Refused(why) => row(StatusCode::UNPROCESSABLE_ENTITY, "refused", "Refused", why),
             Self::Unavailable(why) => {

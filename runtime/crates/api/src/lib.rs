@@ -44,6 +44,9 @@ pub use serve::serve;
 /// The default bound of a request's body, in bytes.
 pub const BODY_LIMIT: usize = 1 << 20;
 
+/// The bound of a component that is pushed, in bytes.
+pub const MODULE_LIMIT: usize = 256 << 20;
+
 /// What the routes stand on.
 pub struct ApiState {
     /// Starts, asks and reads sagas.
@@ -88,7 +91,15 @@ pub fn app(api: ApiState) -> Router {
             get(routes::dead_letters::show).patch(routes::dead_letters::edit),
         )
         .route("/api/v1/dead-letters/{flow}/{id}/{verb}", post(routes::dead_letters::end))
-        .route("/api/v1/plugins", get(routes::plugins::plugins))
+        .route(
+            "/api/v1/plugins",
+            get(routes::plugins::plugins)
+                .post(routes::swaps::push)
+                .layer(DefaultBodyLimit::max(MODULE_LIMIT)),
+        )
+        .route("/api/v1/plugins/{plugin}", get(routes::plugins::plugin))
+        .route("/api/v1/plugins/{plugin}/sagas", get(routes::plugins::sagas))
+        .route("/api/v1/plugins/{plugin}/{verb}", post(routes::swaps::swap))
         .route("/api/v1/plugins/{plugin}/streams/{stream}/events", get(routes::events::events))
         .route("/api/v1/events", get(routes::outbox::find).post(routes::outbox::write))
         .route("/api/v1/events/{id}", get(routes::outbox::message))

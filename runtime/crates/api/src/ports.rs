@@ -6,15 +6,17 @@ use async_trait::async_trait;
 use wasaga_domain::{
     dead_letter::{LetterFilter, LetterFlow, LetterVerb},
     definition::Definition,
-    ids::SagaId,
+    ids::{Digest, PluginName, SagaId},
     mail::{Audit, Migration, Verb},
     message_search::MessageFilter,
     payload::Payload,
     ports::CatalogSource,
     search::SagaFilter,
     state::Status,
+    swap::{Part, Swap, Swapped},
 };
 use wasaga_store::{
+    activation_history::PluginState,
     dead_letter_edit::{Edited, LetterEdit},
     dead_letter_end::EndedLetter,
     dead_letter_read::Letter,
@@ -27,6 +29,7 @@ use wasaga_store::{
     saga_read::{JournalRow, SagaRow},
     saga_search::{Cursor, FoundSaga, Page},
     schedules::ScheduleRow,
+    steps_needed::{TouchedCount, TouchedPage},
 };
 
 /// Starts, asks and reads sagas.
@@ -197,10 +200,54 @@ pub enum MessagesError {
     Internal(String),
 }
 
-/// Which plugins run here, and which were refused.
+/// Which plugins run here, which were refused, and what all hosts run.
+#[async_trait]
 pub trait Plugins: CatalogSource {
     /// Modules that were refused and not replaced since.
     fn rejections(&self) -> Vec<Rejected>;
+
+    /// Checks a component, keeps it as a module, and makes the change on all hosts.
+    async fn swap(&self, component: Vec<u8>, swap: &Swap) -> Result<Swapped, SagasError>;
+
+    /// The same with a module that is kept already.
+    async fn swap_kept(
+        &self,
+        plugin: &PluginName,
+        digest: Digest,
+        swap: &Swap,
+    ) -> Result<Swapped, SagasError>;
+
+    /// Goes back to the module that was active before the active one.
+    async fn roll_back(
+        &self,
+        plugin: &PluginName,
+        by: Audit,
+        force: bool,
+    ) -> Result<Swapped, SagasError>;
+
+    /// Makes the plugin's canary its active module.
+    async fn promote(
+        &self,
+        plugin: &PluginName,
+        by: Audit,
+        force: bool,
+    ) -> Result<Swapped, SagasError>;
+
+    /// Ends a part of a plugin's activation.
+    async fn end(&self, plugin: &PluginName, part: Part, by: &Audit) -> Result<(), SagasError>;
+
+    /// What runs of a plugin, its modules and its history; nothing of one that was never active.
+    async fn plugin(&self, plugin: &PluginName) -> Result<Option<PluginState>, SagasError>;
+
+    /// How many sagas in flight a change of this plugin's module touches, and up to `limit` of them, newest first, from
+    /// where the page before ended; with a module, what they would miss of it.
+    async fn touched(
+        &self,
+        plugin: &PluginName,
+        module: Option<Digest>,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<(Vec<TouchedCount>, TouchedPage), SagasError>;
 }
 
 /// A module that was refused.

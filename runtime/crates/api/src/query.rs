@@ -5,8 +5,12 @@ use std::{str::FromStr, time::Duration};
 
 use axum::{extract::Query, http::Uri};
 use wasaga_domain::{
-    clock::parse_duration, dead_letter::LetterFilter, message_search::MessageFilter,
+    clock::parse_duration,
+    dead_letter::LetterFilter,
+    ids::{BadDigest, Digest},
+    message_search::MessageFilter,
     search::SagaFilter,
+    swap::{CanaryPlan, Change},
 };
 use wasaga_store::saga_search::Cursor;
 
@@ -186,12 +190,99 @@ impl Paging {
     }
 }
 
+/// What becomes of a component that is pushed, by whom and why.
+pub(crate) struct Push {
+    pub change: Change,
+    pub force: bool,
+    pub by: Option<String>,
+    pub reason: Option<String>,
+}
+
+impl Push {
+    pub(crate) fn read(uri: &Uri) -> Result<Self, ApiError> {
+        let (mut activate, mut undo, mut percent) = (None, false, None);
+        let mut plan = CanaryPlan::new(0);
+        let mut read = Self { change: Change::Activated, force: false, by: None, reason: None };
+        let mut of_canary = None;
+        for (name, value) in parameters(uri)? {
+            match name.as_str() {
+                "activate" => activate = Some(flag(&name, &value)?),
+                "undo" => undo = flag(&name, &value)?,
+                "force" => read.force = flag(&name, &value)?,
+                "by" => read.by = Some(value),
+                "reason" => read.reason = Some(value),
+                "canary" => percent = Some(number(&name, &value)?),
+                "max_error_percent" => plan.max_error_percent = number(&name, &value)?,
+                "min_calls" => plan.min_calls = number(&name, &value)?,
+                "window" => {
+                    let window = parse_duration(&value).map_err(|why| bad(&name, &why))?;
+                    plan.window_ms = u64::try_from(window.as_millis()).unwrap_or(u64::MAX);
+                }
+                _ => {
+                    return Err(bad(
+                        &name,
+                        "unknown; known are activate, canary, max_error_percent, min_calls, window, undo, force, by and \
+                         reason",
+                    ));
+                }
+            }
+            if matches!(name.as_str(), "max_error_percent" | "min_calls" | "window") {
+                of_canary = Some(name);
+            }
+        }
+        if let Some(name) = of_canary.filter(|_| percent.is_none()) {
+            return Err(bad(&name, "it is a canary's: say canary=PERCENT too"));
+        }
+        read.change = match (activate, percent, undo) {
+            (None | Some(true), None, false) => Change::Activated,
+            (Some(false), None, false) => Change::Pushed,
+            (None, Some(percent), false) => Change::CanaryStarted(CanaryPlan { percent, ..plan }),
+            (None, None, true) => Change::UndoTakenOver,
+            _ => return Err(bad("activate", "say one of activate, canary and undo")),
+        };
+        Ok(read)
+    }
+}
+
+/// Which of the sagas are shown that a change of a plugin's module touches.
+#[derive(Default)]
+pub(crate) struct Touching {
+    pub digest: Option<Digest>,
+    pub after: Option<Cursor>,
+    pub limit: Option<usize>,
+}
+
+impl Touching {
+    pub(crate) fn read(uri: &Uri) -> Result<Self, ApiError> {
+        let mut read = Self::default();
+        for (name, value) in parameters(uri)? {
+            match name.as_str() {
+                "digest" => {
+                    let digest = value.parse().map_err(|error: BadDigest| error.to_string());
+                    read.digest = Some(digest.map_err(|why| bad("digest", &why))?);
+                }
+                "after" => {
+                    let after = value.parse().map_err(|()| bad("after", "it is not what next said"));
+                    read.after = Some(after?);
+                }
+                "limit" => read.limit = Some(limit(&value)?),
+                _ => return Err(bad(&name, "unknown; known are digest, after, limit")),
+            }
+        }
+        Ok(read)
+    }
+}
+
 /// How many sagas, messages, letters or events a page has at most.
 const PAGE_BOUND: usize = 500;
 
 fn limit(value: &str) -> Result<usize, ApiError> {
     let limit = value.parse().ok().filter(|limit| (1..=PAGE_BOUND).contains(limit));
     limit.ok_or_else(|| bad("limit", &format!("{value:?} is not a number from 1 to {PAGE_BOUND}")))
+}
+
+fn number<T: FromStr>(name: &str, value: &str) -> Result<T, ApiError> {
+    value.parse().map_err(|_| bad(name, &format!("{value:?} is not a number that fits")))
 }
 
 fn flag(name: &str, value: &str) -> Result<bool, ApiError> {

@@ -28,4 +28,5 @@ pub mod search;
 pub mod sql;
 pub mod start;
 pub mod state;
+pub mod swap;
 pub mod value_reader;

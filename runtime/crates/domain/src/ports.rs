@@ -13,11 +13,13 @@ use crate::{
     http::{HttpError, HttpReach, HttpRequest, HttpResponse},
     ids::{Digest, PluginName, SagaId, TaskId},
     ledger::Ledger,
+    mail::Audit,
     manifest::{Manifest, Migration},
     message::Message,
     outcome::{Arrival, Effect, ErrorDetail, Failure, StepOutcome},
     payload::Payload,
     sql::{SqlError, SqlRows, SqlValue},
+    swap::{Canary, CanaryCounts, Change, Part, Swap, Swapped},
 };
 
 /// Calls a plugin for one attempt of a step.
@@ -228,10 +230,41 @@ pub trait ModuleStore: Send + Sync + 'static {
     /// The bytes of a module.
     async fn module(&self, digest: Digest) -> Result<Vec<u8>, ModuleError>;
 
-    /// Keeps a checked module, runs the plugin's migrations and makes it the plugin's active one, in one
-    /// transaction. Refused when a definition (name, version) exists with other content, or belongs to another
-    /// plugin. Returns the activation's generation.
-    async fn activate(&self, module: NewModule) -> Result<i64, ModuleError>;
+    /// Keeps a checked module, runs the plugin's migrations and makes the change, with its entry in the history, in one
+    /// transaction. Refused where sagas in flight need a step that the module lacks, unless it is forced; where a
+    /// definition (name, version) of a module that becomes active exists with other content, or belongs to another
+    /// plugin; and where the change has nothing to stand on.
+    async fn swap(&self, module: NewModule, swap: &Swap) -> Result<Swapped, ModuleError>;
+
+    /// The same for a module that becomes active whatever was, without a word about why. Returns the activation's
+    /// generation.
+    async fn activate(&self, module: NewModule) -> Result<i64, ModuleError> {
+        let swap = Swap {
+            force: true,
+            ..Swap::new(Change::Activated, Audit::because("activated by hand"))
+        };
+        self.swap(module, &swap).await.map(|swapped| swapped.generation)
+    }
+
+    /// Ends a part of a plugin's activation, if there is one; answers whether there was.
+    async fn end(&self, plugin: &PluginName, part: Part, by: &Audit) -> Result<bool, ModuleError>;
+
+    /// Who made this module active, or its plugin's canary, and when, in a few words; nothing where nobody did.
+    async fn known(&self, digest: Digest) -> Result<Option<String>, ModuleError>;
+
+    /// The module that a roll-back of this plugin goes to.
+    async fn before(&self, plugin: &PluginName) -> Result<Option<Digest>, ModuleError>;
+
+    /// The sagas in flight that call this plugin, in a few words; nothing where there are none.
+    async fn needed(&self, plugin: &PluginName) -> Result<Option<String>, ModuleError>;
+
+    /// Adds what was counted of a canary's calls; where too many failed the canary is ended, and the answer is why.
+    async fn count(
+        &self,
+        plugin: &PluginName,
+        canary: i64,
+        counts: CanaryCounts,
+    ) -> Result<Option<String>, ModuleError>;
 }
 
 /// A plugin's active module.
@@ -241,6 +274,10 @@ pub struct Activation {
     pub plugin: PluginName,
     /// Its active module.
     pub digest: Digest,
+    /// The module that undoes what it did; absent: it does so itself.
+    pub undo: Option<Digest>,
+    /// Takes a part of the calls.
+    pub canary: Option<Canary>,
     /// Grows with each activation of any plugin.
     pub generation: i64,
 }
@@ -249,7 +286,7 @@ pub struct Activation {
 pub struct NewModule {
     /// Its bytes' digest.
     pub digest: Digest,
-    /// The component.
+    /// The component; empty where it is kept already.
     pub bytes: Vec<u8>,
     /// What it says of itself.
     pub manifest: Manifest,

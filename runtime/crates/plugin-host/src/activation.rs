@@ -1,18 +1,19 @@
-//! How a module becomes active: checked off the runtime's threads, through the database where there is one, and then
-//! swapped in whole. Calls that run keep the module they began with.
+//! How a module becomes active here: what the database says is taken up in whole. Calls that run keep the module they began
+//! with.
 
 use std::sync::Arc;
 
 use wasaga_domain::{
     ids::{Digest, PluginName},
-    ports::{Activation, CatalogSource as _, ModuleError, ModuleStore, NewModule},
+    ports::{Activation, CatalogSource as _, ModuleError, ModuleStore},
 };
 
 use crate::{
     checks,
-    fetching::{fetch, off_the_runtime},
+    fetching::fetch,
     host::{PluginHost, locked},
     loading::Loaded,
+    running::{Canary, Running},
 };
 
 impl PluginHost {
@@ -21,52 +22,23 @@ impl PluginHost {
         let swapping = self.followed.lock().await;
         let (plugin, _) = self.check(bytes).await?;
         let name = plugin.manifest.name.clone();
-        self.swap_in(plugin);
+        self.swap_in(Running::alone(plugin));
         drop(swapping);
         Ok(name)
     }
 
-    /// Checks a module and makes it active on all hosts, through the database.
-    pub async fn activate(&self, bytes: Vec<u8>) -> Result<PluginName, ModuleError> {
-        let Some(modules) = &self.modules else {
-            return self.install_local(bytes).await;
-        };
-        let (plugin, bytes) = self.check(bytes).await?;
-        let manifest = plugin.manifest.as_ref().clone();
-        let (name, digest) = (manifest.name.clone(), plugin.digest);
-        locked(&self.checked).insert(digest, plugin.clone());
-        let sql = plugin.access.any(|access| access.sql);
-        let event_store = plugin.access.any(|access| access.event_store);
-        let activated =
-            modules.activate(NewModule { digest, bytes, manifest, sql, event_store }).await;
-        let followed = match activated {
-            Ok(_) => self.sync().await,
-            Err(error) => Err(error),
-        };
-        locked(&self.checked).remove(&digest);
-        followed.map(|()| name)
-    }
-
-    async fn check(&self, bytes: Vec<u8>) -> Result<(Arc<Loaded>, Vec<u8>), ModuleError> {
-        let loader = self.loader.clone();
-        let ready = off_the_runtime(move || {
-            let digest = Digest::of(&bytes);
-            let component = loader.compile(digest, &bytes)?;
-            Ok((Arc::new(loader.load(digest, &component)?), bytes))
-        });
-        let (plugin, bytes) = ready.await?;
-        self.check_beside(&plugin)?;
-        Ok((plugin, bytes))
-    }
-
-    fn check_beside(&self, plugin: &Loaded) -> Result<(), ModuleError> {
+    pub(crate) fn check_beside(&self, plugin: &Loaded) -> Result<(), ModuleError> {
         checks::beside(&plugin.manifest, &self.catalog()).map_err(ModuleError::Rejected)
     }
 
-    fn swap_in(&self, plugin: Arc<Loaded>) {
-        let Loaded { digest, manifest, .. } = plugin.as_ref();
-        tracing::info!(plugin = %manifest.name, version = manifest.version, %digest, "plugin active");
-        self.calls.active.store(Arc::new(self.calls.active.load().with(plugin)));
+    fn swap_in(&self, running: Running) {
+        let Running { active, undo, canary } = &running;
+        let Loaded { digest, manifest, .. } = active.as_ref();
+        let undo = undo.as_ref().map(|module| module.digest.to_string());
+        let canary = canary.as_ref().map(|canary| canary.module.digest.to_string());
+        let version = &manifest.version;
+        tracing::info!(plugin = %manifest.name, version, %digest, undo, canary, "plugin active");
+        self.calls.active.store(Arc::new(self.calls.active.load().with(running)));
     }
 
     /// Takes up what the database says is active, where it changed. A module that does not load here is listed, its
@@ -101,24 +73,77 @@ impl PluginHost {
         activation: &Activation,
     ) -> Result<(), ModuleError> {
         let Activation { plugin: name, digest, .. } = activation;
-        let active = self.calls.active.load_full();
-        if active.plugin(name).is_some_and(|plugin| plugin.digest == *digest) {
+        let known = self.calls.active.load().running(name).cloned();
+        if known.as_ref().is_some_and(|running| running.is(activation)) {
             return Ok(());
         }
-        let checked = locked(&self.checked).get(digest).cloned();
-        let plugin = match checked {
-            Some(plugin) => plugin,
-            None => fetch(&self.loader, modules, *digest).await?,
+        let known = known.as_ref();
+        let active = self.loaded(modules, name, *digest, known).await?;
+        if known.is_none_or(|running| running.active.digest != *digest) {
+            self.check_beside(&active)?;
+        }
+        let undo = self.beside(modules, name, activation.undo, known, "undo").await?;
+        let canary = activation.canary.as_ref();
+        let module = canary.map(|canary| canary.digest);
+        let module = self.beside(modules, name, module, known, "canary").await?;
+        let canary = canary.zip(module).map(|(canary, module)| {
+            let kept = known.and_then(|running| running.canary.clone());
+            let kept = kept.filter(|kept| kept.id == canary.id);
+            kept.unwrap_or_else(|| Arc::new(Canary::new(canary.id, canary.percent, module)))
+        });
+        self.swap_in(Running { active, undo, canary });
+        Ok(())
+    }
+
+    /// A module that runs beside the active one, where there is one. One that does not load here is listed, and the active
+    /// one does its work.
+    async fn beside(
+        &self,
+        modules: &dyn ModuleStore,
+        name: &PluginName,
+        digest: Option<Digest>,
+        known: Option<&Running>,
+        part: &str,
+    ) -> Result<Option<Arc<Loaded>>, ModuleError> {
+        let source = format!("plugin {name} of the database ({part})");
+        let Some(digest) = digest else {
+            self.accept(&source);
+            return Ok(None);
         };
-        if plugin.manifest.name != *name {
+        match self.loaded(modules, name, digest, known).await {
+            Ok(module) => {
+                self.accept(&source);
+                Ok(Some(module))
+            }
+            Err(ModuleError::Rejected(reason)) => {
+                self.reject(source, digest, reason);
+                Ok(None)
+            }
+            Err(unavailable) => Err(unavailable),
+        }
+    }
+
+    /// A module of this plugin: one that runs already, one that was just checked, or one out of the database.
+    pub(crate) async fn loaded(
+        &self,
+        modules: &dyn ModuleStore,
+        name: &PluginName,
+        digest: Digest,
+        known: Option<&Running>,
+    ) -> Result<Arc<Loaded>, ModuleError> {
+        let checked = locked(&self.checked).get(&digest).cloned();
+        let known = known.and_then(|running| running.module(digest)).cloned();
+        let module = match known.or(checked) {
+            Some(module) => module,
+            None => fetch(&self.loader, modules, digest).await?,
+        };
+        if module.manifest.name != *name {
             return Err(ModuleError::Rejected(format!(
                 "module {digest} is plugin {}, and the database has it as {name}: activate the \
                  right one",
-                plugin.manifest.name
+                module.manifest.name
             )));
         }
-        self.check_beside(&plugin)?;
-        self.swap_in(plugin);
-        Ok(())
+        Ok(module)
     }
 }

@@ -8,7 +8,7 @@ use wasaga_domain::{
     ports::{ModuleError, ModuleStore},
 };
 
-use crate::loading::{Loaded, Loader};
+use crate::loading::{Loaded, Loader, Unfit};
 
 /// Loads the module of this digest.
 pub(crate) async fn fetch(
@@ -19,7 +19,7 @@ pub(crate) async fn fetch(
     let cached = {
         let loader = loader.clone();
         off_the_runtime(move || match loader.cached(digest) {
-            Some(component) => loader.load(digest, &component).map(Some),
+            Some(component) => Ok(Some(loader.load(digest, &component).map_err(reason)?)),
             None => Ok(None),
         })
     };
@@ -35,9 +35,13 @@ pub(crate) async fn fetch(
                  directory again"
             ));
         }
-        loader.load(digest, &loader.compile(digest, &bytes)?)
+        loader.load(digest, &loader.compile(digest, &bytes)?).map_err(reason)
     });
     ready.await.map(Arc::new)
+}
+
+fn reason(unfit: Unfit) -> String {
+    unfit.reason
 }
 
 /// Does slow work on a thread of its own.

@@ -38,6 +38,7 @@ use crate::{
     pinned::Pinned,
     registry::{Active, Rejection},
     report::{Ended, Reported, Reporter},
+    running::{Counted, Running},
 };
 
 /// How a host treats its plugins.
@@ -193,22 +194,38 @@ impl PluginHost {
         self.calls.active.load().runs(digest)
     }
 
-    /// Modules that were not taken, and have not been replaced since.
+    /// Modules that were not taken, and have not been replaced nor become active since.
     pub fn rejections(&self) -> Vec<Rejection> {
-        locked(&self.rejections).values().cloned().collect()
+        let mut rejections = locked(&self.rejections);
+        rejections.retain(|_, rejection| !self.runs(rejection.digest));
+        rejections.values().cloned().collect()
     }
 
     /// Lists a module as rejected; told in the log and counted once.
     pub(crate) fn reject(&self, source: String, digest: Digest, reason: String) {
-        let at = self.calls.clock.now();
-        let rejection = Rejection { source: source.clone(), digest, reason, at };
-        let mut rejections = locked(&self.rejections);
-        let same = |known: &Rejection| known.digest == digest && known.reason == rejection.reason;
-        if !rejections.get(&source).is_some_and(same) {
-            tracing::error!(source, %digest, reason = rejection.reason, "plugin rejected");
+        if self.list(&source, digest, &reason) {
+            tracing::error!(source, %digest, reason, "plugin rejected");
             metrics::counter!("wasaga_plugins_rejected_total").increment(1);
-            rejections.insert(source, rejection);
         }
+    }
+
+    /// Lists a module that nothing is wrong with, and that is not to be made active; told in the log once.
+    pub(crate) fn hold(&self, source: String, digest: Digest, reason: String) {
+        if self.list(&source, digest, &reason) {
+            tracing::warn!(source, %digest, reason, "plugin not taken");
+        }
+    }
+
+    fn list(&self, source: &str, digest: Digest, reason: &str) -> bool {
+        let mut rejections = locked(&self.rejections);
+        let same = |known: &Rejection| known.digest == digest && known.reason == reason;
+        if rejections.get(source).is_some_and(same) {
+            return false;
+        }
+        let (at, reason) = (self.calls.clock.now(), reason.to_owned());
+        let rejection = Rejection { source: source.to_owned(), digest, reason, at };
+        rejections.insert(source.to_owned(), rejection);
+        true
     }
 
     /// Takes what came from there off the list.
@@ -216,14 +233,25 @@ impl PluginHost {
         locked(&self.rejections).remove(source);
     }
 
+    /// The module of this plugin that takes a call.
+    fn route(
+        &self,
+        name: &PluginName,
+        takes: impl Fn(&Running) -> (&Arc<Loaded>, Option<Counted>),
+    ) -> Option<(Arc<Loaded>, Option<Counted>)> {
+        let active = self.calls.active.load();
+        let (plugin, counted) = takes(active.running(name)?);
+        Some((plugin.clone(), counted))
+    }
+
     fn send<R: Reported>(
         &self,
         name: &PluginName,
+        routed: Option<(Arc<Loaded>, Option<Counted>)>,
         report: Report<R>,
         work: impl FnOnce(Reporter<R>) -> Work,
     ) {
-        let active = self.calls.active.load();
-        let Some(plugin) = active.plugin(name) else {
+        let Some((plugin, counted)) = routed else {
             let message = format!(
                 "plugin {name} is not active on this host: put it into the plugin directory"
             );
@@ -231,8 +259,12 @@ impl PluginHost {
             return Reporter::new(report, None).send(missing);
         };
         let in_doubt = plugin.access.any(Access::http);
+        let report = match counted {
+            Some(counted) => counted.report(report),
+            None => report,
+        };
         let work = work(Reporter::new(report, Some(plugin.digest)).in_doubt(in_doubt));
-        self.lanes.run(Errand { calls: self.calls.clone(), plugin: plugin.clone(), work });
+        self.lanes.run(Errand { calls: self.calls.clone(), plugin, work });
     }
 
     /// Calls a module that is not the active one.
@@ -262,13 +294,16 @@ impl CatalogSource for PluginHost {
 impl StepExecutor for PluginHost {
     fn run(&self, call: StepCall, report: Report<StepReport>) {
         let (name, resumed) = (call.worker.clone(), is_resumed(&call.kind));
-        let is_active = |digest: &Digest| {
-            self.calls.active.load().plugin(&name).is_some_and(|plugin| plugin.digest == *digest)
+        let routed = match call.module {
+            None => self.route(&name, |running| running.of_step(&call)),
+            Some(digest) => {
+                let active = self.calls.active.load();
+                let here = active.running(&name).and_then(|running| running.module(digest));
+                let Some(plugin) = here else { return self.run_pinned(digest, call, report) };
+                Some((plugin.clone(), None))
+            }
         };
-        if let Some(digest) = call.module.filter(|digest| !is_active(digest)) {
-            return self.run_pinned(digest, call, report);
-        }
-        self.send(&name, report, |report| {
+        self.send(&name, routed, report, |report: Reporter<_>| {
             let report = if resumed { report.in_doubt(true) } else { report };
             Work::Step(Box::new(call), report)
         });
@@ -278,7 +313,8 @@ impl StepExecutor for PluginHost {
 impl TaskExecutor for PluginHost {
     fn handle(&self, call: TaskCall, report: Report<TaskReport>) {
         let name = call.plugin.clone();
-        self.send(&name, report, |report| Work::Task(Box::new(call), report));
+        let routed = self.route(&name, |running| running.of_task(&call));
+        self.send(&name, routed, report, |report| Work::Task(Box::new(call), report));
     }
 }
 

@@ -3,11 +3,13 @@
 //!
 //! - **Loading** (off the hot path): `loading` compiles a component (`cache` keeps the machine code), probes its exports,
 //!   asks it to `describe` itself and has `checks` judge what it says; `grants` are the operator's.
-//! - **Registry**: `host` holds the active plugins behind one atomic pointer; `activation` swaps them; modules and their
-//!   activation live in the database, which `watcher` feeds from a directory; `pinned` keeps those that sagas call though they are active no more.
-//! - **Calls**: `lanes` runs a call on an OS thread of `pool` or, where the plugin is granted what it may wait for, on tokio; `calls`
-//!   knows an attempt's course, `guest` one instance, `imports`, `sql`, `event_store` and `http` what it may ask for, `access` what of
-//!   that it is granted, `secrets` what nothing it says may show, `results` what it may return, `failure` what becomes of a trap.
+//! - **Registry**: `host` holds the active plugins behind one atomic pointer; `swapping` changes what the database says is
+//!   active, `activation` takes that up; `watcher` feeds it from a directory; `running` knows which module of a plugin takes a
+//!   call, and counts a canary's; `pinned` keeps those that sagas call though they are active no more.
+//! - **Calls**: `lanes` runs a call on an OS thread of `pool` or, where the plugin is granted what it may wait for, on one that waits,
+//!   by the plugin's share of `shares`; `calls` knows an attempt's course, `guest` one instance, `imports`, `sql`, `event_store` and
+//!   `http` what it may ask for, `access` what of that it is granted, `secrets` what nothing it says may show, `results` what it may
+//!   return, `failure` what becomes of a trap.
 //!
 //! To offer one more import: its functions in `imports`, its linking in `linking`, its grant in `grants`.
 
@@ -38,11 +40,13 @@ mod pool;
 mod registry;
 mod report;
 mod results;
+mod running;
 mod secrets;
 mod session;
 mod shares;
 mod sql;
 mod state;
+mod swapping;
 mod watcher;
 
 pub use grants::{Grant, Grants};

@@ -44,6 +44,20 @@ use crate::{
 const DESCRIBE_TIME: Duration = Duration::from_secs(1);
 const DESCRIBE_BYTES: usize = 128 << 20;
 
+/// Why a component is no plugin of this host.
+pub(crate) struct Unfit {
+    /// What it says it is, where it got that far.
+    pub plugin: Option<PluginName>,
+    /// A sentence: what, where and how to mend it.
+    pub reason: String,
+}
+
+impl From<String> for Unfit {
+    fn from(reason: String) -> Self {
+        Self { plugin: None, reason }
+    }
+}
+
 /// A plugin that can be called.
 pub(crate) struct Loaded {
     pub digest: Digest,
@@ -116,7 +130,7 @@ impl Loader {
     }
 
     /// Asks the component what it is, and checks all that can be checked without the other plugins.
-    pub(crate) fn load(&self, digest: Digest, component: &Component) -> Result<Loaded, String> {
+    pub(crate) fn load(&self, digest: Digest, component: &Component) -> Result<Loaded, Unfit> {
         let mut exports = Exports::probe(component)?;
         let imports = component.component_type();
         let wasi = imports.imports(&self.engine).any(|(name, _)| name.starts_with("wasi:"));
@@ -124,20 +138,23 @@ impl Loader {
         let manifest = self.describe(&pre, &exports, wasi)?;
         let manifest = checks::parse(&manifest)?;
         checks::manifest(&manifest, exports.steps.is_some(), exports.tasks.is_some())?;
-        let access = self.grants.access(&manifest)?;
+        let access = self.grants.access(&manifest).map_err(|reason| Unfit {
+            plugin: Some(manifest.name.clone()),
+            reason,
+        })?;
         let (database, http) = (access.any(Access::database), access.any(Access::http));
         if database && !self.database {
-            return Err(format!(
+            return Err(Unfit::from(format!(
                 "plugin {} asks for sql or the event store, and this host has no database for guests: run it in a \
                  host that has one",
                 manifest.name
-            ));
+            )));
         }
         if http && !self.http {
-            return Err(format!(
+            return Err(Unfit::from(format!(
                 "plugin {} asks for HTTP, and this host sends nothing",
                 manifest.name
-            ));
+            )));
         }
         let definitions = checks::definitions(&manifest, &self.overrides)?;
         let pre = if database || http { self.linkers.link(component, true)? } else { pre };

@@ -12,40 +12,46 @@ use wasaga_domain::{
     ids::{Digest, PluginName},
 };
 
-use crate::loading::Loaded;
+use crate::running::Running;
 
 /// The active plugins.
 #[derive(Default)]
 pub(crate) struct Active {
-    plugins: HashMap<PluginName, Arc<Loaded>>,
+    plugins: HashMap<PluginName, Running>,
     /// The same, as the engine, the API and the consumer see it.
     pub catalog: Arc<Catalog>,
 }
 
 impl Active {
-    /// A plugin by its name.
-    pub(crate) fn plugin(&self, name: &PluginName) -> Option<&Arc<Loaded>> {
+    /// A plugin's modules by its name.
+    pub(crate) fn running(&self, name: &PluginName) -> Option<&Running> {
         self.plugins.get(name)
+    }
+
+    /// Every plugin's modules.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&PluginName, &Running)> {
+        self.plugins.iter()
     }
 
     /// Whether a module is active.
     pub(crate) fn runs(&self, digest: Digest) -> bool {
-        self.plugins.values().any(|plugin| plugin.digest == digest)
+        self.plugins.values().any(|running| running.active.digest == digest)
     }
 
-    /// The same plugins with this one in the place of the one of its name.
-    pub(crate) fn with(&self, plugin: Arc<Loaded>) -> Self {
+    /// The same plugins with this one in the place of the one of its name. What starts sagas, and what is subscribed to, is
+    /// what the active modules say.
+    pub(crate) fn with(&self, running: Running) -> Self {
         let mut plugins = self.plugins.clone();
-        plugins.insert(plugin.manifest.name.clone(), plugin);
+        plugins.insert(running.active.manifest.name.clone(), running);
         let mut catalog = Catalog { plugins: BTreeMap::new(), definitions: BTreeMap::new() };
-        for (name, plugin) in &plugins {
+        for (name, Running { active: plugin, .. }) in &plugins {
             let described = Plugin {
                 digest: plugin.digest,
                 manifest: plugin.manifest.clone(),
                 lifecycle: plugin.exports.lifecycle.is_some(),
             };
             catalog.plugins.insert(name.clone(), described);
-            let module = |worker: &PluginName| plugins.get(worker).map(|plugin| plugin.digest);
+            let module = |worker: &PluginName| plugins.get(worker).map(|running| running.active.digest);
             for active in &plugin.definitions {
                 let mut active = active.clone();
                 if active.definition.pin_workers {

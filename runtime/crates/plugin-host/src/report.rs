@@ -32,6 +32,9 @@ pub(crate) trait Reported: Sized + 'static {
 
     /// The report of a call that began at `begun`.
     fn new(ended: Ended<Self::Outcome>, digest: Option<Digest>, begun: Instant) -> Self;
+
+    /// What went wrong, if anything did.
+    fn failure(&self) -> Option<&Failure>;
 }
 
 impl Reported for StepReport {
@@ -41,6 +44,10 @@ impl Reported for StepReport {
         let Ended { outcome, transaction, reached_out } = ended;
         Self { outcome, digest, transaction, reached_out, took: begun.elapsed() }
     }
+
+    fn failure(&self) -> Option<&Failure> {
+        self.outcome.as_ref().err()
+    }
 }
 
 impl Reported for TaskReport {
@@ -49,6 +56,10 @@ impl Reported for TaskReport {
     fn new(ended: Ended<Vec<Effect>>, digest: Option<Digest>, begun: Instant) -> Self {
         let Ended { outcome, transaction, .. } = ended;
         Self { outcome, digest, transaction, took: begun.elapsed() }
+    }
+
+    fn failure(&self) -> Option<&Failure> {
+        self.outcome.as_ref().err()
     }
 }
 

@@ -2,8 +2,10 @@
 //!
 //! A `*.wasm` is read when it is whole: its size and time of change are those of the last look, or it has not been
 //! written to for a while, as after a rename. A content that this process has not seen yet under that name is offered
-//! once, unless it is active already; so a file that lies there when a host starts is activated where another module
-//! is active. A rejected file is told of once and tried again when it changes; a deleted one changes nothing.
+//! once, unless it is active already. A file that lies there when a host starts is offered only where nobody has made its
+//! module active before: an operator's roll-back, or another host's newer file, was a later word. One that changes while
+//! the host runs is a new word. A rejected file is told of once and tried again when it changes; a deleted one changes
+//! nothing.
 
 use std::{
     collections::HashMap,
@@ -16,7 +18,12 @@ use std::{
 
 use tokio::fs;
 use tokio_util::sync::CancellationToken;
-use wasaga_domain::{ids::Digest, ports::ModuleError};
+use wasaga_domain::{
+    ids::Digest,
+    mail::Audit,
+    ports::ModuleError,
+    swap::{Change, Swap},
+};
 
 use crate::host::PluginHost;
 
@@ -28,12 +35,16 @@ pub struct Watcher {
     host: Arc<PluginHost>,
     directory: Option<PathBuf>,
     files: HashMap<PathBuf, File>,
+    /// Whether the directory was looked at before.
+    looked: bool,
     /// What is wrong now, so that it is told once.
     trouble: Option<String>,
 }
 
 #[derive(Default)]
 struct File {
+    /// It was there when this process looked first.
+    lay_here: bool,
     stamp: Option<Stamp>,
     /// The stamp that was read last.
     read: Option<Stamp>,
@@ -47,11 +58,16 @@ type Stamp = (u64, SystemTime);
 impl Watcher {
     /// Without a directory it follows the database alone.
     pub fn new(host: Arc<PluginHost>, directory: Option<PathBuf>) -> Self {
-        Self { host, directory, files: HashMap::new(), trouble: None }
+        Self { host, directory, files: HashMap::new(), looked: false, trouble: None }
     }
 
-    /// Looks every `interval` until it is stopped.
-    pub async fn run(mut self, interval: Duration, stop: CancellationToken) {
+    /// Looks every `interval` until it is stopped; and tells what canaries' calls come to.
+    pub async fn run(self, interval: Duration, stop: CancellationToken) {
+        let host = self.host.clone();
+        tokio::join!(self.follow(interval, stop.clone()), host.count_canaries(stop));
+    }
+
+    async fn follow(mut self, interval: Duration, stop: CancellationToken) {
         let mut interval = tokio::time::interval(interval);
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while stop.run_until_cancelled(interval.tick()).await.is_some() {
@@ -84,6 +100,11 @@ impl Watcher {
             )
         })?;
         self.files.retain(|path, _| files.iter().any(|(there, _)| there == path));
+        let lay_here = !std::mem::replace(&mut self.looked, true);
+        for (path, _) in &files {
+            let new = || File { lay_here, ..File::default() };
+            self.files.entry(path.clone()).or_insert_with(new);
+        }
         for (path, stamp) in files {
             let file = self.files.entry(path.clone()).or_default();
             let settled = file.stamp.replace(stamp) == Some(stamp) || untouched(stamp);
@@ -104,14 +125,27 @@ impl File {
             Err(error) => return Err(format!("{source}: {error}")),
         };
         let digest = Digest::of(&bytes);
-        if self.digest != Some(digest) && !host.runs(digest) {
-            match host.activate(bytes).await {
-                Ok(_) => host.accept(&source),
-                Err(ModuleError::Rejected(reason)) => host.reject(source, digest, reason),
-                Err(unavailable) => return Err(format!("{source}: {unavailable}")),
-            }
-        } else if host.runs(digest) {
+        if host.runs(digest) {
             host.accept(&source);
+        } else if self.digest != Some(digest) {
+            let unavailable = |error: ModuleError| format!("{source}: {error}");
+            let held = if self.lay_here && self.digest.is_none() {
+                host.held(digest).await.map_err(unavailable)?
+            } else {
+                None
+            };
+            if let Some(reason) = held {
+                host.hold(source, digest, reason);
+            } else {
+                let by = Some(format!("file {source}"));
+                let reason = "the file is new in the plugin directory".into();
+                let swap = Swap::new(Change::Activated, Audit { by, reason });
+                match host.swap(bytes, &swap).await {
+                    Ok(_) => host.accept(&source),
+                    Err(ModuleError::Rejected(reason)) => host.reject(source, digest, reason),
+                    Err(error) => return Err(unavailable(error)),
+                }
+            }
         }
         self.digest = Some(digest);
         self.read = Some(stamp);

@@ -3,6 +3,7 @@
 //!
 //! To add a table: a migration (up and down), a file of its name here, a test on a real Postgres.
 
+pub mod activation_history;
 pub mod commit;
 pub mod commit_guest;
 mod connections;
@@ -52,6 +53,8 @@ pub mod saga_start;
 pub mod schedules;
 pub mod scratch;
 pub mod statistics;
+pub mod steps_needed;
+mod swaps;
 pub mod task_in;
 pub mod task_in_insert;
 pub mod task_out;

@@ -31,6 +31,7 @@ const SCRIPTS: &[(i64, &str, &str, &str)] = &scripts! {
     8 "0008_start";
     9 "0009_retention";
     10 "0010_emit";
+    11 "0011_swaps";
 };
 
 /// A migration, as `wasaga migrate status` prints it.

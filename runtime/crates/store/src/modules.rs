@@ -3,36 +3,38 @@
 use std::fmt::Display;
 
 use async_trait::async_trait;
-use sqlx::{PgConnection, types::Json};
+use sqlx::{FromRow, PgConnection, types::Json};
 use wasaga_domain::{
     ids::{Digest, PluginName},
+    mail::Audit,
     ports::{Activation, ModuleError, ModuleStore, NewModule},
+    swap::{Canary, CanaryCounts, Part, Swap, Swapped},
 };
 
-use crate::{
-    Store, StoreError, definitions::definition_add, guest_migrations::check_versions,
-    schedules::schedules_set,
-};
+use crate::{Store, StoreError};
+
+#[derive(FromRow)]
+struct Row {
+    plugin: String,
+    digest: Vec<u8>,
+    undo_digest: Option<Vec<u8>>,
+    generation: i64,
+    canary: Option<i64>,
+    canary_digest: Option<Vec<u8>>,
+    percent: Option<i32>,
+}
 
 #[async_trait]
 impl ModuleStore for Store {
     async fn activations(&self) -> Result<Vec<Activation>, ModuleError> {
-        let rows: Vec<(String, Vec<u8>, i64)> = sqlx::query_as(
-            "select plugin, digest, generation from wasaga.activations order by generation",
+        let rows: Vec<Row> = sqlx::query_as(
+            "select a.plugin, a.digest, a.undo_digest, a.generation, c.id as canary, c.digest as canary_digest, c.percent
+             from wasaga.activations a left join wasaga.canaries c using (plugin) order by a.generation",
         )
         .fetch_all(&self.pool)
         .await
         .map_err(unavailable)?;
-        let activation = |(plugin, digest, generation): (String, Vec<u8>, i64)| {
-            let stored = |column, reason: &dyn Display| {
-                StoreError::stored("wasaga.activations", column, &plugin, reason)
-            };
-            let digest =
-                Digest(digest.try_into().map_err(|_| stored("digest", &"must have 32 bytes"))?);
-            let name = plugin.parse().map_err(|error| stored("plugin", &error))?;
-            Ok(Activation { plugin: name, digest, generation })
-        };
-        rows.into_iter().map(activation).collect::<Result<_, StoreError>>().map_err(unavailable)
+        rows.into_iter().map(Row::activation).collect::<Result<_, _>>().map_err(unavailable)
     }
 
     async fn module(&self, digest: Digest) -> Result<Vec<u8>, ModuleError> {
@@ -46,53 +48,60 @@ impl ModuleStore for Store {
             })
     }
 
-    async fn activate(&self, module: NewModule) -> Result<i64, ModuleError> {
-        let plugin = &module.manifest.name;
-        check_versions(plugin, module.migrations())?;
-        if !module.sql && !module.migrations().is_empty() {
-            return Err(ModuleError::Rejected(format!(
-                "plugin {plugin} has migrations, but is not granted sql: grant it, or take them out"
-            )));
-        }
-        // Committed by itself: the role can log in only then.
-        let role = if module.sql || module.event_store {
-            Some(self.guest_role_ensure(plugin).await?)
-        } else {
-            None
-        };
+    async fn swap(&self, module: NewModule, swap: &Swap) -> Result<Swapped, ModuleError> {
+        self.module_swap(module, swap).await
+    }
 
-        let mut tx = self.pool.begin().await.map_err(unavailable)?;
-        sqlx::query(
-            // Not an advisory lock: a guest could take that too.
-            "lock table wasaga.activations in share row exclusive mode",
-        )
-        .execute(&mut *tx)
-        .await
-        .map_err(unavailable)?;
-        module_add(&mut tx, &module).await.map_err(unavailable)?;
-        let mut sagas: Vec<_> = module.manifest.sagas.iter().collect();
-        // In one order for all, since each name is locked.
-        sagas.sort_unstable_by_key(|saga| (&saga.name, saga.version));
-        for saga in sagas {
-            definition_add(&mut tx, plugin, module.digest, saga)
-                .await
-                .map_err(unavailable)?
-                .map_err(ModuleError::Rejected)?;
-        }
-        if let Some(role) = role {
-            self.guest_migrate(&mut tx, plugin, &role, module.migrations()).await?;
-            self.guests.set_role(plugin, role);
-        }
-        event_store_set(&mut tx, plugin, module.event_store).await.map_err(unavailable)?;
-        schedules_set(&mut tx, plugin, &module.manifest.sagas).await.map_err(unavailable)?;
-        let generation =
-            activation_set(&mut tx, plugin, module.digest).await.map_err(unavailable)?;
-        tx.commit().await.map_err(unavailable)?;
-        // Where it fails, the host that looks for messages on their way out makes up for it.
-        if let Err(error) = self.handled_topics_begin().await {
-            tracing::warn!(%error, %plugin, "its topics' messages wait for a while");
-        }
-        Ok(generation)
+    async fn end(&self, plugin: &PluginName, part: Part, by: &Audit) -> Result<bool, ModuleError> {
+        self.part_end(plugin, part, by).await.map_err(unavailable)
+    }
+
+    async fn known(&self, digest: Digest) -> Result<Option<String>, ModuleError> {
+        self.module_known(digest).await.map_err(unavailable)
+    }
+
+    async fn before(&self, plugin: &PluginName) -> Result<Option<Digest>, ModuleError> {
+        self.module_before(plugin).await.map_err(unavailable)
+    }
+
+    async fn needed(&self, plugin: &PluginName) -> Result<Option<String>, ModuleError> {
+        self.plugin_needed(plugin).await.map_err(unavailable)
+    }
+
+    async fn count(
+        &self,
+        plugin: &PluginName,
+        canary: i64,
+        counts: CanaryCounts,
+    ) -> Result<Option<String>, ModuleError> {
+        self.canary_count(plugin, canary, counts).await.map_err(unavailable)
+    }
+}
+
+impl Row {
+    fn activation(self) -> Result<Activation, StoreError> {
+        let stored = |column, reason: &dyn Display| {
+            StoreError::stored("wasaga.activations", column, &self.plugin, reason)
+        };
+        let read = |column, digest: &[u8]| {
+            digest.try_into().map(Digest).map_err(|_| stored(column, &"must have 32 bytes"))
+        };
+        let canary = match (self.canary, &self.canary_digest, self.percent) {
+            (Some(id), Some(digest), Some(percent)) => Some(Canary {
+                id,
+                digest: read("canary", digest)?,
+                percent: percent.cast_unsigned(),
+            }),
+            _ => None,
+        };
+        let undo = self.undo_digest.as_deref().map(|undo| read("undo_digest", undo));
+        Ok(Activation {
+            plugin: self.plugin.parse().map_err(|error| stored("plugin", &error))?,
+            digest: read("digest", &self.digest)?,
+            undo: undo.transpose()?,
+            canary,
+            generation: self.generation,
+        })
     }
 }
 
@@ -105,7 +114,14 @@ impl Store {
     }
 }
 
-async fn module_add(connection: &mut PgConnection, module: &NewModule) -> Result<(), sqlx::Error> {
+/// Keeps the module, unless it is kept already.
+pub(crate) async fn module_add(
+    connection: &mut PgConnection,
+    module: &NewModule,
+) -> Result<(), sqlx::Error> {
+    if module.bytes.is_empty() {
+        return Ok(());
+    }
     sqlx::query(
         "insert into wasaga.modules (digest, plugin, version, manifest, bytes) values ($1, $2, $3, $4, $5)
          on conflict (digest) do nothing",
@@ -120,38 +136,6 @@ async fn module_add(connection: &mut PgConnection, module: &NewModule) -> Result
     Ok(())
 }
 
-/// What `wasaga_guest`'s functions go by.
-async fn event_store_set(
-    connection: &mut PgConnection,
-    plugin: &PluginName,
-    granted: bool,
-) -> Result<(), sqlx::Error> {
-    sqlx::query("update wasaga.plugin_roles set event_store = $2 where plugin = $1")
-        .bind(plugin.as_str())
-        .bind(granted)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
-/// The generation is new also where the module is not: the operator's grants may have changed.
-async fn activation_set(
-    connection: &mut PgConnection,
-    plugin: &PluginName,
-    digest: Digest,
-) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar(
-        "insert into wasaga.activations (plugin, digest) values ($1, $2)
-         on conflict (plugin) do update set digest = excluded.digest, activated_at = now(),
-             generation = nextval('wasaga.generations')
-         returning generation",
-    )
-    .bind(plugin.as_str())
-    .bind(&digest.0[..])
-    .fetch_one(connection)
-    .await
-}
-
-fn unavailable(error: impl Into<StoreError>) -> ModuleError {
+pub(crate) fn unavailable(error: impl Into<StoreError>) -> ModuleError {
     ModuleError::Unavailable(error.into().to_string())
 }

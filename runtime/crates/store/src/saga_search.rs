@@ -21,13 +21,13 @@ pub const LOOKS: i64 = 10_000;
 /// A place among sagas: the start's time in microseconds, and the id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
-    micros: i64,
-    id: Uuid,
+    pub(crate) micros: i64,
+    pub(crate) id: Uuid,
 }
 
 impl Cursor {
     /// Before the newest; in the year 2255.
-    const NEWEST: Self = Self { micros: 9_000_000_000_000_000, id: Uuid::max() };
+    pub(crate) const NEWEST: Self = Self { micros: 9_000_000_000_000_000, id: Uuid::max() };
     /// After the oldest.
     const OLDEST: Self = Self { micros: 0, id: Uuid::nil() };
 }

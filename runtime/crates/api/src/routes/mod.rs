@@ -11,9 +11,10 @@ pub(crate) mod saga;
 pub(crate) mod schedules;
 pub(crate) mod search;
 pub(crate) mod start;
+pub(crate) mod swaps;
 pub(crate) mod verbs;
 
-use wasaga_domain::ids::SagaId;
+use wasaga_domain::ids::{PluginName, SagaId};
 
 use crate::error::ApiError;
 
@@ -25,4 +26,9 @@ pub(crate) async fn wrong_method() -> ApiError {
 /// The saga id in a path.
 fn saga_id(text: &str) -> Result<SagaId, ApiError> {
     text.parse().map(SagaId).map_err(|_| ApiError::BadSagaId(text.into()))
+}
+
+/// The plugin's name in a path.
+fn plugin_name(text: &str) -> Result<PluginName, ApiError> {
+    text.parse().map_err(|_| ApiError::UnknownPlugin(text.into()))
 }

@@ -1,9 +1,20 @@
-//! Which plugins run here.
+//! Which plugins run here, and what there is of each.
 
-use axum::{Json, extract::State};
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::Uri,
+};
 use serde::Serialize;
+use wasaga_store::{
+    activation_history::PluginState,
+    steps_needed::{TouchedCount, TouchedPage},
+};
 
-use crate::{AppState, ports::Rejected};
+use crate::{AppState, error::ApiError, ports::Rejected, query::Touching, routes::plugin_name};
+
+/// How many sagas a page has where the caller does not say.
+const PAGE: usize = 50;
 
 /// The plugins of this host.
 #[derive(Serialize)]
@@ -46,4 +57,42 @@ pub(crate) async fn plugins(State(shared): AppState) -> Json<PluginsView> {
     let rejections = shared.plugins.rejections().into_iter();
     let rejections = rejections.map(|Rejected { source, reason }| RejectionView { source, reason });
     Json(PluginsView { plugins: plugins.collect(), rejections: rejections.collect() })
+}
+
+/// GET /api/v1/plugins/{plugin}
+pub(crate) async fn plugin(
+    State(shared): AppState,
+    Path(plugin): Path<String>,
+) -> Result<Json<PluginState>, ApiError> {
+    let state = shared.plugins.plugin(&plugin_name(&plugin)?).await.map_err(ApiError::of_many)?;
+    state.map(Json).ok_or(ApiError::UnknownPlugin(plugin))
+}
+
+/// The sagas in flight that a change of a plugin's module touches.
+#[derive(Serialize)]
+pub(crate) struct TouchedView {
+    /// How many there are.
+    total: i64,
+    /// How many of them need a step that the module lacks.
+    lacking: i64,
+    counts: Vec<TouchedCount>,
+    #[serde(flatten)]
+    page: TouchedPage,
+}
+
+/// GET /api/v1/plugins/{plugin}/sagas
+pub(crate) async fn sagas(
+    State(shared): AppState,
+    Path(plugin): Path<String>,
+    uri: Uri,
+) -> Result<Json<TouchedView>, ApiError> {
+    let plugin = plugin_name(&plugin)?;
+    let Touching { digest, after, limit } = Touching::read(&uri)?;
+    let limit = limit.unwrap_or(PAGE);
+    let touched = shared.plugins.touched(&plugin, digest, after, limit).await;
+    let (counts, page) = touched.map_err(ApiError::of_many)?;
+    let (total, lacking) = counts
+        .iter()
+        .fold((0, 0), |(total, lacking), count| (total + count.sagas, lacking + count.lacking));
+    Ok(Json(TouchedView { total, lacking, counts, page }))
 }

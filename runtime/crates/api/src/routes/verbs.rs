@@ -168,6 +168,6 @@ fn check_text(pointer: &str, text: &str) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn misfit(pointer: &str, detail: &str) -> ApiError {
+pub(super) fn misfit(pointer: &str, detail: &str) -> ApiError {
     ApiError::Invalid(vec![Misfit::new(pointer, detail)])
 }

@@ -32,19 +32,21 @@ use wasaga_domain::{
     clock::{Clock, SystemClock},
     dead_letter::{LetterFilter, LetterFlow, LetterVerb},
     definition::{Definition, Overrides},
-    ids::{Digest, HostId, SagaId},
+    ids::{Digest, HostId, PluginName, SagaId},
     mail::{Audit, Migration, Verb},
     manifest::{Manifest, Trigger},
     message_search::MessageFilter,
     payload::Payload,
-    ports::CatalogSource,
+    ports::{CatalogSource, ModuleError, ModuleStore as _, NewModule},
     search::SagaFilter,
     start::NewSaga,
     state::Status,
+    swap::{Change, Part, Swap, Swapped},
     value_reader::{Unread, ValueReader},
 };
 use wasaga_store::{
     Outbox as _, Store, StoreError,
+    activation_history::PluginState,
     dead_letter_edit::{Edited, LetterEdit},
     dead_letter_end::EndedLetter,
     dead_letter_read::Letter,
@@ -58,6 +60,7 @@ use wasaga_store::{
     saga_search::{Cursor, FoundSaga, Page},
     saga_start,
     schedules::ScheduleRow,
+    steps_needed::{TouchedCount, TouchedPage},
     testing::{self, TestDatabase},
 };
 
@@ -115,7 +118,7 @@ impl Host {
             letters: engine.clone(),
             values: Arc::new(OneCodec),
             ends: ends.clone(),
-            plugins: Arc::new(OnePlugin(catalog())),
+            plugins: Arc::new(OnePlugin(catalog(), store.clone())),
             probe: engine.clone(),
             metrics: PrometheusBuilder::new().build_recorder().handle(),
             body_limit: BODY_LIMIT,
@@ -159,7 +162,8 @@ async fn answer(response: Response<Body>) -> Answer {
     Answer { status, content_type, allow, location, text }
 }
 
-struct OnePlugin(Arc<Catalog>);
+/// One plugin that runs here, and a store of modules: a component is its manifest.
+struct OnePlugin(Arc<Catalog>, Store);
 
 impl CatalogSource for OnePlugin {
     fn catalog(&self) -> Arc<Catalog> {
@@ -167,9 +171,84 @@ impl CatalogSource for OnePlugin {
     }
 }
 
+#[async_trait]
 impl Plugins for OnePlugin {
     fn rejections(&self) -> Vec<Rejected> {
         vec![Rejected { source: "broken.wasm".into(), reason: "it is no component".into() }]
+    }
+
+    async fn swap(&self, component: Vec<u8>, swap: &Swap) -> Result<Swapped, SagasError> {
+        let manifest = serde_json::from_slice(&component)
+            .map_err(|error| SagasError::Refused(error.to_string()))?;
+        let digest = Digest::of(&component);
+        let module =
+            NewModule { digest, bytes: component, manifest, sql: false, event_store: false };
+        self.1.swap(module, swap).await.map_err(swap_failed)
+    }
+
+    async fn swap_kept(
+        &self,
+        _: &PluginName,
+        digest: Digest,
+        swap: &Swap,
+    ) -> Result<Swapped, SagasError> {
+        let component = self.1.module(digest).await.map_err(swap_failed)?;
+        self.swap(component, swap).await
+    }
+
+    async fn roll_back(
+        &self,
+        plugin: &PluginName,
+        by: Audit,
+        force: bool,
+    ) -> Result<Swapped, SagasError> {
+        let before = self.1.before(plugin).await.map_err(swap_failed)?;
+        let before = before.ok_or_else(|| SagasError::Refused("there is none".into()))?;
+        let swap = Swap { force, ..Swap::new(Change::RolledBack, by) };
+        self.swap_kept(plugin, before, &swap).await
+    }
+
+    async fn promote(
+        &self,
+        plugin: &PluginName,
+        by: Audit,
+        force: bool,
+    ) -> Result<Swapped, SagasError> {
+        let active = self.1.activations().await.map_err(swap_failed)?;
+        let canary = active.into_iter().find_map(|active| active.canary);
+        let canary = canary.ok_or_else(|| SagasError::Refused("there is none".into()))?;
+        let swap = Swap { force, ..Swap::new(Change::CanaryPromoted, by) };
+        self.swap_kept(plugin, canary.digest, &swap).await
+    }
+
+    async fn end(&self, plugin: &PluginName, part: Part, by: &Audit) -> Result<(), SagasError> {
+        match self.1.end(plugin, part, by).await.map_err(swap_failed)? {
+            true => Ok(()),
+            false => Err(SagasError::Refused("there is none".into())),
+        }
+    }
+
+    async fn plugin(&self, plugin: &PluginName) -> Result<Option<PluginState>, SagasError> {
+        self.1.plugin_get(plugin).await.map_err(internal)
+    }
+
+    async fn touched(
+        &self,
+        plugin: &PluginName,
+        module: Option<Digest>,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<(Vec<TouchedCount>, TouchedPage), SagasError> {
+        let counts = self.1.sagas_touched_count(plugin, module).await.map_err(internal)?;
+        let page = self.1.sagas_touched(plugin, module, after, limit).await.map_err(internal)?;
+        Ok((counts, page))
+    }
+}
+
+fn swap_failed(error: ModuleError) -> SagasError {
+    match error {
+        ModuleError::Rejected(why) => SagasError::Refused(why),
+        ModuleError::Unavailable(why) => SagasError::Internal(why),
     }
 }
 

@@ -15,5 +15,6 @@ mod retention;
 mod sagas;
 mod schedules;
 mod search;
+mod swaps;
 mod verbs;
 mod waits;

@@ -15,6 +15,7 @@ use wasaga_domain::{
     clock::{Clock as _, SystemClock},
     ids::{Digest, PluginName, SagaId, TaskId},
     ledger::Ledger,
+    mail::Audit,
     message::Message,
     outcome::{Arrival, Done, Failure, StepOutcome, Wait},
     payload::Payload,
@@ -22,6 +23,7 @@ use wasaga_domain::{
         Activation, CallContext, CallKind, CatalogSource as _, ModuleError, ModuleStore, NewModule,
         StepCall, StepExecutor as _, StepReport, TaskCall, TaskKind,
     },
+    swap::{Canary, CanaryCounts, Change, Part, Swap, Swapped},
 };
 use wasaga_plugin_host::{Grants, Options, PluginHost};
 
@@ -197,6 +199,12 @@ impl Drop for Directory {
 pub struct Modules {
     bytes: Mutex<HashMap<Digest, Vec<u8>>>,
     active: Mutex<Vec<Activation>>,
+    /// What was done to which module, by whom.
+    pub history: Mutex<Vec<(String, Digest, Option<String>)>>,
+    /// What was counted of canaries' calls.
+    pub counts: Mutex<Vec<CanaryCounts>>,
+    /// More failures of a canary's calls than these end it.
+    pub bearable: std::sync::atomic::AtomicU64,
     pub down: std::sync::atomic::AtomicBool,
 }
 
@@ -206,6 +214,12 @@ impl Modules {
             return Err(ModuleError::Unavailable("connection refused".into()));
         }
         Ok(())
+    }
+
+    fn changed(&self, what: &str, digest: Digest, by: &Audit) -> i64 {
+        let mut history = self.history.lock().expect("not poisoned");
+        history.push((what.into(), digest, by.by.clone()));
+        i64::try_from(history.len()).expect("few")
     }
 }
 
@@ -224,15 +238,89 @@ impl ModuleStore for Modules {
         })
     }
 
-    async fn activate(&self, module: NewModule) -> Result<i64, ModuleError> {
+    async fn swap(&self, module: NewModule, swap: &Swap) -> Result<Swapped, ModuleError> {
+        self.up()?;
+        let NewModule { digest, bytes, manifest, .. } = module;
+        let generation = self.changed(swap.change.as_str(), digest, &swap.by);
+        if !bytes.is_empty() {
+            self.bytes.lock().expect("not poisoned").insert(digest, bytes);
+        }
+        let plugin = manifest.name;
+        let mut activations = self.active.lock().expect("not poisoned");
+        let place = activations.iter().position(|activation| activation.plugin == plugin);
+        let before = place.map(|place| activations.remove(place));
+        let previous = before.as_ref().map(|before| before.digest);
+        let alone = Activation { plugin: plugin.clone(), digest, undo: None, canary: None, generation };
+        match (&swap.change, before) {
+            (Change::Pushed, before) => activations.extend(before),
+            (Change::CanaryStarted(plan), Some(before)) => {
+                let canary = Some(Canary { id: generation, digest, percent: plan.percent });
+                activations.push(Activation { canary, generation, ..before });
+            }
+            (Change::UndoTakenOver, Some(before)) => {
+                activations.push(Activation { undo: Some(digest), generation, ..before });
+            }
+            _ => activations.push(alone),
+        }
+        Ok(Swapped { plugin, version: manifest.version, digest, previous, generation })
+    }
+
+    async fn end(&self, plugin: &PluginName, part: Part, by: &Audit) -> Result<bool, ModuleError> {
         self.up()?;
         let mut activations = self.active.lock().expect("not poisoned");
-        let generation = activations.iter().map(|a| a.generation).max().unwrap_or(0) + 1;
-        self.bytes.lock().expect("not poisoned").insert(module.digest, module.bytes);
-        let plugin = module.manifest.name;
-        activations.retain(|activation| activation.plugin != plugin);
-        activations.push(Activation { plugin, digest: module.digest, generation });
-        Ok(generation)
+        let active = activations.iter_mut().find(|activation| activation.plugin == *plugin);
+        let Some(active) = active else { return Ok(false) };
+        let ended = match part {
+            Part::Canary => active.canary.take().map(|canary| canary.digest),
+            Part::Undo => active.undo.take(),
+        };
+        let Some(digest) = ended else { return Ok(false) };
+        active.generation = self.changed(part.ended(), digest, by);
+        Ok(true)
+    }
+
+    async fn known(&self, digest: Digest) -> Result<Option<String>, ModuleError> {
+        self.up()?;
+        let history = self.history.lock().expect("not poisoned");
+        let known = history.iter().rfind(|(what, known, _)| what != "pushed" && *known == digest);
+        Ok(known.map(|(what, _, by)| format!("{what} by {}", by.as_deref().unwrap_or("nobody"))))
+    }
+
+    async fn before(&self, plugin: &PluginName) -> Result<Option<Digest>, ModuleError> {
+        let active = self.activations().await?.into_iter().find(|active| active.plugin == *plugin);
+        let active = active.map(|active| active.digest);
+        let history = self.history.lock().expect("not poisoned");
+        let before = history.iter().rfind(|(_, digest, _)| Some(*digest) != active);
+        Ok(before.map(|(_, digest, _)| *digest))
+    }
+
+    async fn needed(&self, _: &PluginName) -> Result<Option<String>, ModuleError> {
+        self.up()?;
+        Ok(Some("1 saga in flight (s)".into()))
+    }
+
+    async fn count(
+        &self,
+        plugin: &PluginName,
+        canary: i64,
+        counts: CanaryCounts,
+    ) -> Result<Option<String>, ModuleError> {
+        self.up()?;
+        let failures = {
+            let mut all = self.counts.lock().expect("not poisoned");
+            all.push(counts);
+            all.iter().map(|counts| counts.canary.failures).sum::<u64>()
+        };
+        if failures <= self.bearable.load(std::sync::atomic::Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let by = Audit::because("too many failed");
+        let runs = |active: &Activation| active.canary.as_ref().is_some_and(|it| it.id == canary);
+        if !self.activations().await?.iter().any(runs) {
+            return Ok(None);
+        }
+        self.end(plugin, Part::Canary, &by).await?;
+        Ok(Some(by.reason))
     }
 }
 
