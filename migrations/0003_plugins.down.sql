@@ -4,4 +4,4 @@ drop table wasaga.secrets, wasaga.plugin_migrations, wasaga.plugin_roles, wasaga
     wasaga.handled_topics;
 drop function wasaga.handled_topics_follow;
 drop sequence wasaga.generations;
-drop table wasaga.modules;
+drop table wasaga.modules, wasaga.module_signatures;

@@ -10,6 +10,12 @@ create table wasaga.modules (
 );
 alter table wasaga.modules alter column bytes set storage external;
 
+-- By minisign, where a module came with one; it is there before its module is.
+create table wasaga.module_signatures (
+    digest bytea primary key check (length(digest) = 32),
+    signature text not null
+);
+
 create sequence wasaga.generations;
 
 create table wasaga.activations (

@@ -7,7 +7,10 @@ use clap::{Args, Parser, Subcommand};
 use tokio::runtime::Runtime;
 
 use crate::{
-    commands::{check_config, letters, migrate, outbox, plugins, saga, schedules, swaps, test},
+    commands::{
+        check_config, dev, letters, migrate, outbox, plugins, project, pull, saga, schedules, swaps,
+        test,
+    },
     config::{Config, ConfigError},
     host, logging,
 };
@@ -33,6 +36,12 @@ enum Command {
     /// Check plugins, and change what all hosts run of them
     #[command(subcommand)]
     Plugins(Plugins),
+    /// Write the project of a new plugin
+    New(project::New),
+    /// Build a project into a component
+    Build(project::Build),
+    /// Build a project on every save, try it, and swap it into a host
+    Dev(dev::Dev),
     /// Try a plugin's scenarios, and what faults make of its sagas, without a host
     Test(test::Test),
     /// Find sagas, look at them, and ask something of them
@@ -82,6 +91,8 @@ enum Plugins {
     Lint(Lint),
     #[command(flatten)]
     Swaps(swaps::Swaps),
+    /// Fetch a component from an OCI registry
+    Pull(pull::Pull),
 }
 
 #[derive(Debug, Args)]
@@ -122,8 +133,11 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<()> {
-    if let Some(Command::Migrate(Migrate::New { name })) = &cli.command {
-        return migrate::new(name);
+    match &cli.command {
+        Some(Command::Migrate(Migrate::New { name })) => return migrate::new(name),
+        Some(Command::New(new)) => return new.run(),
+        Some(Command::Build(build)) => return build.run(),
+        _ => {}
     }
     let config = Config::load(cli.config.as_deref())?;
     let command = cli.command.unwrap_or(Command::Run);
@@ -140,6 +154,9 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Migrate(Migrate::Status) => runtime.block_on(migrate::status(&config)),
         Command::Migrate(Migrate::New { name }) => migrate::new(&name),
+        Command::New(new) => new.run(),
+        Command::Build(build) => build.run(),
+        Command::Dev(dev) => runtime.block_on(dev.run(config)),
         Command::Plugins(Plugins::Check { file }) => {
             runtime.block_on(plugins::check(&config, &file))
         }
@@ -147,6 +164,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             runtime.block_on(plugins::lint(&config, &file, strict, json))
         }
         Command::Plugins(Plugins::Swaps(swaps)) => runtime.block_on(swaps.run(&config)),
+        Command::Plugins(Plugins::Pull(pull)) => runtime.block_on(pull.run(&config)),
         Command::Test(test) => runtime.block_on(test.run(&config)),
         Command::Saga(saga) => runtime.block_on(saga.run(&config)),
         Command::Outbox(outbox) => runtime.block_on(outbox.run(&config)),

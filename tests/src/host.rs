@@ -24,6 +24,7 @@ pub struct HostOptions {
     keys: BTreeMap<String, String>,
     api: Api,
     directory: PathBuf,
+    command: Vec<String>,
 }
 
 /// A running host. Dropped, it is killed; when its test fails, its log is printed.
@@ -37,7 +38,7 @@ pub struct Host {
 
 impl HostOptions {
     pub(crate) fn new(keys: BTreeMap<String, String>, api: Api, directory: &Path) -> Self {
-        Self { keys, api, directory: directory.to_owned() }
+        Self { keys, api, directory: directory.to_owned(), command: vec!["run".into()] }
     }
 
     /// Sets a key of the configuration, as `engine.lease_ms`, to a value in TOML.
@@ -51,6 +52,13 @@ impl HostOptions {
     #[must_use]
     pub fn unset(mut self, key: &str) -> Self {
         self.keys.remove(key);
+        self
+    }
+
+    /// Starts it by another command than `run`.
+    #[must_use]
+    pub fn by(mut self, command: &[&str]) -> Self {
+        self.command = command.iter().map(|part| (*part).to_owned()).collect();
         self
     }
 
@@ -73,7 +81,8 @@ impl HostOptions {
         let child = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "--"])
             .arg(environment::host())
-            .args(["run", "--config"])
+            .args(&self.command)
+            .arg("--config")
             .arg(&config)
             .env_remove("DATABASE_URL")
             .env_remove("SERVER_PORT")

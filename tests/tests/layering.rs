@@ -26,6 +26,7 @@ const LAYERS: [(&str, &[&str]); 10] = [
     ("wasaga-codec", &["wasaga-domain"]),
     ("wasaga-egress", &["wasaga-domain"]),
     ("wasaga-client", &["wasaga-domain", "wasaga-store", "wasaga-kafka"]),
+    ("wasaga-guest-build", &[]),
 ];
 
 /// They stand for the programs of those who use wasaga: they know what they like, and of wasaga no more than this.

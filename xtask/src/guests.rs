@@ -10,7 +10,7 @@ use crate::workspace;
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Plugins to build: packages or projects of plugins/, template-LANGUAGE [default: all]
+    /// Plugins to build: packages or projects of plugins/ [default: all]
     members: Vec<String>,
     /// Where the components go [default: guests-out in the target directory]
     #[arg(long, value_name = "DIR")]

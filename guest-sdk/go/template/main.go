@@ -32,8 +32,10 @@ func say(task *steps.Task[input], _ *wasaga.Effects) (*steps.Outcome, error) {
 	if task.Input.Name == "nobody" {
 		return nil, wasaga.Permanent("nobody-there", "there is nobody to greet")
 	}
-	said := map[string]any{"said_to": task.Input.Name, "at": time.Now().UTC(), "by": rand.Text()}
-	return steps.Done(said), nil
+	// Time and chance are the host's. An output has neither: the step returns the same when it runs again.
+	at := time.Now().UTC().Format(time.RFC3339)
+	fmt.Printf("%s is greeted at %s, number %s\n", task.Input.Name, at, rand.Text())
+	return steps.Done(map[string]string{"said_to": task.Input.Name}), nil
 }
 
 const inputSchema = `{
@@ -49,17 +51,17 @@ func init() {
 	const timeout = wasaga.Milliseconds(30 * time.Second)
 	retry := wasaga.RetryExponential(200*time.Millisecond, 10*time.Second, 5)
 	wasaga.Describe(wasaga.Manifest{
-		Name:    "greeting-go",
+		Name:    "{{name}}",
 		Version: "0.1.0",
 		Sagas: []wasaga.Saga{{
-			Name:    "greeting-go",
+			Name:    "{{name}}",
 			Version: 1,
 			Steps: []wasaga.Step{
 				{Name: "write", Timeout: timeout, Retry: retry, Undo: &wasaga.Undo{Retry: retry, Timeout: timeout}},
 				{Name: "say", Timeout: timeout, Retry: retry},
 			},
 			Triggers: []wasaga.Trigger{
-				{HTTP: &wasaga.HTTPTrigger{Path: "/api/v1/greetings/go", KeyName: "greeting_id"}},
+				{HTTP: &wasaga.HTTPTrigger{Path: "/api/v1/greetings/{{name}}", KeyName: "greeting_id"}},
 			},
 			InputSchema: []byte(inputSchema),
 		}},

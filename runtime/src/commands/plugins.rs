@@ -33,7 +33,7 @@ impl GuestDatabase for NoDatabase {
 
 /// Loads the component as a run would, under these grants. Only a cache directory that is named gets its code: the default
 /// one is another user's than the host's, perhaps.
-async fn load(config: &Config, file: &Path, grants: Grants) -> anyhow::Result<Plugin> {
+pub(super) async fn load(config: &Config, file: &Path, grants: Grants) -> anyhow::Result<Plugin> {
     let bytes = fs::read(file).with_context(|| format!("{} can't be read", file.display()))?;
     let cache_dir = config.plugins.cache_dir.clone().filter(|named| !named.as_os_str().is_empty());
     let http: Arc<dyn GuestHttp> = Arc::new(Egress::new().map_err(|error| anyhow!(error))?);
@@ -50,6 +50,7 @@ async fn load(config: &Config, file: &Path, grants: Grants) -> anyhow::Result<Pl
 
 /// Checks the component on this configuration's grants, and prints what it is.
 pub(crate) async fn check(config: &Config, file: &Path) -> anyhow::Result<()> {
+    signature(config, file)?;
     let plugin = load(config, file, config.plugins.all_grants()).await?;
     let grant = config.plugins.grants.get(&plugin.manifest.name);
     let printed = json!({
@@ -74,6 +75,15 @@ fn shown(grant: &Grant) -> Value {
         "secrets": grant.secrets.keys().collect::<Vec<_>>(),
         "compensate": grant.compensate.as_deref().map(shown),
     })
+}
+
+/// Checks the component's signature, where this configuration asks for one.
+fn signature(config: &Config, file: &Path) -> anyhow::Result<()> {
+    let bytes = fs::read(file).with_context(|| format!("{} can't be read", file.display()))?;
+    let signature = fs::read_to_string(format!("{}.minisig", file.display())).ok();
+    let trusted = config.plugins.trusted().map_err(|why| anyhow!(why))?;
+    let checked = trusted.check(&bytes, signature.as_deref());
+    checked.map_err(|why| anyhow!("{}: rejected: {why}", file.display()))
 }
 
 /// Prints what is doubtful about the component; fails where it would not run as it reads, or where anything is

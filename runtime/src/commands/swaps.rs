@@ -1,7 +1,11 @@
 //! `wasaga plugins push` and its kin: over the database itself, whether a host runs or not; hosts take changes up with their
 //! next look. A module is checked under this configuration's grants.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand};
@@ -151,7 +155,8 @@ impl Swaps {
                 let bytes = std::fs::read(&file)
                     .with_context(|| format!("{} can't be read", file.display()))?;
                 let change = if no_activate { Change::Pushed } else { becomes.change()? };
-                let (swap, json) = becomes.swap(change, "push");
+                let (mut swap, json) = becomes.swap(change, "push");
+                swap.signature = signature_of(&file)?;
                 let swapped = host(config, &store).await?.swap(bytes, &swap).await;
                 let swapped = swapped.with_context(|| format!("{}", file.display()))?;
                 tell(&swapped, swap.change.as_str(), json)
@@ -195,6 +200,16 @@ impl Swaps {
             }
             Self::Sagas(sagas) => sagas.run(&store).await,
         }
+    }
+}
+
+/// The text of FILE.minisig, where there is one.
+fn signature_of(file: &Path) -> anyhow::Result<Option<String>> {
+    let file = format!("{}.minisig", file.display());
+    match std::fs::read_to_string(&file) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("{file} can't be read")),
     }
 }
 

@@ -7,7 +7,7 @@ use serde::{
     de::{Error, MapAccess, Visitor},
 };
 use wasaga_domain::{definition::Overrides, ids::PluginName};
-use wasaga_plugin_host::{Grant, Grants, Limits, Options};
+use wasaga_plugin_host::{Grant, Grants, Limits, Options, TrustedKeys};
 
 use super::{ConfigError, at_least};
 
@@ -20,6 +20,8 @@ pub struct Plugins {
     pub poll_ms: u64,
     /// Whatever plugins ask for is granted: for development.
     pub grant_all: bool,
+    /// Public keys of minisign; where there is one, a module has to be signed by one of them.
+    pub trusted_keys: Vec<String>,
     /// Where compiled modules are kept; absent: the user's cache directory; empty: nowhere.
     pub cache_dir: Option<PathBuf>,
     /// Guests that run at once on threads of their own; absent: one a core.
@@ -37,10 +39,11 @@ pub struct Plugins {
 }
 
 /// The keys that are not a plugin's name. But for the first they have an underscore, as no plugin's name has.
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 9] = [
     "dir",
     "poll_ms",
     "grant_all",
+    "trusted_keys",
     "cache_dir",
     "guest_threads",
     "sql_calls",
@@ -64,6 +67,7 @@ impl Default for Plugins {
             dir: None,
             poll_ms: 500,
             grant_all: false,
+            trusted_keys: Vec::new(),
             cache_dir: None,
             guest_threads: None,
             sql_calls: Options::default().sql_calls,
@@ -83,6 +87,8 @@ impl Plugins {
             limits: self.guest_limits.clone(),
             grants: self.all_grants(),
             overrides: overrides.clone(),
+            // What is wrong with them is told before.
+            trusted: self.trusted().unwrap_or_default(),
             cache_dir: self.cache(),
             threads: self.guest_threads.unwrap_or(defaults.threads),
             sql_calls: self.sql_calls,
@@ -101,6 +107,12 @@ impl Plugins {
     /// What each plugin may do.
     pub fn all_grants(&self) -> Grants {
         Grants { grant_all: self.grant_all, plugins: self.grants.clone() }
+    }
+
+    /// Who has to have signed a module.
+    pub fn trusted(&self) -> Result<TrustedKeys, String> {
+        let wrong = |why| format!("plugins.trusted_keys: {why}");
+        TrustedKeys::parse(&self.trusted_keys).map_err(wrong)
     }
 
     fn cache(&self) -> Option<PathBuf> {
@@ -122,6 +134,7 @@ impl Plugins {
                 let told = "plugins.guest_limits.stack_bytes must be 65536 to 1048576";
                 (!(64 << 10..=1 << 20).contains(&stack)).then(|| format!("{told}, and is {stack}"))
             })
+            .or_else(|| self.trusted().err())
     }
 }
 
@@ -147,6 +160,7 @@ impl<'de> Visitor<'de> for Section {
                 "dir" => plugins.dir = map.next_value()?,
                 "poll_ms" => plugins.poll_ms = map.next_value()?,
                 "grant_all" => plugins.grant_all = map.next_value()?,
+                "trusted_keys" => plugins.trusted_keys = map.next_value()?,
                 "cache_dir" => plugins.cache_dir = map.next_value()?,
                 "guest_threads" => plugins.guest_threads = map.next_value()?,
                 "sql_calls" => plugins.sql_calls = map.next_value()?,

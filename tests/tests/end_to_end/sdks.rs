@@ -1,37 +1,7 @@
-//! The guest SDKs: the templates, a saga of two steps in each language; and all that an SDK offers, by plugins/testing/sdk-*.
+//! The guest SDKs: all that each of them offers, by plugins/testing/sdk-*.
 
 use serde_json::{Value, json};
-use wasaga_tests::{
-    PATIENCE, Record, World,
-    check::{promises, promises_with},
-    eventually,
-};
-
-/// Greets two people, and nobody.
-async fn greets(language: &str) {
-    let world = World::embedded(&[&format!("template-{language}")]).await;
-    let host = world.host().start().await;
-    let path = format!("/api/v1/greetings/{language}");
-    let mut said = Vec::new();
-    for name in ["Ada", "Zoë"] {
-        let saga = host.api.post(&path, &json!({"name": name})).await.saga();
-        let saga = host.api.reaches(&saga, "completed").await;
-        assert_eq!(saga["outputs"]["write"]["card"], format!("Hello, {name}!"));
-        assert_eq!(saga["outputs"]["say"]["said_to"], name);
-        said.push(saga["outputs"]["say"].clone());
-    }
-    // Time and chance are the host's, and not those of the machine that built the component.
-    let at = said[0]["at"].as_str().expect("it says when");
-    let late = format!("select abs(extract(epoch from now() - '{at}'::timestamptz))::bigint");
-    assert!(world.number(&late).await < 60, "{at}");
-    assert_ne!(said[0]["by"], said[1]["by"]);
-
-    let saga = host.api.post(&path, &json!({"name": "nobody"})).await.saga();
-    let saga = host.api.reaches(&saga, "compensated").await;
-    assert_eq!(saga["error"]["code"], "nobody-there");
-    host.logged("the card for nobody is torn up").await;
-    promises(&world).await;
-}
+use wasaga_tests::{PATIENCE, Record, World, check::promises_with, eventually};
 
 /// Messages in and out, waits of every kind, SQL, events, a child, a foreign error, an undo, and what hears of it all.
 async fn does_it_all(language: &str) {
@@ -99,26 +69,6 @@ async fn does_it_all(language: &str) {
     })
     .await;
     promises_with(&world, 1).await;
-}
-
-#[tokio::test]
-async fn c_template() {
-    greets("c").await;
-}
-
-#[tokio::test]
-async fn go_template() {
-    greets("go").await;
-}
-
-#[tokio::test]
-async fn javascript_template() {
-    greets("javascript").await;
-}
-
-#[tokio::test]
-async fn python_template() {
-    greets("python").await;
 }
 
 #[tokio::test]

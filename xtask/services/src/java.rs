@@ -6,8 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-
-use crate::programs::{find_binary, output_of, run};
+use wasaga_guest_build::programs::{find_binary, output_of, run};
 
 /// What Apache Kafka 4 asks for.
 const OLDEST_JAVA: u32 = 17;

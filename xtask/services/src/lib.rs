@@ -9,7 +9,6 @@
 //! built from `daemon::Daemon` (the process) and `workdir::WorkDir` (its files).
 
 mod account;
-mod cache;
 pub mod daemon;
 pub mod guests;
 mod java;
@@ -18,11 +17,10 @@ mod net;
 mod pgbouncer;
 mod postgres;
 pub mod process;
-mod programs;
 mod workdir;
 
 pub use kafka::{ACCOUNT as KAFKA_ACCOUNT, Kafka, Options as KafkaOptions};
 pub use net::{free_port, wait_for_port};
 pub use pgbouncer::PgBouncer;
 pub use postgres::{Options as PostgresOptions, Postgres};
-pub use programs::{find_binary, install_debian_packages};
+pub use wasaga_guest_build::programs::{find_binary, install_debian_packages};

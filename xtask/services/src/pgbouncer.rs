@@ -6,12 +6,12 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use wasaga_guest_build::programs::find_binary;
 
 use crate::account::Account;
 use crate::daemon::Daemon;
 use crate::net::{free_port, wait_for_port};
 use crate::process::Signal;
-use crate::programs::find_binary;
 use crate::workdir::WorkDir;
 
 const START_PATIENCE: Duration = Duration::from_secs(10);

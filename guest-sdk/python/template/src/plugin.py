@@ -9,14 +9,14 @@ from wasaga import Effects, Permanent, Plugin, Retry, Saga, Step, StepTask, Undo
 retry = Retry.exponential(200, 2.0, 10_000, attempts=5)
 
 plugin = Plugin(
-    "greeting-python",
+    "{{name}}",
     "0.1.0",
     sagas=[
         Saga(
-            "greeting-python",
+            "{{name}}",
             1,
             steps=[Step("write", retry=retry, undo=Undo()), Step("say", retry=retry)],
-            triggers=[http_trigger("/api/v1/greetings/python", "greeting_id")],
+            triggers=[http_trigger("/api/v1/greetings/{{name}}", "greeting_id")],
             input_schema={
                 "type": "object",
                 "required": ["name"],
@@ -49,4 +49,7 @@ def say(task: StepTask, effects: Effects):
     name = task.input_as(Greeting).name
     if name == "nobody":
         raise Permanent("nobody-there", "there is nobody to greet")
-    return {"said_to": name, "at": datetime.datetime.now(datetime.UTC), "by": uuid.uuid4()}
+    # Time and chance are the host's. An output has neither: the step returns the same when it runs again.
+    at = datetime.datetime.now(datetime.UTC).isoformat()
+    print(f"{name} is greeted at {at}, number {uuid.uuid4()}")
+    return {"said_to": name}

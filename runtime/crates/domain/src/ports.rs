@@ -230,6 +230,12 @@ pub trait ModuleStore: Send + Sync + 'static {
     /// The bytes of a module.
     async fn module(&self, digest: Digest) -> Result<Vec<u8>, ModuleError>;
 
+    /// The signature that came with a module, if one did.
+    async fn signature(&self, digest: Digest) -> Result<Option<String>, ModuleError>;
+
+    /// Keeps a module's signature, before the module is activated: whoever hears of it then finds it.
+    async fn sign(&self, digest: Digest, signature: &str) -> Result<(), ModuleError>;
+
     /// Keeps a checked module, runs the plugin's migrations and makes the change, with its entry in the history, in one
     /// transaction. Refused where sagas in flight need a step that the module lacks, unless it is forced; where a
     /// definition (name, version) of a module that becomes active exists with other content, or belongs to another

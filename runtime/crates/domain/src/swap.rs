@@ -136,12 +136,14 @@ pub struct Swap {
     pub force: bool,
     /// Only if this module is the active one still.
     pub over: Option<Digest>,
+    /// What signs the component, where one comes with the change: the text of its `.minisig`.
+    pub signature: Option<String>,
 }
 
 impl Swap {
     /// A change that nothing stands against.
     pub fn new(change: Change, by: Audit) -> Self {
-        Self { change, by, force: false, over: None }
+        Self { change, by, force: false, over: None, signature: None }
     }
 }
 

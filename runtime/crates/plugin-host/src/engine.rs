@@ -1,13 +1,14 @@
 //! The wasmtime engine: one a host, with a ticker thread that ends calls at their deadline.
 
 use std::{
+    num::NonZeroUsize,
     thread,
     time::{Duration, Instant},
 };
 
-use wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig};
+use wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig, WasmBacktraceDetails};
 
-use crate::limits::Limits;
+use crate::{limits::Limits, trace::FRAMES};
 
 /// How often an epoch begins, and so how exactly a deadline is kept.
 pub(crate) const TICK: Duration = Duration::from_millis(10);
@@ -50,6 +51,8 @@ pub(crate) fn engine(limits: &Limits, at_once: u32) -> wasmtime::Result<Engine> 
         .max_wasm_stack(limits.stack_bytes)
         .async_stack_size(limits.stack_bytes + HOST_STACK)
         .concurrency_support(false)
+        .wasm_backtrace_details(WasmBacktraceDetails::Enable)
+        .wasm_backtrace_max_frames(NonZeroUsize::new(FRAMES))
         .parallel_compilation(true)
         .memory_init_cow(true)
         .allocation_strategy(pool);

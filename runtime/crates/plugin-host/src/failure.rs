@@ -10,7 +10,9 @@ use wasaga_domain::{
 };
 use wasmtime::{PoolConcurrencyLimitError, Trap};
 
-use crate::{limits::Limits, state::CallState};
+use crate::{
+    bindings::wasaga::plugin::logging::Level, limits::Limits, state::CallState, trace::Trace,
+};
 
 /// An attempt that did nothing.
 pub(crate) fn retryable(code: &str, message: String) -> Failure {
@@ -47,9 +49,16 @@ pub(crate) fn of_trap(error: &wasmtime::Error, state: &CallState, export: &str) 
     let (code, what) = cause(error, state);
     metrics::counter!("wasaga_guest_traps_total", "plugin" => plugin.to_owned(), "code" => code)
         .increment(1);
+    let trace = Trace::of(error);
+    let own = trace.as_ref().and_then(|trace| Some(format!(" at {}", trace.own()?)));
     let said = state.log.last_error.as_ref().map(|line| format!("; it said: {line}"));
-    let what = format!("plugin {plugin}, {export}: {what}{}", said.unwrap_or_default());
-    found(retryable(code, state.access.secrets.redacted(what)), state.reached_out())
+    let [own, said] = [own, said].map(Option::unwrap_or_default);
+    let told = format!("plugin {plugin}, {export}: {what}{own}{said}");
+    if let Some(trace) = trace {
+        let stack = format!("{export}: {what}{trace}");
+        state.emit(Level::Warn, &state.access.secrets.redacted(stack));
+    }
+    found(retryable(code, state.access.secrets.redacted(told)), state.reached_out())
 }
 
 fn cause(error: &wasmtime::Error, state: &CallState) -> (&'static str, String) {

@@ -16,9 +16,11 @@ pub(crate) async fn fetch(
     modules: &dyn ModuleStore,
     digest: Digest,
 ) -> Result<Arc<Loaded>, ModuleError> {
+    // What this machine compiled it may have taken under other keys.
+    let signed = loader.trusted.required();
     let cached = {
         let loader = loader.clone();
-        off_the_runtime(move || match loader.cached(digest) {
+        off_the_runtime(move || match loader.cached(digest).filter(|_| !signed) {
             Some(component) => Ok(Some(loader.load(digest, &component).map_err(reason)?)),
             None => Ok(None),
         })
@@ -27,6 +29,7 @@ pub(crate) async fn fetch(
         return Ok(Arc::new(plugin));
     }
     let bytes = modules.module(digest).await?;
+    let signature = if signed { modules.signature(digest).await? } else { None };
     let loader = loader.clone();
     let ready = off_the_runtime(move || {
         if Digest::of(&bytes) != digest {
@@ -35,6 +38,7 @@ pub(crate) async fn fetch(
                  directory again"
             ));
         }
+        loader.trusted.check(&bytes, signature.as_deref())?;
         loader.load(digest, &loader.compile(digest, &bytes)?).map_err(reason)
     });
     ready.await.map(Arc::new)

@@ -39,6 +39,7 @@ use crate::{
     registry::{Active, Rejection},
     report::{Ended, Reported, Reporter},
     running::{Counted, Running},
+    signatures::TrustedKeys,
 };
 
 /// How a host treats its plugins.
@@ -50,6 +51,8 @@ pub struct Options {
     pub grants: Grants,
     /// The operator's changes to definitions.
     pub overrides: Overrides,
+    /// Who has to have signed a module.
+    pub trusted: TrustedKeys,
     /// Where compiled modules are kept; absent: nowhere. No two operating system users may share it.
     pub cache_dir: Option<PathBuf>,
     /// Guests that run at once on threads of their own; by default as many as there are cores.
@@ -71,6 +74,7 @@ impl Default for Options {
             limits: Limits::default(),
             grants: Grants::default(),
             overrides: Overrides::default(),
+            trusted: TrustedKeys::default(),
             cache_dir: None,
             threads: thread::available_parallelism().map_or(2, NonZeroUsize::get),
             sql_calls: 16,
@@ -136,6 +140,7 @@ impl PluginHost {
             limits,
             grants,
             overrides,
+            trusted,
             cache_dir,
             threads,
             sql_calls,
@@ -159,6 +164,7 @@ impl PluginHost {
             grants,
             overrides,
             reuse,
+            trusted,
             limits: limits.clone(),
             clock: clock.clone(),
             database: database.is_some(),

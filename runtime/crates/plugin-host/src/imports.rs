@@ -87,7 +87,8 @@ macro_rules! emit {
 }
 
 impl CallState {
-    fn emit(&self, level: Level, message: &str) {
+    /// Logs in the name of the attempt.
+    pub(crate) fn emit(&self, level: Level, message: &str) {
         match level {
             Level::Trace => emit!(trace, self, message),
             Level::Debug => emit!(debug, self, message),

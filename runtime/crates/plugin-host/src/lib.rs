@@ -44,9 +44,11 @@ mod running;
 mod secrets;
 mod session;
 mod shares;
+mod signatures;
 mod sql;
 mod state;
 mod swapping;
+mod trace;
 mod watcher;
 
 pub use grants::{Grant, Grants};
@@ -55,4 +57,5 @@ pub use limits::Limits;
 pub use lint::{Finding, Level, lint};
 pub use registry::Rejection;
 pub use secrets::SecretSource;
+pub use signatures::TrustedKeys;
 pub use watcher::Watcher;

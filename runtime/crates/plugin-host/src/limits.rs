@@ -18,6 +18,8 @@ pub struct Limits {
     pub core_instances: u32,
     /// Bytes of the host's bookkeeping for an instance.
     pub instance_bytes: usize,
+    /// Bytes of a component's lines and names for debuggers (DWARF), in which a trap is looked up.
+    pub debug_bytes: usize,
     /// Bytes of one payload or message that a guest returns.
     pub payload_bytes: usize,
     /// Bytes of all that one call returns, and of what it hands over in one call of an import.
@@ -55,6 +57,7 @@ impl Default for Limits {
             table_elements: 50_000,
             core_instances: 200,
             instance_bytes: 8 << 20,
+            debug_bytes: 4 << 20,
             payload_bytes: 1 << 20,
             result_bytes: 4 << 20,
             effects: 1_000,

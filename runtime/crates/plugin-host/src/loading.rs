@@ -37,7 +37,9 @@ use crate::{
     guest::{Guest, Idle, Lane},
     limits::Limits,
     linking::{FITTING, Linkers},
+    signatures::TrustedKeys,
     state::{CallState, LogBudget, MemoryBudget, Subject},
+    trace,
 };
 
 /// What `describe` may take.
@@ -101,6 +103,7 @@ pub(crate) struct Loader {
     pub overrides: Overrides,
     /// Attempts that one instance serves, of plugins of which it may serve more than one.
     pub reuse: BTreeMap<PluginName, u32>,
+    pub trusted: TrustedKeys,
     pub limits: Arc<Limits>,
     pub clock: Arc<dyn Clock>,
     /// Whether there is a database for guests.
@@ -121,6 +124,13 @@ impl Loader {
             return Ok(component);
         }
         kind(bytes)?;
+        let (debug, limit) = (trace::debug_bytes(bytes), self.limits.debug_bytes);
+        if debug > limit {
+            return Err(format!(
+                "component has {debug} bytes of information for debuggers: limit {limit} \
+                 (plugins.guest_limits.debug_bytes): build it with lines alone, or without"
+            ));
+        }
         let component = Component::from_binary(&self.engine, bytes)
             .map_err(|error| format!("component does not compile: {error:#}: build it anew"))?;
         if let Some(cache) = &self.cache {

@@ -33,7 +33,12 @@ impl PluginHost {
     /// Checks a module, keeps it in the database and makes the change on all hosts.
     pub async fn swap(&self, bytes: Vec<u8>, swap: &Swap) -> Result<Swapped, ModuleError> {
         let modules = self.database()?;
+        let signature = swap.signature.as_deref();
+        self.loader.trusted.check(&bytes, signature).map_err(ModuleError::Rejected)?;
         let (plugin, bytes) = self.check(bytes).await?;
+        if let Some(signature) = signature {
+            modules.sign(plugin.digest, signature).await?;
+        }
         self.hand_over(modules, plugin, bytes, swap).await
     }
 

@@ -2,10 +2,10 @@
 //!
 //! A `*.wasm` is read when it is whole: its size and time of change are those of the last look, or it has not been
 //! written to for a while, as after a rename. A content that this process has not seen yet under that name is offered
-//! once, unless it is active already. A file that lies there when a host starts is offered only where nobody has made its
-//! module active before: an operator's roll-back, or another host's newer file, was a later word. One that changes while
-//! the host runs is a new word. A rejected file is told of once and tried again when it changes; a deleted one changes
-//! nothing.
+//! once, unless it is active already. `FILE.wasm.minisig` is its signature, and part of that content. A file that lies there
+//! when a host starts is offered only where nobody has made its module active before: an operator's roll-back, or another
+//! host's newer file, was a later word. One that changes while the host runs is a new word. A rejected file is told of once
+//! and tried again when it changes; a deleted one changes nothing.
 
 use std::{
     collections::HashMap,
@@ -48,12 +48,12 @@ struct File {
     stamp: Option<Stamp>,
     /// The stamp that was read last.
     read: Option<Stamp>,
-    /// The content that was dealt with last.
-    digest: Option<Digest>,
+    /// The content that was dealt with last, and its signature.
+    dealt: Option<(Digest, Option<String>)>,
 }
 
-/// A file's size and time of change.
-type Stamp = (u64, SystemTime);
+/// Size and time of change of a file, and of its signature.
+type Stamp = ((u64, SystemTime), Option<(u64, SystemTime)>);
 
 impl Watcher {
     /// Without a directory it follows the database alone.
@@ -124,12 +124,14 @@ impl File {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(format!("{source}: {error}")),
         };
+        let signature = fs::read_to_string(signature_of(path)).await.ok();
         let digest = Digest::of(&bytes);
+        let found = Some((digest, signature.clone()));
         if host.runs(digest) {
             host.accept(&source);
-        } else if self.digest != Some(digest) {
+        } else if self.dealt != found {
             let unavailable = |error: ModuleError| format!("{source}: {error}");
-            let held = if self.lay_here && self.digest.is_none() {
+            let held = if self.lay_here && self.dealt.is_none() {
                 host.held(digest).await.map_err(unavailable)?
             } else {
                 None
@@ -139,7 +141,8 @@ impl File {
             } else {
                 let by = Some(format!("file {source}"));
                 let reason = "the file is new in the plugin directory".into();
-                let swap = Swap::new(Change::Activated, Audit { by, reason });
+                let by = Audit { by, reason };
+                let swap = Swap { signature, ..Swap::new(Change::Activated, by) };
                 match host.swap(bytes, &swap).await {
                     Ok(_) => host.accept(&source),
                     Err(ModuleError::Rejected(reason)) => host.reject(source, digest, reason),
@@ -147,7 +150,7 @@ impl File {
                 }
             }
         }
-        self.digest = Some(digest);
+        self.dealt = found;
         self.read = Some(stamp);
         Ok(())
     }
@@ -166,17 +169,28 @@ async fn modules_in(directory: &Path) -> io::Result<Vec<(PathBuf, Stamp)>> {
             continue;
         };
         if found.is_file() {
-            modules.push((path, stamp(&found)?));
+            let signature = fs::metadata(signature_of(&path)).await.ok();
+            let signature = signature.as_ref().map(stamp).transpose()?;
+            modules.push((path, (stamp(&found)?, signature)));
         }
     }
     modules.sort_unstable();
     Ok(modules)
 }
 
-fn stamp(found: &Metadata) -> io::Result<Stamp> {
+fn signature_of(module: &Path) -> PathBuf {
+    let mut path = module.as_os_str().to_owned();
+    path.push(".minisig");
+    path.into()
+}
+
+fn stamp(found: &Metadata) -> io::Result<(u64, SystemTime)> {
     Ok((found.len(), found.modified()?))
 }
 
-fn untouched((_, changed): Stamp) -> bool {
-    SystemTime::now().duration_since(changed).is_ok_and(|since| since >= UNTOUCHED)
+fn untouched((module, signature): Stamp) -> bool {
+    let long = |(_, changed): (u64, SystemTime)| {
+        SystemTime::now().duration_since(changed).is_ok_and(|since| since >= UNTOUCHED)
+    };
+    long(module) && signature.is_none_or(long)
 }

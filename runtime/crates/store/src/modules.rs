@@ -48,6 +48,19 @@ impl ModuleStore for Store {
             })
     }
 
+    async fn signature(&self, digest: Digest) -> Result<Option<String>, ModuleError> {
+        let of_module = "select signature from wasaga.module_signatures where digest = $1";
+        let query = sqlx::query_scalar(of_module).bind(&digest.0[..]);
+        query.fetch_optional(&self.pool).await.map_err(unavailable)
+    }
+
+    async fn sign(&self, digest: Digest, signature: &str) -> Result<(), ModuleError> {
+        let sign = "insert into wasaga.module_signatures (digest, signature) values ($1, $2)
+                    on conflict (digest) do update set signature = excluded.signature";
+        let query = sqlx::query(sign).bind(&digest.0[..]).bind(signature);
+        query.execute(&self.pool).await.map(drop).map_err(unavailable)
+    }
+
     async fn swap(&self, module: NewModule, swap: &Swap) -> Result<Swapped, ModuleError> {
         self.module_swap(module, swap).await
     }

@@ -2,30 +2,14 @@
 //!
 //! A guest becomes `OUT_DIR/NAME.wasm`, a WebAssembly component. A project that cannot be built, as its language's
 //! toolchain is missing, leaves `NAME.missing` there, which says why, and hinders no other.
-//!
-//! To add a language: a module with `build`, a variant of `project::Language`.
 
-mod c;
-mod components;
-mod go;
-mod javascript;
-mod project;
-mod python;
-mod rust;
 mod stamp;
-mod toolchain;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-
-use project::Project;
-use rust::{Package, RustWorkspace};
-use toolchain::GuestToolchain;
-
-/// What every component begins with; a core module has a one in the fifth byte.
-const COMPONENT_HEADER: [u8; 8] = [0, b'a', b's', b'm', 0x0d, 0, 1, 0];
+use wasaga_guest_build::{GuestToolchain, Missing, Package, Project, RustWorkspace, publish};
 
 /// One built guest.
 #[derive(Clone, Debug)]
@@ -59,7 +43,7 @@ impl Guests {
     pub fn build(&self, names: &[&str], out_dir: &Path) -> Result<Built> {
         fs::create_dir_all(out_dir)
             .with_context(|| format!("cannot make {}", out_dir.display()))?;
-        let projects = project::all(&self.root)?;
+        let projects = self.projects()?;
         let is_wanted = |name: &str| names.is_empty() || names.contains(&name);
         let is_project = |name: &&str| projects.iter().any(|project| project.name == *name);
         let guests = if names.is_empty() || !names.iter().all(is_project) {
@@ -81,13 +65,31 @@ impl Guests {
         Ok(built)
     }
 
+    /// All projects of the source tree, by their names.
+    fn projects(&self) -> Result<Vec<Project>> {
+        let mut projects = Vec::new();
+        for parent in ["plugins", "plugins/testing"] {
+            let parent = self.root.join(parent);
+            let entries = fs::read_dir(&parent)
+                .with_context(|| format!("cannot read {}", parent.display()))?;
+            for entry in entries.flatten() {
+                if let Some(project) = Project::read(&entry.path())? {
+                    let sdk = self.root.join("guest-sdk").join(project.language.to_string());
+                    projects.push(Project { sdk, wit: self.root.join("wit"), ..project });
+                }
+            }
+        }
+        projects.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(projects)
+    }
+
     fn build_rust(
         &self,
         names: &[&str],
         projects: &[Project],
         out_dir: &Path,
     ) -> Result<Vec<Guest>> {
-        let toolchain = GuestToolchain::detect()?;
+        let toolchain = GuestToolchain::detect(Missing::Install)?;
         let root = self.root.join("plugins");
         let workspace = RustWorkspace { root, target_dir: self.target_dir.clone() };
         let packages = workspace.packages(&toolchain)?;
@@ -105,7 +107,8 @@ impl Guests {
         let is_wanted =
             |(package, _): &Package| names.is_empty() || names.contains(&package.as_str());
         let wanted = packages.into_iter().filter(is_wanted).collect();
-        workspace.build(&toolchain, wanted, out_dir)
+        let built = workspace.build(&toolchain, wanted)?;
+        built.into_iter().map(|(name, component)| guest(&component, name, out_dir)).collect()
     }
 
     /// Builds a project, unless what it was last built from is what there is now.
@@ -115,40 +118,19 @@ impl Guests {
         let stamp = stamp::of(&self.root, project)?;
         if stamp::read(&work_dir).as_ref() != Some(&stamp) || !component.is_file() {
             eprintln!("building {} ({})", project.name, project.language);
-            fs::create_dir_all(&work_dir)
-                .with_context(|| format!("cannot make {}", work_dir.display()))?;
-            project.build(self, &work_dir, &component)?;
+            project.build(&work_dir, &component, Missing::Install)?;
             stamp::write(&work_dir, &stamp)?;
         }
-        publish(&component, &project.name, out_dir)
-    }
-
-    fn wit(&self) -> PathBuf {
-        self.root.join("wit")
-    }
-
-    /// The SDK of a language.
-    fn sdk(&self, language: project::Language) -> PathBuf {
-        self.root.join("guest-sdk").join(language.to_string())
+        guest(&component, project.name.clone(), out_dir)
     }
 }
 
-/// Copies a component under its final name in one rename: a host that watches the directory
-/// never sees half of it.
-fn publish(built: &Path, name: &str, out_dir: &Path) -> Result<Guest> {
-    let component = fs::read(built).with_context(|| format!("cannot read {}", built.display()))?;
-    if !component.starts_with(&COMPONENT_HEADER) {
-        bail!("{} is no WebAssembly component", built.display());
-    }
+/// Copies a component under its final name.
+fn guest(built: &Path, name: String, out_dir: &Path) -> Result<Guest> {
     let path = out_dir.join(format!("{name}.wasm"));
-    if fs::read(&path).ok().as_ref() != Some(&component) {
-        let partial = out_dir.join(format!(".{name}.wasm.{}", std::process::id()));
-        fs::write(&partial, &component)
-            .and_then(|()| fs::rename(&partial, &path))
-            .with_context(|| format!("cannot write {}", path.display()))?;
-    }
-    let _ = fs::remove_file(missing(name, out_dir));
-    Ok(Guest { name: name.to_owned(), path, bytes: component.len() as u64 })
+    let bytes = publish(built, &path)?;
+    let _ = fs::remove_file(missing(&name, out_dir));
+    Ok(Guest { name, path, bytes })
 }
 
 /// Removes an older component, which would be taken for this one, and says why there is none.

@@ -5,19 +5,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use sha2::{Digest as _, Sha256};
-
-use super::project::Project;
+use wasaga_guest_build::Project;
 
 const FILE: &str = "stamp";
 /// Directories that hold what others can make again.
 const MADE: [&str; 4] = ["node_modules", "__pycache__", "target", "template"];
 
 pub(super) fn of(root: &Path, project: &Project) -> Result<String> {
-    let sdk = root.join("guest-sdk").join(project.language.to_string());
-    let components = root.join("xtask/components");
-    let builders = root.join("xtask/services/src/guests");
+    let builders = root.join("runtime/crates/guest-build/src");
     let mut hasher = Sha256::new();
-    for directory in [&project.directory, &sdk, &root.join("wit"), &components, &builders] {
+    for directory in [&project.directory, &project.sdk, &project.wit, &builders] {
         let mut files = Vec::new();
         collect(directory, &mut files)?;
         files.sort();

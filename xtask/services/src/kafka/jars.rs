@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use wasaga_guest_build::{filled_once, user_cache};
 
-use crate::cache::{filled_once, user_cache};
 use crate::java::{self, Artifact, Jars};
 
 const VERSION: &str = "4.3.0";

@@ -12,12 +12,12 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use wasaga_guest_build::programs::output_of;
 
 use crate::daemon::Daemon;
 use crate::java::require_java;
 use crate::net::{free_port, wait_until, wait_until_free};
 use crate::process::Signal;
-use crate::programs::output_of;
 use crate::workdir::WorkDir;
 
 pub use secured::ACCOUNT;

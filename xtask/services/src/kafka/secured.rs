@@ -4,8 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
-
-use crate::programs::output_of;
+use wasaga_guest_build::programs::output_of;
 
 /// Name and password of the one account.
 pub const ACCOUNT: (&str, &str) = ("wasaga", "a-password");

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use wasaga_guest_build::programs::{find_binary, install_debian_packages, run};
+use wasaga_guest_build::{filled_once, user_cache};
 
 use crate::account::{Account, open_to_all};
-use crate::cache::{filled_once, user_cache};
 use crate::java::{self, Jars};
-use crate::programs::{find_binary, install_debian_packages, run};
 
 const PACKAGED_VERSION: &str = "17.5.0";
 /// The packaged archive when Postgres runs as another user than this one, who cannot read root's

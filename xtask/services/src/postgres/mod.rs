@@ -10,12 +10,12 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use wasaga_guest_build::programs::output_of;
 
 use crate::account::Account;
 use crate::daemon::Daemon;
 use crate::net::{free_port, wait_until, wait_until_free};
 use crate::process::{self, Signal};
-use crate::programs::output_of;
 use crate::workdir::WorkDir;
 
 /// The one role of the cluster: superuser, trusted on loopback.

@@ -4,9 +4,10 @@ use axum::{
     Json,
     body::Bytes,
     extract::{FromRequest, Path, Request, State},
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 use serde_json::json;
 use wasaga_domain::{
@@ -53,6 +54,7 @@ pub(crate) async fn push(
         return Err(crate::query::bad("canary", &why));
     }
     let by = audit_of("push", reason, by)?;
+    let signature = signature_of(request.headers())?;
     let component = Bytes::from_request(request, &()).await.map_err(|rejection| {
         match rejection.status() {
             StatusCode::PAYLOAD_TOO_LARGE => ApiError::TooLarge(MODULE_LIMIT),
@@ -62,9 +64,18 @@ pub(crate) async fn push(
     if component.is_empty() {
         return Err(ApiError::Malformed("the body is empty, and must be a component".into()));
     }
-    let swap = Swap { force, ..Swap::new(change, by) };
+    let swap = Swap { force, signature, ..Swap::new(change, by) };
     let swapped = shared.plugins.swap(component.into(), &swap).await.map_err(ApiError::of_many)?;
     Ok((StatusCode::CREATED, view(&swapped, swap.change.as_str())).into_response())
+}
+
+/// The header `minisig`: the component's `.minisig` in base64, as a header has one line.
+fn signature_of(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
+    let Some(value) = headers.get("minisig") else { return Ok(None) };
+    let bytes = STANDARD.decode(value.as_bytes()).ok();
+    let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+    let malformed = "the header minisig must be the component's .minisig in base64, on one line";
+    text.map(Some).ok_or_else(|| ApiError::Malformed(malformed.into()))
 }
 
 /// POST /api/v1/plugins/{plugin}/activate, rollback, promote, end-canary or end-undo

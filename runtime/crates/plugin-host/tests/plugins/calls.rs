@@ -120,6 +120,21 @@ async fn a_trap_tells_what_the_guest_said_last() {
 }
 
 #[tokio::test]
+async fn a_trap_tells_function_and_line() {
+    let host = probe(generous()).await;
+    for (action, code, function) in
+        [("trap", "trap", "perform::exhaust_or_fail"), ("overflow", "limit", "perform::overflow")]
+    {
+        let (_, found, message) = failed(run(&host, does(json!({"do": action}))).await);
+        assert_eq!(found, code, "{message}");
+        let place = message.split(" at ").nth(1).unwrap_or_default();
+        let named =
+            place.contains(function) && place.contains("(testing/probe-rust/src/perform.rs:");
+        assert!(named, "{message}");
+    }
+}
+
+#[tokio::test]
 async fn a_guest_gets_no_more_stack_than_its_limit() {
     let host = probe(generous()).await;
     let (class, code, message) = failed(run(&host, does(json!({"do": "overflow"}))).await);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use wasaga_plugin_host::{Grant, Grants, Options};
+use wasaga_plugin_host::{Grant, Grants, Limits, Options};
 
 use crate::stage::{Directory, active, component, generous, host, rejection};
 
@@ -21,6 +21,14 @@ async fn what_is_no_plugin_is_refused_by_its_kind() {
         assert!(reason.contains(expected), "{reason}");
     }
     assert!(active(&host).is_empty());
+}
+
+#[tokio::test]
+async fn more_for_debuggers_than_a_trap_may_read_is_refused() {
+    let limits = Limits { debug_bytes: 1000, ..Limits::default() };
+    let host = host(Options { limits, ..generous() });
+    let reason = rejection(host.install_local(component("probe-rust")).await);
+    assert!(reason.contains("limit 1000 (plugins.guest_limits.debug_bytes)"), "{reason}");
 }
 
 #[tokio::test]

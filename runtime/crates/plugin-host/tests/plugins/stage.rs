@@ -198,6 +198,7 @@ impl Drop for Directory {
 #[derive(Default)]
 pub struct Modules {
     bytes: Mutex<HashMap<Digest, Vec<u8>>>,
+    signatures: Mutex<HashMap<Digest, String>>,
     active: Mutex<Vec<Activation>>,
     /// What was done to which module, by whom.
     pub history: Mutex<Vec<(String, Digest, Option<String>)>>,
@@ -236,6 +237,17 @@ impl ModuleStore for Modules {
         bytes.ok_or_else(|| {
             ModuleError::Rejected(format!("module {digest} is not in wasaga.modules"))
         })
+    }
+
+    async fn signature(&self, digest: Digest) -> Result<Option<String>, ModuleError> {
+        self.up()?;
+        Ok(self.signatures.lock().expect("not poisoned").get(&digest).cloned())
+    }
+
+    async fn sign(&self, digest: Digest, signature: &str) -> Result<(), ModuleError> {
+        self.up()?;
+        self.signatures.lock().expect("not poisoned").insert(digest, signature.into());
+        Ok(())
     }
 
     async fn swap(&self, module: NewModule, swap: &Swap) -> Result<Swapped, ModuleError> {

@@ -1,0 +1,73 @@
+//! A saga of two steps. Nobody is greeted who is called `nobody`: then the first step is undone.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use wasaga_guest::{
+    ambient,
+    manifest::{Manifest, Retry, Saga, Step, Trigger, Undo},
+    prelude::*,
+};
+
+struct Greeting;
+
+/// What a saga starts with, and what is kept of it for the undo.
+#[derive(Deserialize, Serialize)]
+struct Greeted {
+    name: String,
+}
+
+impl Plugin for Greeting {
+    fn manifest() -> Manifest {
+        let retry = || {
+            let (first, longest) = (Duration::from_millis(200), Duration::from_secs(10));
+            Retry::exponential(first, 2.0, longest).attempts(5)
+        };
+        let step = |name: &str| Step::new(name).timeout(Duration::from_secs(30)).retry(retry());
+        let saga = Saga::new("{{name}}", 1)
+            .step(step("write").undo(Undo::new().retry(retry())))
+            .step(step("say"))
+            .trigger(Trigger::http("/api/v1/greetings/{{name}}", "greeting_id"))
+            .input_schema(json!({
+                "type": "object",
+                "required": ["name"],
+                "properties": { "name": { "type": "string", "minLength": 1 } },
+            }));
+        Manifest::new("{{name}}", env!("CARGO_PKG_VERSION")).saga(saga)
+    }
+}
+
+impl Steps for Greeting {
+    fn execute(task: &StepTask) -> Result<Outcome, Failure> {
+        let greeted: Greeted = task.input_json()?;
+        match task.step() {
+            "write" => write(&greeted),
+            "say" => say(&greeted),
+            _ => Err(task.unknown_step()),
+        }
+    }
+
+    fn compensate(_: &StepTask, undo: Option<Payload>) -> Result<Outcome, Failure> {
+        let written: Option<Greeted> = undo.map(|undo| undo.parse()).transpose()?;
+        let name = written.map_or_else(|| "somebody".to_owned(), |written| written.name);
+        wasaga_guest::info!("the card for {name} is torn up");
+        done_empty().into()
+    }
+}
+
+fn write(greeted: &Greeted) -> Result<Outcome, Failure> {
+    done_json(&json!({ "card": format!("Hello, {}!", greeted.name) })).undo_json(greeted).into()
+}
+
+fn say(Greeted { name }: &Greeted) -> Result<Outcome, Failure> {
+    if name == "nobody" {
+        return Err(Failure::permanent("nobody-there", "there is nobody to greet"));
+    }
+    // Time and chance are the host's. An output has neither: the step returns the same when it runs again.
+    let number = ambient::random_bytes(4).iter().fold(0, |all, byte| all << 8 | u32::from(*byte));
+    wasaga_guest::info!("{name} is greeted at {}, number {number:08x}", ambient::now_ms());
+    done_json(&json!({ "said_to": name })).into()
+}
+
+wasaga_guest::saga_plugin!(Greeting);
