@@ -120,7 +120,8 @@ impl StepExecutor for Timed {
 }
 
 pub async fn run(arguments: &Arguments) -> Result<()> {
-    ensure!(arguments.rounds > 0, "--rounds must be at least 1");
+    let positive = arguments.rounds > 0 && arguments.every_ms > 0;
+    ensure!(positive, "--rounds and --every-ms must be at least 1");
     let server = env::var("DATABASE_URL")
         .context("DATABASE_URL must name a Postgres: run `cargo xtask bench swap`")?;
     let plugins = env::var_os("WASAGA_BENCH_PLUGINS").map(PathBuf::from);
@@ -133,9 +134,7 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
         PluginHost::new(options, Some(store.clone()), Some(store.clone()), Arc::new(SystemClock))?;
     let change = |change| Swap::new(change, Audit::because("bench swap"));
     let mut versions = Vec::new();
-    for (name, what) in
-        [("bench-rust", Change::Activated), ("bench-v2-rust", Change::Pushed)]
-    {
+    for (name, what) in [("bench-rust", Change::Activated), ("bench-v2-rust", Change::Pushed)] {
         let module = plugins.join(format!("{name}.wasm"));
         let bytes = fs::read(&module).with_context(|| format!("{}", module.display()))?;
         versions.push(host.swap(bytes, &change(what)).await?.digest);
@@ -219,7 +218,10 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
     print(&figures, arguments.json)?;
     let [one, two] = figures.calls_of_each_version;
     if figures.errors > 0 || one == 0 || two == 0 {
-        return Err(anyhow!("{} errors; calls of the two versions: {one} and {two}", figures.errors));
+        return Err(anyhow!(
+            "{} errors; calls of the two versions: {one} and {two}",
+            figures.errors
+        ));
     }
     Ok(())
 }

@@ -8,8 +8,8 @@ use tokio::runtime::Runtime;
 
 use crate::{
     commands::{
-        check_config, dev, letters, migrate, outbox, plugins, project, pull, saga, schedules, swaps,
-        test,
+        check_config, dev, letters, migrate, outbox, plugins, project, pull, saga, schedules,
+        swaps, test,
     },
     config::{Config, ConfigError},
     host, logging,

@@ -184,6 +184,23 @@ fn other_hosts_answer_as_a_scenario_says() {
 }
 
 #[test]
+fn a_secret_is_starred_in_what_is_logged() {
+    let scenarios = file(
+        "secret.toml",
+        "[[scenario]]
+         name = 'blabs'
+         when.saga = 'probe-http'
+         given.config = { token = 'tell-nobody' }
+         given.input.steps.a = [{ do = 'blab' }]
+         then = { outcome = 'failed', code = '***', logs = ['it is ***'] }",
+    );
+    let ran = wasaga_test(&[&plugin("probe-http-rust"), &scenarios], &["--format", "json"]);
+    ran.all_pass(1);
+    assert!(!ran.out.contains("tell-nobody"), "{}", ran.out);
+    fs::remove_file(scenarios).expect("it is there");
+}
+
+#[test]
 fn faults_compare_what_other_hosts_were_asked() {
     let answer = exchange("response = { status = 201 }");
     for (body, passes) in [(r#"{"key":"$key"}"#, true), (r#"{"attempt":"$attempt"}"#, false)] {

@@ -15,7 +15,7 @@ const OWNERS: [(&str, &str); 6] = [
 ];
 
 /// The workspace's own packages, and which of each other they may know.
-const LAYERS: [(&str, &[&str]); 10] = [
+const LAYERS: [(&str, &[&str]); 11] = [
     ("wasaga-domain", &[]),
     ("wasaga-store", &["wasaga-domain"]),
     ("wasaga-engine", &["wasaga-domain", "wasaga-store"]),

@@ -10,9 +10,10 @@ use super::table;
 pub(super) fn list(plugins: &[PluginState]) {
     let titles = ["PLUGIN", "VERSION", "DIGEST", "CANARY", "UNDO"];
     let row = |plugin: &PluginState| {
-        let canary = plugin.canary.as_ref().map(|canary| {
-            format!("{} ({} %)", named(&canary.module), canary.plan["percent"])
-        });
+        let canary = plugin
+            .canary
+            .as_ref()
+            .map(|canary| format!("{} ({} %)", named(&canary.module), canary.plan["percent"]));
         let none = || "-".to_owned();
         [
             plugin.plugin.clone(),
@@ -31,7 +32,10 @@ pub(super) fn history(state: &PluginState) {
         let figures = &canary.figures;
         println!(
             "canary: {} of {} calls failed; of the active module's {} of {}",
-            figures["failures"], figures["calls"], figures["active_failures"], figures["active_calls"]
+            figures["failures"],
+            figures["calls"],
+            figures["active_failures"],
+            figures["active_calls"]
         );
     }
     println!("a rollback goes to: {}", state.before.as_deref().unwrap_or("nothing"));

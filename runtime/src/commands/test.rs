@@ -1,16 +1,24 @@
 //! `wasaga test`: a plugin's scenarios, and the fault matrix, without a host.
 
 use std::{
-    fs,
+    fs::{self, File},
+    io::Write as _,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use serde_json::Value;
-use wasaga_harness::{Report, Scenario, Stage, capture, faults::faults, run, scenarios};
+use uuid::Uuid;
+use wasaga_domain::ids::SagaId;
+use wasaga_harness::{
+    Report, Scenario, Stage, capture,
+    faults::faults,
+    record::{Past, Recorded, record},
+    run, scenarios as scenarios_of,
+};
 
-use crate::config::Config;
+use crate::{config::Config, host::startup};
 
 #[derive(Debug, Args)]
 pub(crate) struct Test {
@@ -24,6 +32,13 @@ pub(crate) struct Test {
     /// Run each step twice, fail each one, undo each twice, and lose the host at every commit
     #[arg(long)]
     faults: bool,
+    /// Make scenarios out of the journal of this saga, which the configured database has: one for each step that the plugin
+    /// ran
+    #[arg(long, value_name = "SAGA", conflicts_with = "faults")]
+    record: Option<Uuid>,
+    /// Write them to this file, which must not be there yet, and try them; without it they are printed
+    #[arg(long, value_name = "FILE", requires = "record")]
+    out: Option<PathBuf>,
     /// The input of sagas that no scenario runs, as JSON
     #[arg(long, value_name = "FILE", requires = "faults")]
     input: Option<PathBuf>,
@@ -47,16 +62,29 @@ enum Format {
 
 impl Test {
     pub(crate) async fn run(self, config: &Config) -> anyhow::Result<()> {
-        if self.scenarios.is_empty() && !self.faults {
-            bail!("nothing to try: name a file of scenarios, or say --faults");
+        if self.scenarios.is_empty() && !self.faults && self.record.is_none() {
+            bail!("nothing to try: name a file of scenarios, or say --faults or --record SAGA");
         }
         capture();
-        let told = self.told()?;
+        let mut told = self.told()?;
         let input = self.input.as_deref().map(json).transpose()?;
         let components = [&self.plugin].into_iter().chain(&self.with);
         let components = components.map(|file| read(file)).collect::<anyhow::Result<_>>()?;
         let options = config.plugins.options(&config.definitions);
         let mut stage = Stage::new(components, options, self.database.as_deref()).await?;
+        if let Some(saga) = self.record {
+            match recorded(config, SagaId(saga), &stage, self.out.as_deref()).await {
+                Ok(scenarios) => told.extend(scenarios),
+                Err(why) => {
+                    stage.close().await;
+                    return Err(why);
+                }
+            }
+            if self.out.is_none() {
+                stage.close().await;
+                return Ok(());
+            }
+        }
         let mut report = run(&mut stage, &told).await;
         if self.faults {
             report.cases.extend(faults(&mut stage, &told, input.as_ref()).await.cases);
@@ -73,7 +101,7 @@ impl Test {
     }
 
     fn told(&self) -> anyhow::Result<Vec<Scenario>> {
-        let files = self.scenarios.iter().map(|path| scenarios(path));
+        let files = self.scenarios.iter().map(|path| scenarios_of(path));
         Ok(files.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
     }
 
@@ -85,6 +113,44 @@ impl Test {
         }
         Ok(())
     }
+}
+
+/// Records a saga, and reads back what was written.
+async fn recorded(
+    config: &Config,
+    id: SagaId,
+    stage: &Stage,
+    out: Option<&Path>,
+) -> anyhow::Result<Vec<Scenario>> {
+    let store = startup::database(&config.database).await?;
+    let saga = store.saga_get(id).await?.with_context(|| format!("there is no saga {id}"))?;
+    let known = store.definition_get(&saga.definition, saga.version).await?;
+    let (definition, owner, _) = known.with_context(|| {
+        format!("the database does not know definition {} {}", saga.definition, saga.version)
+    })?;
+    let journal = store.journal_list(id).await?;
+    let past = Past {
+        definition: &saga.definition,
+        business_key: saga.business_key.as_deref(),
+        input: &saga.input,
+    };
+    let is_own = |name: &str| {
+        let step = definition.steps.iter().find(|step| step.name == name);
+        step.is_some_and(|step| step.worker.as_ref().unwrap_or(&owner) == stage.plugin())
+    };
+    let Recorded { scenarios, left_out } = record(past, &journal, is_own);
+    for sentence in left_out {
+        eprintln!("left out: {sentence}");
+    }
+    let text = serde_json::to_string_pretty(&scenarios)?;
+    let Some(out) = out else {
+        println!("{text}");
+        return Ok(Vec::new());
+    };
+    let cannot = || format!("{} can't be written", out.display());
+    let mut file = File::create_new(out).with_context(cannot)?;
+    file.write_all(text.as_bytes()).with_context(cannot)?;
+    Ok(scenarios_of(out)?)
 }
 
 fn read(file: &Path) -> anyhow::Result<Vec<u8>> {

@@ -82,7 +82,10 @@ async fn modules_are_changed_on_the_command_line() {
     };
     let (one, two) = (component("probe-rust"), component("probe-v2-rust"));
     let pushed = done(&["push", &one, "--reason", "the first"]);
-    assert!(pushed.starts_with("probe 0.1.0 (sha256:") && pushed.ends_with("): activated\n"), "{pushed}");
+    assert!(
+        pushed.starts_with("probe 0.1.0 (sha256:") && pushed.ends_with("): activated\n"),
+        "{pushed}"
+    );
     let kept: Value =
         serde_json::from_str(&done(&["push", &two, "--no-activate", "--json"])).expect("JSON");
     let digest = kept["digest"].as_str().expect("a digest");
@@ -90,7 +93,10 @@ async fn modules_are_changed_on_the_command_line() {
     let canary = done(&["activate", "probe", digest, "--canary", "10", "--min-calls", "5"]);
     assert!(canary.ends_with("): canary_started\n"), "{canary}");
     let listed = done(&["list"]);
-    assert!(listed.contains("0.1.0") && listed.contains(&format!("2.0.0 {digest} (10 %)")), "{listed}");
+    assert!(
+        listed.contains("0.1.0") && listed.contains(&format!("2.0.0 {digest} (10 %)")),
+        "{listed}"
+    );
     done(&["end-canary", "probe"]);
     refused(&["promote", "probe"], "has no canary to promote");
     done(&["activate", "probe", digest, "--undo"]);
@@ -103,7 +109,13 @@ async fn modules_are_changed_on_the_command_line() {
     let history = done(&["history", "probe"]);
     let told: Vec<_> = history.lines().filter(|line| line.contains("grace")).collect();
     let what = [
-        "rolled_back", "activated", "undo_ended", "undo_taken_over", "canary_ended", "canary_started", "pushed",
+        "rolled_back",
+        "activated",
+        "undo_ended",
+        "undo_taken_over",
+        "canary_ended",
+        "canary_started",
+        "pushed",
         "activated",
     ];
     assert_eq!(told.len(), what.len(), "{history}");

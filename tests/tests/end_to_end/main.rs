@@ -26,4 +26,5 @@ mod rights;
 mod sdks;
 mod signatures;
 mod steps;
+mod swaps;
 mod trip;

@@ -288,7 +288,9 @@ impl ApiError {
                 StatusCode::NOT_FOUND,
                 "unknown-plugin",
                 "Unknown plugin",
-                format!("no plugin {name:?} was ever active: GET /api/v1/plugins lists those that are"),
+                format!(
+                    "no plugin {name:?} was ever active: GET /api/v1/plugins lists those that are"
+                ),
             ),
             Self::Refused(why) => row(StatusCode::UNPROCESSABLE_ENTITY, "refused", "Refused", why),
             Self::Unavailable(why) => {

@@ -220,6 +220,7 @@ mod tests {
             started_at: UnixMillis(1_000),
             at: UnixMillis(2_000),
             output: None,
+            undo: None,
             error: None,
             digest: None,
             by: None,

@@ -262,7 +262,8 @@ impl Touching {
                     read.digest = Some(digest.map_err(|why| bad("digest", &why))?);
                 }
                 "after" => {
-                    let after = value.parse().map_err(|()| bad("after", "it is not what next said"));
+                    let after =
+                        value.parse().map_err(|()| bad("after", "it is not what next said"));
                     read.after = Some(after?);
                 }
                 "limit" => read.limit = Some(limit(&value)?),

@@ -37,23 +37,26 @@ pub(crate) fn place(address: IpAddr) -> Place {
 fn of_v4(address: Ipv4Addr) -> Place {
     let [a, b, c, _] = address.octets();
     match (a, b, c) {
-        // This network; link-local; benchmarks; multicast, reserved and broadcast; examples.
-        (0, ..) | (169, 254, _) | (198, 18..=19, _) | (224.., ..) => Place::Nowhere,
-        (192, 0, 0 | 2) | (198, 51, 100) | (203, 0, 113) => Place::Nowhere,
-        (10 | 127, ..) | (172, 16..=31, _) | (192, 168, _) => Place::Private,
-        // Shared by a provider's customers.
-        (100, 64..=127, _) => Place::Private,
+        // This network; multicast, reserved and broadcast; link-local; for benchmarks; for protocols and examples.
+        (0 | 224.., ..)
+        | (169, 254, _)
+        | (198, 18..=19, _)
+        | (192, 0, 0 | 2)
+        | (198, 51, 100)
+        | (203, 0, 113) => Place::Nowhere,
+        // The last ones are shared by a provider's customers.
+        (10 | 127, ..) | (172, 16..=31, _) | (192, 168, _) | (100, 64..=127, _) => Place::Private,
         _ => Place::Public,
     }
 }
 
 fn of_v6(address: Ipv6Addr) -> Place {
-    match address.segments() {
-        [0, 0, 0, 0, 0, 0, 0, 1] => Place::Private,
-        [0xfc00..=0xfdff, ..] => Place::Private,
-        // Of what is given out today, without the addresses of examples.
-        [0x2001, 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => Place::Nowhere,
-        [0x2000..=0x3fff, ..] => Place::Public,
+    let segments = address.segments();
+    let is_example = matches!(segments, [0x2001, 0xdb8, ..] | [0x3fff, 0..=0xfff, ..]);
+    match segments {
+        [0, 0, 0, 0, 0, 0, 0, 1] | [0xfc00..=0xfdff, ..] => Place::Private,
+        // All that is given out today.
+        [0x2000..=0x3fff, ..] if !is_example => Place::Public,
         _ => Place::Nowhere,
     }
 }

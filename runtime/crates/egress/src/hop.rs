@@ -1,7 +1,7 @@
 //! A request to one host, and the next one where its answer is a redirect.
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Request, header};
+use http::{HeaderValue, Method, Request, header};
 use url::Url;
 use wasaga_domain::{
     http::{HttpError, HttpRequest, HttpResponse, is_safe},
@@ -11,7 +11,7 @@ use wasaga_domain::{
 use crate::exchange::Content;
 
 /// What another origin may see of a request that is redirected there: no key, no account, no name of the guest's own.
-const HARMLESS: [HeaderName; 3] = [header::ACCEPT, header::ACCEPT_LANGUAGE, header::USER_AGENT];
+const HARMLESS: [&str; 3] = ["accept", "accept-language", "user-agent"];
 
 const AGENT: &str = concat!("wasaga/", env!("CARGO_PKG_VERSION"));
 
@@ -108,7 +108,7 @@ impl Hop {
             ));
         }
         let is_harmless = |header: &&Header| {
-            HARMLESS.iter().any(|known| header.name.eq_ignore_ascii_case(known.as_str()))
+            HARMLESS.iter().any(|known| header.name.eq_ignore_ascii_case(known))
         };
         // What describes a body, or keys a change, goes with them.
         let of_change = |header: &&Header| {

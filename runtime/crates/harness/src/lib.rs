@@ -15,6 +15,7 @@ mod expect;
 pub mod faults;
 mod http;
 mod logs;
+pub mod record;
 mod report;
 mod run;
 mod sample;

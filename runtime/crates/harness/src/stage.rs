@@ -178,7 +178,8 @@ impl Stage {
     }
 
     /// The plugin under test.
-    pub(crate) fn plugin(&self) -> &PluginName {
+    /// The plugin under test.
+    pub fn plugin(&self) -> &PluginName {
         &self.plugins[0]
     }
 

@@ -148,10 +148,10 @@ impl Loader {
         let manifest = self.describe(&pre, &exports, wasi)?;
         let manifest = checks::parse(&manifest)?;
         checks::manifest(&manifest, exports.steps.is_some(), exports.tasks.is_some())?;
-        let access = self.grants.access(&manifest).map_err(|reason| Unfit {
-            plugin: Some(manifest.name.clone()),
-            reason,
-        })?;
+        let access = self
+            .grants
+            .access(&manifest)
+            .map_err(|reason| Unfit { plugin: Some(manifest.name.clone()), reason })?;
         let (database, http) = (access.any(Access::database), access.any(Access::http));
         if database && !self.database {
             return Err(Unfit::from(format!(

@@ -51,7 +51,8 @@ impl Active {
                 lifecycle: plugin.exports.lifecycle.is_some(),
             };
             catalog.plugins.insert(name.clone(), described);
-            let module = |worker: &PluginName| plugins.get(worker).map(|running| running.active.digest);
+            let module =
+                |worker: &PluginName| plugins.get(worker).map(|running| running.active.digest);
             for active in &plugin.definitions {
                 let mut active = active.clone();
                 if active.definition.pin_workers {

@@ -90,11 +90,7 @@ impl Running {
         })
     }
 
-    fn side(
-        &self,
-        key: &[u8],
-        can: impl Fn(&Loaded) -> bool,
-    ) -> (&Arc<Loaded>, Option<Counted>) {
+    fn side(&self, key: &[u8], can: impl Fn(&Loaded) -> bool) -> (&Arc<Loaded>, Option<Counted>) {
         let Some(canary) = &self.canary else { return (&self.active, None) };
         let is_own = canary.takes(key) && can(&canary.module);
         let module = if is_own { &canary.module } else { &self.active };

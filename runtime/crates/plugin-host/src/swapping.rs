@@ -164,7 +164,10 @@ impl PluginHost {
         }
     }
 
-    pub(crate) async fn check(&self, bytes: Vec<u8>) -> Result<(Arc<Loaded>, Vec<u8>), ModuleError> {
+    pub(crate) async fn check(
+        &self,
+        bytes: Vec<u8>,
+    ) -> Result<(Arc<Loaded>, Vec<u8>), ModuleError> {
         let loader = self.loader.clone();
         let checked = off_the_runtime(move || {
             let digest = Digest::of(&bytes);

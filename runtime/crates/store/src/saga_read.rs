@@ -63,6 +63,8 @@ pub struct JournalRow {
     pub at: UnixMillis,
     /// What the step returned.
     pub output: Option<Payload>,
+    /// What its undo needs to know.
+    pub undo: Option<Payload>,
     /// What went wrong.
     pub error: Option<ErrorDetail>,
     /// The code that ran.
@@ -116,6 +118,8 @@ struct Entry {
     at_ms: i64,
     output_type: Option<String>,
     output: Option<Vec<u8>>,
+    undo_type: Option<String>,
+    undo: Option<Vec<u8>>,
     error: Option<Json<ErrorDetail>>,
     digest: Option<Vec<u8>>,
     by: Option<String>,
@@ -140,8 +144,8 @@ macro_rules! journal_of {
     ($table:literal, $and:literal) => {
         concat!(
             "select number, kind, step, direction = 'forward' as forward, attempt,
-                 wasaga.millis(started_at) as started_ms, wasaga.millis(at) as at_ms, output_type, output, error,
-                 digest, by
+                 wasaga.millis(started_at) as started_ms, wasaga.millis(at) as at_ms, output_type, output, undo_type,
+                 undo, error, digest, by
              from ", $table, " where saga_id = $1 ", $and, " order by number"
         )
     };
@@ -245,10 +249,15 @@ impl Entry {
             attempt: u32::try_from(self.attempt).map_err(|error| unfit("attempt", &error))?,
             started_at: UnixMillis(self.started_ms),
             at: UnixMillis(self.at_ms),
-            output: self.output_type.zip(self.output).map(|(kind, data)| Payload::new(kind, data)),
+            output: payload(self.output_type, self.output),
+            undo: payload(self.undo_type, self.undo),
             error: self.error.map(|error| error.0),
             digest: digest.map_err(|_| unfit("digest", &"not 32 bytes"))?.map(Digest),
             by: self.by,
         })
     }
+}
+
+fn payload(content_type: Option<String>, data: Option<Vec<u8>>) -> Option<Payload> {
+    content_type.zip(data).map(|(content_type, data)| Payload::new(content_type, data))
 }

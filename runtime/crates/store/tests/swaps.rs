@@ -99,7 +99,11 @@ async fn each_change_stands_in_the_history() {
     swap(store, kept("3.0.0"), Change::Activated).await;
     assert_eq!(store.before(&stock()).await.unwrap(), Some(two), "the same again is no other one");
     swap(store, kept("2.0.0"), Change::RolledBack).await;
-    assert_eq!(store.before(&stock()).await.unwrap(), Some(one), "what was rolled back is left out");
+    assert_eq!(
+        store.before(&stock()).await.unwrap(),
+        Some(one),
+        "what was rolled back is left out"
+    );
     let known = store.known(two).await.unwrap().unwrap();
     assert!(known.starts_with("rolled_back by ada at 2"), "{known}");
     assert_eq!(
@@ -113,7 +117,8 @@ async fn each_change_stands_in_the_history() {
             "rolled_back 2.0.0 by ada",
         ]
     );
-    for change in ["update wasaga.activation_history set by = 'x'", "delete from wasaga.activation_history"]
+    for change in
+        ["update wasaga.activation_history set by = 'x'", "delete from wasaga.activation_history"]
     {
         let refused = wasaga_store::sqlx::raw_sql(change)
             .execute(&wasaga_store::sqlx::PgPool::connect(&db.url).await.unwrap())
@@ -163,7 +168,8 @@ async fn sagas_in_flight_keep_the_steps_they_need() {
     shop(&db).await;
     // None of these needs `reserve` any more, nor `pack` and `send` of this plugin's active module.
     saga(&db, "completed", json!({"course": "completed", "done": [0, 1, 2]})).await;
-    saga(&db, "running", json!({"course": "forward", "done": [0], "pivoted": true, "open": []})).await;
+    saga(&db, "running", json!({"course": "forward", "done": [0], "pivoted": true, "open": []}))
+        .await;
     saga(&db, "running", json!({"course": "forward", "pins": {"stock": "sha256:00"}})).await;
     saga(&db, "compensating", json!({"course": {"undo": {}}, "done": [0, 1], "undone": [0]})).await;
     let skipped = json!({"course": "forward", "skipped": [0], "open": [{"step": 1}]});
@@ -200,7 +206,10 @@ async fn sagas_in_flight_keep_the_steps_they_need() {
     assert_eq!(counts, [("needs_attention", 1), ("pending", 11), ("running", 2), ("waiting", 1)]);
     let page = store.sagas_touched(&stock(), None, None, 100).await.unwrap();
     let waiting = page.sagas.iter().find(|saga| saga.saga_id.to_string() == done).unwrap();
-    assert_eq!((&*waiting.current, &*waiting.needed), (&["send".into()][..], &["reserve".into(), "send".into()][..]));
+    assert_eq!(
+        (&*waiting.current, &*waiting.needed),
+        (&["send".into()][..], &["reserve".into(), "send".into()][..])
+    );
 
     let forced = Swap { force: true, ..Swap::new(Change::Activated, by("eve")) };
     store.swap(module("1.4.0", &[]), &forced).await.unwrap();
@@ -233,17 +242,23 @@ async fn a_canary_ends_where_too_many_of_its_calls_fail() {
 
     assert_eq!(store.count(&stock(), id, counted(10, 9)).await.unwrap(), None, "too few calls");
     assert_eq!(store.count(&stock(), id + 1, counted(90, 90)).await.unwrap(), None, "another one");
-    assert_eq!(store.count(&stock(), id, counted(90, 1)).await.unwrap(), None, "10 of 100: as many");
+    assert_eq!(
+        store.count(&stock(), id, counted(90, 1)).await.unwrap(),
+        None,
+        "10 of 100: as many"
+    );
     let figures = store.plugin_get(&stock()).await.unwrap().unwrap().canary.unwrap().figures;
     let of_all = json!({"calls": 100, "failures": 10, "active_calls": 200, "active_failures": 2});
     assert_eq!(figures, of_all);
     // What is older than the window does not count.
-    db.run("update wasaga.canary_calls set at = at - interval '6 minutes' where failures = 9").await;
+    db.run("update wasaga.canary_calls set at = at - interval '6 minutes' where failures = 9")
+        .await;
     assert_eq!(store.count(&stock(), id, counted(10, 8)).await.unwrap(), None, "9 of 100");
     // Two hosts at once: one of them ends it.
+    let stock = stock();
     let (one, two) = tokio::join!(
-        store.count(&stock(), id, counted(10, 6)),
-        store.count(&stock(), id, counted(10, 6))
+        store.count(&stock, id, counted(10, 6)),
+        store.count(&stock, id, counted(10, 6))
     );
     let why: Vec<_> = [one.unwrap(), two.unwrap()].into_iter().flatten().collect();
     let [why] = &why[..] else { panic!("{why:?}") };
@@ -251,11 +266,11 @@ async fn a_canary_ends_where_too_many_of_its_calls_fail() {
     let ended = active().await;
     assert_eq!((ended.digest, &ended.canary), (before.digest, &None));
     assert!(ended.generation > running.generation);
-    let entry = store.plugin_get(&stock()).await.unwrap().unwrap().history.remove(0);
+    let entry = store.plugin_get(&stock).await.unwrap().unwrap().history.remove(0);
     assert_eq!((&*entry.what, &entry.reason), ("canary_rolled_back", why));
     assert_eq!(entry.figures.unwrap()["failures"], 15);
     assert_eq!(db.texts("select canary::text from wasaga.canary_calls").await, Vec::new());
-    assert!(!store.end(&stock(), Part::Canary, &by("ada")).await.unwrap(), "there is none");
+    assert!(!store.end(&stock, Part::Canary, &by("ada")).await.unwrap(), "there is none");
 }
 
 #[tokio::test]

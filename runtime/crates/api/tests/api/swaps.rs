@@ -54,9 +54,9 @@ async fn modules_are_pushed_activated_and_rolled_back() {
     assert_eq!(shop["before"], Value::Null);
     assert_eq!(shop["modules"].as_array().map(Vec::len), Some(2));
     let told: Vec<_> = shop["history"].as_array().expect("a list").iter().collect();
-    let told = told.iter().map(|entry| {
-        json!([entry["what"], entry["version"], entry["by"], entry["reason"]])
-    });
+    let told = told
+        .iter()
+        .map(|entry| json!([entry["what"], entry["version"], entry["by"], entry["reason"]]));
     assert_eq!(
         told.collect::<Vec<_>>(),
         [
@@ -89,7 +89,10 @@ async fn canaries_and_undo_come_and_go() {
     assert_eq!(done(&host, "promote", json!({})).await["change"], "canary_promoted");
     assert_eq!(push(&host, "?undo=true", "3.0.0").await["change"], "undo_taken_over");
     let shop = host.get(&format!("{PLUGINS}/shop")).await.json();
-    assert_eq!((&shop["active"]["version"], &shop["undo"]["version"]), (&json!("2.0.0"), &json!("3.0.0")));
+    assert_eq!(
+        (&shop["active"]["version"], &shop["undo"]["version"]),
+        (&json!("2.0.0"), &json!("3.0.0"))
+    );
     assert_eq!(shop["canary"], Value::Null);
     assert_eq!(done(&host, "end-undo", json!({})).await["change"], "undo_ended");
 }
@@ -175,7 +178,8 @@ async fn what_makes_no_sense_is_refused() {
 #[tokio::test]
 async fn a_component_may_be_larger_than_another_body() {
     let host = Host::start().await;
-    let long = manifest(&format!("1.0.0-{}", "x".repeat(2 * crate::host::BODY_LIMIT)), &["reserve"]);
+    let long =
+        manifest(&format!("1.0.0-{}", "x".repeat(2 * crate::host::BODY_LIMIT)), &["reserve"]);
     let pushed = host.post_raw(PLUGINS, "application/wasm", long).await;
     assert_eq!(pushed.status, 201, "{}", pushed.text);
 }

@@ -262,7 +262,8 @@ impl ModuleStore for Modules {
         let place = activations.iter().position(|activation| activation.plugin == plugin);
         let before = place.map(|place| activations.remove(place));
         let previous = before.as_ref().map(|before| before.digest);
-        let alone = Activation { plugin: plugin.clone(), digest, undo: None, canary: None, generation };
+        let alone =
+            Activation { plugin: plugin.clone(), digest, undo: None, canary: None, generation };
         match (&swap.change, before) {
             (Change::Pushed, before) => activations.extend(before),
             (Change::CanaryStarted(plan), Some(before)) => {

@@ -171,7 +171,8 @@ async fn a_rejection_names_the_sagas_that_need_the_plugin() {
     host(&modules).activate(component("probe-rust")).await.expect("active");
     let options = wasaga_plugin_host::Options::default();
     let store: Arc<dyn ModuleStore> = modules.clone();
-    let strict = PluginHost::new(options, Some(store), None, Arc::new(SystemClock)).expect("a host");
+    let strict =
+        PluginHost::new(options, Some(store), None, Arc::new(SystemClock)).expect("a host");
     let why = rejection(strict.activate(component("probe-v2-rust")).await);
     assert!(why.contains("which is not granted"), "{why}");
     assert!(why.ends_with("; 1 saga in flight (s) need this plugin"), "{why}");
@@ -225,10 +226,7 @@ async fn a_canary_that_fails_is_rolled_back_on_every_host() {
     let modules = Arc::new(Modules::default());
     let (one, two) = (host(&modules), host(&modules));
     one.activate(component("probe-rust")).await.expect("active");
-    let canary = Swap::new(
-        Change::CanaryStarted(CanaryPlan::new(50)),
-        Audit::because("carefully"),
-    );
+    let canary = Swap::new(Change::CanaryStarted(CanaryPlan::new(50)), Audit::because("carefully"));
     one.swap(component("probe-v2-rust"), &canary).await.expect("started");
     two.sync().await.expect("synced");
     modules.bearable.store(3, Ordering::Relaxed);
@@ -293,7 +291,8 @@ async fn a_patched_module_takes_over_undo_only() {
     assert_eq!(version(Direction::Undo, compensate()).await, new);
     assert_eq!(version(Direction::Undo, resume()).await, new);
     // A saga that keeps its module, and a step whose module an operator chose.
-    let mut pinned = StepCall { module: Some(old), kind: compensate(), ..call("probe", &json!({})) };
+    let mut pinned =
+        StepCall { module: Some(old), kind: compensate(), ..call("probe", &json!({})) };
     pinned.attempt.direction = Direction::Undo;
     assert_eq!(report(&host, pinned).await.digest, Some(old));
 
