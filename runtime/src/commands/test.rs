@@ -9,7 +9,6 @@ use std::{
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use serde_json::Value;
-use uuid::Uuid;
 use wasaga_domain::ids::SagaId;
 use wasaga_harness::{
     Report, Scenario, Stage, capture,
@@ -18,6 +17,7 @@ use wasaga_harness::{
     run, scenarios as scenarios_of,
 };
 
+use super::saga::saga_id;
 use crate::{config::Config, host::startup};
 
 #[derive(Debug, Args)]
@@ -34,8 +34,8 @@ pub(crate) struct Test {
     faults: bool,
     /// Make scenarios out of the journal of this saga, which the configured database has: one for each step that the plugin
     /// ran
-    #[arg(long, value_name = "SAGA", conflicts_with = "faults")]
-    record: Option<Uuid>,
+    #[arg(long, value_name = "SAGA", value_parser = saga_id, conflicts_with = "faults")]
+    record: Option<SagaId>,
     /// Write them to this file, which must not be there yet, and try them; without it they are printed
     #[arg(long, value_name = "FILE", requires = "record")]
     out: Option<PathBuf>,
@@ -73,7 +73,7 @@ impl Test {
         let options = config.plugins.options(&config.definitions);
         let mut stage = Stage::new(components, options, self.database.as_deref()).await?;
         if let Some(saga) = self.record {
-            match recorded(config, SagaId(saga), &stage, self.out.as_deref()).await {
+            match recorded(config, saga, &stage, self.out.as_deref()).await {
                 Ok(scenarios) => told.extend(scenarios),
                 Err(why) => {
                     stage.close().await;
