@@ -107,9 +107,8 @@ impl Hop {
                 self.method
             ));
         }
-        let is_harmless = |header: &&Header| {
-            HARMLESS.iter().any(|known| header.name.eq_ignore_ascii_case(known))
-        };
+        let is_harmless =
+            |header: &&Header| HARMLESS.iter().any(|known| header.name.eq_ignore_ascii_case(known));
         // What describes a body, or keys a change, goes with them.
         let of_change = |header: &&Header| {
             let name = header.name.to_ascii_lowercase();
