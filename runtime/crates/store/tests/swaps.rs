@@ -253,6 +253,8 @@ async fn a_canary_ends_where_too_many_of_its_calls_fail() {
     // What is older than the window does not count.
     db.run("update wasaga.canary_calls set at = at - interval '6 minutes' where failures = 9")
         .await;
+    let figures = store.plugin_get(&stock()).await.unwrap().unwrap().canary.unwrap().figures;
+    assert_eq!(figures["calls"], 90);
     assert_eq!(store.count(&stock(), id, counted(10, 8)).await.unwrap(), None, "9 of 100");
     // Two hosts at once: one of them ends it.
     let stock = stock();
