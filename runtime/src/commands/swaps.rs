@@ -158,7 +158,7 @@ impl Swaps {
                 let (mut swap, json) = becomes.swap(change, "push");
                 swap.signature = signature_of(&file)?;
                 let swapped = host(config, &store).await?.swap(bytes, &swap).await;
-                let swapped = swapped.with_context(|| format!("{}", file.display()))?;
+                let swapped = swapped.with_context(|| file.display().to_string())?;
                 tell(&swapped, swap.change.as_str(), json)
             }
             Self::Activate(Activate { plugin, digest, becomes }) => {

@@ -66,7 +66,8 @@ async fn a_canary_that_fails_is_rolled_back_by_itself() {
     let world = World::embedded(&["probe-rust"]).await;
     let (one, two) = (world.host().start().await, world.host().start().await);
     let canary = ["--canary", "50", "--min-calls", "20", "--max-errors", "10"];
-    let push = ["plugins", "push", &file_of("probe-v2-rust")];
+    let file = file_of("probe-v2-rust");
+    let push = ["plugins", "push", &file];
     one.cli(&[&push[..], &canary[..]].concat()).await;
     let version = async |saga: &str| {
         let saga = one.api.reaches(saga, "completed").await;

@@ -54,9 +54,9 @@ pub struct CanaryState {
     /// Its module.
     #[serde(flatten)]
     pub module: ModuleState,
-    /// Its plan: percent, max_error_percent, min_calls, window_ms.
+    /// Its plan: `percent`, `max_error_percent`, `min_calls`, `window_ms`.
     pub plan: Value,
-    /// What its calls came to: calls, failures, active_calls, active_failures.
+    /// What its calls came to: `calls`, `failures`, `active_calls`, `active_failures`.
     pub figures: Value,
     /// When it was started.
     pub started_at: String,

@@ -222,10 +222,8 @@ impl Plugins for OnePlugin {
     }
 
     async fn end(&self, plugin: &PluginName, part: Part, by: &Audit) -> Result<(), SagasError> {
-        match self.1.end(plugin, part, by).await.map_err(swap_failed)? {
-            true => Ok(()),
-            false => Err(SagasError::Refused("there is none".into())),
-        }
+        let ended = self.1.end(plugin, part, by).await.map_err(swap_failed)?;
+        if ended { Ok(()) } else { Err(SagasError::Refused("there is none".into())) }
     }
 
     async fn plugin(&self, plugin: &PluginName) -> Result<Option<PluginState>, SagasError> {
