@@ -90,13 +90,13 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
     // It is not there where nothing was measured.
     let _ = fs::remove_dir_all(&cache);
     let [rust, c, go, javascript, python] = measured?;
-    let StepCost { cpu_us, guest_us, reused_us } = sagas::step_cost().await?;
+    let StepCost { cpu, guest, reused } = sagas::step_cost().await?;
     let step = Step {
-        cpu_us,
-        guest_us,
-        share: guest_us / cpu_us,
-        reused_us,
-        reused_share: reused_us / (cpu_us - guest_us + reused_us),
+        cpu_us: cpu,
+        guest_us: guest,
+        share: guest / cpu,
+        reused_us: reused,
+        reused_share: reused / (cpu - guest + reused),
     };
     print(&Report { rust, c, go, javascript, python, step }, arguments.json)
 }

@@ -105,11 +105,11 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
 /// What a step costs, in microseconds.
 pub struct StepCost {
     /// CPU under load, host and Postgres together.
-    pub cpu_us: f64,
+    pub cpu: f64,
     /// Its guest's call, in an instance of its own.
-    pub guest_us: f64,
+    pub guest: f64,
     /// The same in an instance that serves many.
-    pub reused_us: f64,
+    pub reused: f64,
 }
 
 /// Measures it.
@@ -119,11 +119,11 @@ pub async fn step_cost() -> Result<StepCost> {
     let arguments = Arguments { concurrency: 256, sagas: 10_000, json: false, committers };
     let measured = measure(&arguments, &server()?, &definition, executor.clone()).await?;
     let saga = (measured.host_cpu + measured.postgres_cpu) * 1e6;
-    let guest_us = wasm_call_us(&*executor, &definition).await?;
+    let guest = wasm_call_us(&*executor, &definition).await?;
     let reuse = [("bench".parse().context("a plugin's name")?, u32::MAX)].into();
     let (executor, definition) = plugin(Options { reuse, ..Options::default() }).await?;
-    let reused_us = wasm_call_us(&*executor, &definition).await?;
-    Ok(StepCost { cpu_us: saga / definition.steps.len() as f64, guest_us, reused_us })
+    let reused = wasm_call_us(&*executor, &definition).await?;
+    Ok(StepCost { cpu: saga / definition.steps.len() as f64, guest, reused })
 }
 
 fn server() -> Result<String> {

@@ -99,8 +99,8 @@ async fn emit(
     until: Instant,
     bytes: usize,
 ) -> Vec<(u64, Instant)> {
-    let pace = EMITTERS as f64 * TOGETHER as f64 / rate;
-    let mut ticks = time::interval(Duration::from_secs_f64(pace));
+    let apart = EMITTERS as f64 * TOGETHER as f64 / rate;
+    let mut ticks = time::interval(Duration::from_secs_f64(apart));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let filler = "x".repeat(bytes.saturating_sub(28));
     let mut committed = Vec::new();

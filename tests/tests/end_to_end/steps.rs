@@ -10,21 +10,24 @@ const NO_RETRY: &str = "{ fixed = { delay_ms = 1, max_attempts = 1 } }";
 #[tokio::test]
 async fn guests_are_contained() {
     let world = World::embedded(&["probe-rust"]).await;
-    let mut host = world.host().set("definitions.probe.steps.b.timeout_ms", 300).start().await;
+    let limits = "{ memory_bytes = 16777216, host_calls = 10000 }";
+    let mut host = world
+        .host()
+        .set("definitions.probe.steps.b.timeout_ms", 2000)
+        .set("plugins.guest_limits", limits)
+        .start()
+        .await;
     // What step b does, the code of its failure, and what that names.
     let misdeeds = [
         (json!({"do": "trap"}), "trap", "the script says so"),
         (json!({"do": "spin"}), "timeout", "did not end by the attempt's deadline"),
-        (json!({"do": "oom"}), "limit", "out of memory: limit 268435456 bytes"),
+        (json!({"do": "oom"}), "limit", "out of memory: limit 16777216 bytes"),
         (json!({"do": "overflow"}), "limit", "its stack is full: limit 524288 bytes"),
-        (json!({"do": "big_output", "bytes": 100 << 20}), "limit", "limit 4194304 bytes"),
-        (json!({"do": "effects", "count": 1_000_000}), "limit", "limit 4194304 bytes"),
+        (json!({"do": "big_output", "bytes": 10 << 20}), "limit", "limit 4194304 bytes"),
+        (json!({"do": "big_output", "bytes": 100 << 20}), "limit", "out of memory"),
+        (json!({"do": "effects", "count": 100_000}), "limit", "limit"),
         (json!({"do": "effects", "count": 1_001}), "limit", "1001 effects: limit 1000"),
-        (
-            json!({"do": "ask_time", "times": 1_000_001}),
-            "limit",
-            "calls of the host: limit 1000000",
-        ),
+        (json!({"do": "ask_time", "times": 10_001}), "limit", "calls of the host: limit 10000"),
     ];
     let scripts: Vec<_> =
         misdeeds.iter().map(|(does, ..)| json!({"steps": {"b": [does]}})).collect();

@@ -81,9 +81,9 @@ fn write(
                 write(inner, &path, is_wanted, fill)?;
             }
             DirEntry::Dir(_) => {}
-            DirEntry::File(file) => {
-                let filled = file.contents_utf8().map(|text| fill(text).into_bytes());
-                fs::write(&path, filled.as_deref().unwrap_or_else(|| file.contents()))
+            DirEntry::File(source) => {
+                let text = source.contents_utf8().map(|text| fill(text).into_bytes());
+                fs::write(&path, text.as_deref().unwrap_or_else(|| source.contents()))
                     .with_context(|| format!("cannot write {}", path.display()))?;
             }
         }

@@ -52,9 +52,8 @@ impl HostPattern {
     pub fn covers(&self, other: &Self) -> bool {
         let name = match (&self.name, &other.name) {
             (Name::Any, _) => true,
-            (_, Name::Any) => false,
             (Name::Below(above), Name::Below(name)) => name == above || is_below(name, above),
-            (Name::Exactly(_), Name::Below(_)) => false,
+            (_, Name::Any) | (Name::Exactly(_), Name::Below(_)) => false,
             (name, Name::Exactly(host)) => name.covers_host(host),
         };
         name && (self.port == Port::Any || self.port == other.port)

@@ -123,7 +123,7 @@ async fn a_trap_tells_what_the_guest_said_last() {
 async fn a_trap_tells_function_and_line() {
     let host = probe(generous()).await;
     for (action, code, function) in
-        [("trap", "trap", "perform::exhaust_or_fail"), ("overflow", "limit", "perform::overflow")]
+        [("trap", "trap", "exhaust_or_fail"), ("overflow", "limit", "overflow")]
     {
         let (_, found, message) = failed(run(&host, does(json!({"do": action}))).await);
         assert_eq!(found, code, "{message}");
