@@ -205,9 +205,10 @@ fn faults_compare_what_other_hosts_were_asked() {
     let answer = exchange("response = { status = 201 }");
     for (body, passes) in [(r#"{"key":"$key"}"#, true), (r#"{"attempt":"$attempt"}"#, false)] {
         // The others say the same in each attempt: those of a plugin with HTTP count where their host is lost.
-        let others =
-            "given.input.steps.b = [{ do = 'done' }]\ngiven.input.steps.c = [{ do = 'done' }]\n";
-        let told = charges("charges", body, "completed") + others + &answer;
+        let others = ["steps.b", "steps.c", "undo.a", "undo.b"]
+            .map(|step| format!("given.input.{step} = [{{ do = 'done' }}]\n"))
+            .concat();
+        let told = charges("charges", body, "completed") + &others + &answer;
         let scenarios = file("faults.toml", &told);
         let arguments = [&*plugin("probe-http-rust"), &*scenarios];
         let ran = wasaga_test(&arguments, &["--faults", "--format", "json"]);

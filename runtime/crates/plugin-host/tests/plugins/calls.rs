@@ -122,15 +122,15 @@ async fn a_trap_tells_what_the_guest_said_last() {
 #[tokio::test]
 async fn a_trap_tells_function_and_line() {
     let host = probe(generous()).await;
-    for (action, code, function) in
-        [("trap", "trap", "exhaust_or_fail"), ("overflow", "limit", "overflow")]
-    {
+    // Where the stack is full the function has only begun, and is on no line yet.
+    for (action, code, place) in [
+        ("trap", "trap", "exhaust_or_fail (testing/probe-rust/src/perform.rs:"),
+        ("overflow", "limit", "perform::overflow"),
+    ] {
         let (_, found, message) = failed(run(&host, does(json!({"do": action}))).await);
         assert_eq!(found, code, "{message}");
-        let place = message.split(" at ").nth(1).unwrap_or_default();
-        let named =
-            place.contains(function) && place.contains("(testing/probe-rust/src/perform.rs:");
-        assert!(named, "{message}");
+        let told = message.split(" at ").nth(1).unwrap_or_default();
+        assert!(told.contains(place), "{message}");
     }
 }
 
