@@ -61,7 +61,7 @@ fn of_v6(address: Ipv6Addr) -> Place {
     }
 }
 
-/// The IPv4 address that a mapped, translated (64:ff9b::/96), 6to4 or `Teredo` address stands for.
+/// The IPv4 address that a mapped, translated (`64:ff9b::/96`), 6to4 or Teredo address stands for.
 fn within(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let v4 = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
     match address.segments() {

@@ -83,17 +83,13 @@ async fn serve(
     }
 }
 
-fn ok(body: &str) -> Option<String> {
-    Some(format!(
-        "HTTP/1.1 200 OK\r\nx-kind: plain\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    ))
+fn ok(body: &str) -> String {
+    let length = body.len();
+    format!("HTTP/1.1 200 OK\r\nx-kind: plain\r\ncontent-length: {length}\r\n\r\n{body}")
 }
 
-fn redirect(status: u16, location: &str) -> Option<String> {
-    Some(format!(
-        "HTTP/1.1 {status} Elsewhere\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n"
-    ))
+fn redirect(status: u16, location: &str) -> String {
+    format!("HTTP/1.1 {status} Elsewhere\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n")
 }
 
 fn request(method: &str, url: &str) -> HttpRequest {
@@ -129,7 +125,7 @@ fn here() -> HttpReach {
 
 #[tokio::test]
 async fn a_request_is_answered() {
-    let server = Server::start(|_| ok("there")).await;
+    let server = Server::start(|_| Some(ok("there"))).await;
     let answer =
         send(request("POST", &server.url("/a%20b?q=1")), &here()).await.expect("an answer");
     assert_eq!((answer.status, &answer.body[..]), (200, &b"there"[..]));
@@ -147,7 +143,7 @@ async fn a_request_is_answered() {
 
 #[tokio::test]
 async fn what_has_no_connection_is_not_sent() {
-    let server = Server::start(|_| ok("")).await;
+    let server = Server::start(|_| Some(ok(""))).await;
     let closed = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("one");
     let anywhere = reach(&["*:*"]);
     // No label of a name is so long: it is refused without a question to anybody.
@@ -169,7 +165,7 @@ async fn what_got_no_whole_answer_may_have_been_done() {
         "/closed" => Some(String::new()),
         "/broken" => Some("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc".into()),
         "/headers" => {
-            let many: String = (0..200).map(|n| format!("h{n}: x\r\n")).collect();
+            let many = "h: x\r\n".repeat(200);
             Some(format!("HTTP/1.1 200 OK\r\n{many}content-length: 0\r\n\r\n"))
         }
         _ => None,
@@ -189,14 +185,14 @@ async fn what_got_no_whole_answer_may_have_been_done() {
 #[tokio::test]
 async fn an_answer_is_bounded() {
     let server = Server::start(|path| match path {
-        "/told" => ok(&"x".repeat(101)),
+        "/told" => Some(ok(&"x".repeat(101))),
         "/chunked" => {
             let chunk = format!("40\r\n{}\r\n", "x".repeat(64));
             Some(format!(
                 "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{chunk}{chunk}0\r\n\r\n"
             ))
         }
-        _ => ok(&"x".repeat(100)),
+        _ => Some(ok(&"x".repeat(100))),
     })
     .await;
     for path in ["/told", "/chunked"] {
@@ -211,7 +207,7 @@ async fn an_answer_is_bounded() {
 
 #[tokio::test]
 async fn private_addresses_and_hosts_that_are_not_granted_are_denied() {
-    let server = Server::start(|_| ok("")).await;
+    let server = Server::start(|_| Some(ok(""))).await;
     let public = HttpReach { private: false, ..reach(&["*:*"]) };
     let port = server.port;
     for (url, reach, told) in [
@@ -234,19 +230,19 @@ async fn private_addresses_and_hosts_that_are_not_granted_are_denied() {
 
 #[tokio::test]
 async fn redirects_are_followed_within_the_grant() {
-    let other = Server::start(|_| ok("other")).await;
+    let other = Server::start(|_| Some(ok("other"))).await;
     let (there, port) = (other.port, other.port);
     let server = Server::start(move |path| match path {
-        "/same" => redirect(302, "/end#x"),
-        "/other" => redirect(302, &format!("http://localhost:{port}/end")),
-        "/see" => redirect(303, "/end"),
-        "/again" => redirect(307, "/end"),
-        "/away" => redirect(307, &format!("http://localhost:{port}/end")),
-        "/metadata" => redirect(302, "http://169.254.169.254/"),
-        "/file" => redirect(302, "file:///etc/passwd"),
-        "/account" => redirect(302, &format!("http://a:b@localhost:{port}/")),
-        "/loop" => redirect(302, "/loop"),
-        _ => ok("end"),
+        "/same" => Some(redirect(302, "/end#x")),
+        "/other" => Some(redirect(302, &format!("http://localhost:{port}/end"))),
+        "/see" => Some(redirect(303, "/end")),
+        "/again" => Some(redirect(307, "/end")),
+        "/away" => Some(redirect(307, &format!("http://localhost:{port}/end"))),
+        "/metadata" => Some(redirect(302, "http://169.254.169.254/")),
+        "/file" => Some(redirect(302, "file:///etc/passwd")),
+        "/account" => Some(redirect(302, &format!("http://a:b@localhost:{port}/"))),
+        "/loop" => Some(redirect(302, "/loop")),
+        _ => Some(ok("end")),
     })
     .await;
     let both = reach(&["127.0.0.1:*", "localhost:*", "169.254.169.254"]);
