@@ -83,16 +83,17 @@ async fn a_frozen_host_commits_nothing_of_what_was_taken_over() {
         options = options.set(&format!("definitions.order.steps.{step}.timeout_ms"), 5_000);
     }
     let frozen = options.start().await;
+    let orders = Order::mixed(60);
+    assert_eq!(frozen.api.orders(&orders).await, orders.len());
     // Guests that are in the middle of their work when time stops for their host.
     let script = json!({"steps": {"b": [{"do": "spin", "ms": 1500}]}});
     let probes = frozen.api.probes(&vec![script; 4]).await;
-    let orders = Order::mixed(60);
-    assert_eq!(frozen.api.orders(&orders).await, orders.len());
     eventually("a guest is at work", PATIENCE, async || {
         let held = world
             .number(
-                "select count(*) from wasaga.sagas s join wasaga.journal j on j.saga_id = s.id
-                 where s.definition = 'probe' and s.host_id is not null and j.step = 'a'",
+                "select count(*) from wasaga.sagas s
+                 where s.definition = 'probe' and s.host_id is not null
+                   and (select array_agg(j.step) from wasaga.journal j where j.saga_id = s.id) = '{a}'",
             )
             .await;
         (held > 0).then_some(())
