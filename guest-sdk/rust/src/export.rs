@@ -42,13 +42,13 @@ pub trait Steps: Plugin {
         arrival: Arrival,
     ) -> Result<Outcome, Failure> {
         let _ = (memo, undo, arrival);
-        Err(Failure::unknown("no-resume", format!("step {:?} does not resume", task.step())))
+        Err(task.no_resume())
     }
 
     /// Undoes a step that is done, or may be: then `undo` is what its wait left, or nothing.
     fn compensate(task: &StepTask, undo: Option<Payload>) -> Result<Outcome, Failure> {
         let _ = undo;
-        Err(Failure::permanent("no-undo", format!("step {:?} has no undo", task.step())))
+        Err(task.no_undo())
     }
 }
 

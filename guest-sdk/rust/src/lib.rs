@@ -19,16 +19,17 @@
 //!     }
 //! }
 //!
-//! impl Steps for Greeting {
-//!     fn execute(task: &StepTask) -> Result<Outcome, Failure> {
-//!         let name: String = task.input_json()?;
-//!         done_json(&format!("Hello, {name}")).undo_json(&name).into()
+//! #[wasaga_guest::steps]
+//! impl Greeting {
+//!     #[step]
+//!     fn greet(#[input] name: String) -> Result<Done, Failure> {
+//!         Ok(done_json(&format!("Hello, {name}")).undo_json(&name))
 //!     }
 //!
-//!     fn compensate(_: &StepTask, undo: Option<Payload>) -> Result<Outcome, Failure> {
-//!         let name: Option<String> = undo.map(|undo| undo.parse()).transpose()?;
+//!     #[compensate("greet")]
+//!     fn take_back(#[undo] name: Option<String>) -> Result<(), Failure> {
 //!         wasaga_guest::info!("good-bye, {}", name.as_deref().unwrap_or("whoever you are"));
-//!         done_empty().into()
+//!         Ok(())
 //!     }
 //! }
 //!
@@ -49,6 +50,7 @@ pub mod context;
 pub mod event_store;
 mod export;
 pub mod failure;
+pub mod handler;
 pub mod http;
 pub mod lifecycle;
 pub mod log;
@@ -61,3 +63,26 @@ pub mod step;
 pub mod task;
 
 pub use export::{Lifecycle, Plugin, Steps, Tasks};
+/// Implements [`Steps`] by functions of the plugin's own, each for one kind of call of one step:
+///
+/// | attribute | called |
+/// |---|---|
+/// | `#[step]`, `#[step("name")]` | to execute the step; without a name, that of the function's |
+/// | `#[guard("name")]` | before, where the manifest marks the step `guarded`; it returns a `Verdict` |
+/// | `#[resume("name")]`, `#[resume("name", undo)]` | after a wait of the step, or of its undo |
+/// | `#[compensate("name")]` | to undo the step |
+///
+/// A handler is an ordinary function without `self`, which tests call as it is. Its parameters come from
+///
+/// | parameter | |
+/// |---|---|
+/// | `#[input]` | the saga's input, as JSON |
+/// | `#[output("name")]` | what another step returned; an `Option` where it may not be done |
+/// | `#[undo]` | what the step left for its undo; an `Option` where it may have ended before it left any |
+/// | `#[memo]` | what the wait left for its resume |
+/// | `&StepTask`, `&mut Effects`, `Arrival` | by their types: the attempt, what is committed with the outcome, what ended the wait |
+///
+/// It returns `Result<_, Failure>` of what is [`handler::IntoOutcome`]: `Done`, `Wait`, `Outcome`, `()`, or `Json` of an
+/// output. A payload that does not fit is a permanent failure that says where. A handler of a step that has no `#[step]`, and
+/// a parameter of which nobody knows where it comes from, do not compile.
+pub use wasaga_guest_macros::steps;

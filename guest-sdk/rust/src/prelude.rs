@@ -3,8 +3,12 @@
 pub use crate::{
     Lifecycle, Plugin, Steps, Tasks,
     failure::Failure,
+    handler::{Effects, IntoOutcome, Json},
     message::{Effect, Message, send},
     payload::Payload,
-    step::{Arrival, Direction, Outcome, StepTask, Verdict, done, done_empty, done_json, wait},
+    step::{
+        Arrival, Direction, Done, Outcome, StepTask, Verdict, Wait, done, done_empty, done_json,
+        wait,
+    },
     task::{DeadTask, FlowTask, Outbound},
 };

@@ -43,6 +43,16 @@ impl StepTask {
     pub fn unknown_step(&self) -> Failure {
         Failure::permanent("unknown-step", format!("this plugin has no step {:?}", self.step()))
     }
+
+    /// An unknown failure for a step that waited, and does not know how to go on.
+    pub fn no_resume(&self) -> Failure {
+        Failure::unknown("no-resume", format!("step {:?} does not resume", self.step()))
+    }
+
+    /// A permanent failure for a step that is to be undone, and does not know how.
+    pub fn no_undo(&self) -> Failure {
+        Failure::permanent("no-undo", format!("step {:?} has no undo", self.step()))
+    }
 }
 
 impl Verdict {

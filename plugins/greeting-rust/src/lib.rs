@@ -1,7 +1,7 @@
 //! A first plugin: a saga of two steps, started by `POST /api/v1/greetings`. Nobody is greeted who is called
 //! `nobody`: then the first step is undone.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use wasaga_guest::{
     manifest::{Manifest, Saga, Step, Trigger, Undo},
@@ -15,6 +15,11 @@ struct Input {
     name: String,
 }
 
+#[derive(Debug, Serialize)]
+struct Said {
+    said_to: String,
+}
+
 impl Plugin for Greeting {
     fn manifest() -> Manifest {
         let saga = Saga::new("greeting", 1)
@@ -25,26 +30,40 @@ impl Plugin for Greeting {
     }
 }
 
-impl Steps for Greeting {
-    fn execute(task: &StepTask) -> Result<Outcome, Failure> {
-        let Input { name } = task.input_json()?;
-        match task.step() {
-            "write" => {
-                done_json(&json!({ "card": format!("Hello, {name}!") })).undo_json(&name).into()
-            }
-            "say" if name == "nobody" => {
-                Err(Failure::permanent("nobody-there", "there is nobody to greet"))
-            }
-            "say" => done_json(&json!({ "said_to": name })).into(),
-            _ => Err(task.unknown_step()),
-        }
+#[wasaga_guest::steps]
+impl Greeting {
+    #[step]
+    fn write(#[input] Input { name }: Input) -> Result<Done, Failure> {
+        Ok(done_json(&json!({ "card": format!("Hello, {name}!") })).undo_json(&name))
     }
 
-    fn compensate(_: &StepTask, undo: Option<Payload>) -> Result<Outcome, Failure> {
-        let name: Option<String> = undo.map(|undo| undo.parse()).transpose()?;
+    #[compensate("write")]
+    fn tear_up(#[undo] name: Option<String>) -> Result<(), Failure> {
         wasaga_guest::info!("the card for {} is torn up", name.as_deref().unwrap_or("somebody"));
-        done_empty().into()
+        Ok(())
+    }
+
+    #[step]
+    fn say(#[input] Input { name }: Input) -> Result<Json<Said>, Failure> {
+        if name == "nobody" {
+            return Err(Failure::permanent("nobody-there", "there is nobody to greet"));
+        }
+        Ok(Json(Said { said_to: name }))
     }
 }
 
 wasaga_guest::saga_plugin!(Greeting);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_not_greeted() {
+        let said = |name: &str| Greeting::say(Input { name: name.into() });
+        let Json(ada) = said("Ada").expect("she is greeted");
+        assert_eq!(ada.said_to, "Ada");
+        let nobody = said("nobody").expect_err("there is nobody");
+        assert_eq!(nobody.detail().code, "nobody-there");
+    }
+}

@@ -14,12 +14,15 @@ static SDKS: Dir = include_dir!("$CARGO_MANIFEST_DIR/../../../guest-sdk");
 static WIT: Dir = include_dir!("$CARGO_MANIFEST_DIR/../../../wit");
 
 /// Directories of an SDK that are no part of it: templates, and what others can make again.
-const NOT_SDK: [&str; 5] =
-    ["template", "template-typescript", "node_modules", "target", "__pycache__"];
+const NOT_SDK: [&str; 6] =
+    ["template", "template-typescript", "tests", "node_modules", "target", "__pycache__"];
 
 /// What makes the SDK for Rust a member of the workspace in which it is tested.
-const OF_WORKSPACE: [&str; 2] =
-    ["workspace = \"../../plugins\"\n", "\n[lints]\nworkspace = true\n"];
+const OF_WORKSPACE: [&str; 3] = [
+    "workspace = \"../../plugins\"\n",
+    "workspace = \"../../../plugins\"\n",
+    "\n[lints]\nworkspace = true\n",
+];
 
 /// Writes a project into a directory that is empty or still to be made.
 pub fn write_project(directory: &Path, name: &str, template: Template) -> Result<()> {
@@ -97,13 +100,13 @@ mod tests {
 
     #[test]
     fn the_rust_sdk_stands_alone_in_a_project() {
-        let manifest = SDKS.get_file("rust/Cargo.toml").and_then(|file| file.contents_utf8());
-        let manifest = manifest.expect("the SDK is a package");
-        for part in OF_WORKSPACE {
-            assert!(manifest.contains(part), "{part:?}");
+        for file in ["rust/Cargo.toml", "rust/macros/Cargo.toml"] {
+            let manifest = SDKS.get_file(file).and_then(|file| file.contents_utf8());
+            let manifest = manifest.expect("it is a package");
+            let alone =
+                OF_WORKSPACE.iter().fold(manifest.to_owned(), |text, part| text.replace(part, ""));
+            assert_ne!(alone, manifest, "{file}");
+            assert!(!alone.contains("workspace"), "{alone}");
         }
-        let alone =
-            OF_WORKSPACE.iter().fold(manifest.to_owned(), |text, part| text.replace(part, ""));
-        assert!(!alone.contains("workspace"), "{alone}");
     }
 }
