@@ -1,13 +1,13 @@
 //! A call of the first step of a definition, without a saga.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 use wasaga_domain::{
     attempt::{Attempt, Direction},
-    clock::UnixMillis,
+    clock::{Clock as _, SystemClock, UnixMillis},
     definition::Definition,
     ids::SagaId,
     ledger::Ledger,
@@ -22,7 +22,8 @@ pub async fn first_step(
     definition: &Arc<Definition>,
     input: Payload,
 ) -> Result<StepReport> {
-    first_step_until(executor, definition, input, UnixMillis(i64::MAX)).await
+    let deadline = SystemClock.now().after(Duration::from_secs(60));
+    first_step_until(executor, definition, input, deadline).await
 }
 
 /// The same with a deadline.

@@ -78,7 +78,7 @@ pub fn run(bench: &Bench, interrupt: &Interrupt) -> Result<ExitCode> {
         .env("WASAGA_BENCH_PG_BIN", postgres.bin_dir())
         .env("WASAGA_BENCH_PG_PID", pid.to_string())
         .env("WASAGA_BENCH_PLUGINS", plugins);
-    let as_shipped = KafkaOptions { heap_mb: None, ..KafkaOptions::default() };
+    let as_shipped = KafkaOptions { heap_mb: None, in_memory: true, ..KafkaOptions::default() };
     let kafka = needs_kafka.then(|| Kafka::start(as_shipped)).transpose()?;
     if let Some(kafka) = &kafka {
         bench.env("WASAGA_BENCH_KAFKA", kafka.bootstrap());

@@ -104,12 +104,13 @@ impl Bench {
         }
         let (records_per_s, kafka_limit_per_s, sql_limit_per_s) =
             (median(relay), median(kafka), median(sql));
-        let load_per_s = records_per_s / 10.0;
-        let (mut p50, mut p99) = (Vec::new(), Vec::new());
+        let (mut p50, mut p99, mut load) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..rounds {
             let outbox = Outbox::new(&self.server, &self.client).await?;
             let latencies =
-                latency::under(outbox, &self.client, load_per_s, self.load, bytes).await?;
+                latency::under(outbox, &self.client, records_per_s / 10.0, self.load, bytes)
+                    .await?;
+            load.push(latencies.len() as f64 / self.load.as_secs_f64());
             p50.push(percentile(&latencies, 0.5));
             p99.push(percentile(&latencies, 0.99));
         }
@@ -119,7 +120,7 @@ impl Bench {
             kafka_limit_per_s,
             sql_limit_per_s,
             ratio: records_per_s / kafka_limit_per_s.min(sql_limit_per_s),
-            load_per_s,
+            load_per_s: median(load),
             p50_ms: median(p50),
             p99_ms: median(p99),
         })
@@ -143,12 +144,12 @@ impl Bench {
         // The reads of the relay that published them have seen that they are no more.
         self.drain(&mut outbox, 1, 256).await?;
         let records_per_s = self.drain(&mut outbox, messages, 256).await?;
-        let load_per_s = records_per_s / 10.0;
-        let latencies = latency::under(outbox, &self.client, load_per_s, self.load, 256).await?;
+        let load = records_per_s / 10.0;
+        let latencies = latency::under(outbox, &self.client, load, self.load, 256).await?;
         Ok(Behind {
             published,
             records_per_s,
-            load_per_s,
+            load_per_s: latencies.len() as f64 / self.load.as_secs_f64(),
             p50_ms: percentile(&latencies, 0.5),
             p99_ms: percentile(&latencies, 0.99),
         })

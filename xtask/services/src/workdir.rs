@@ -26,8 +26,17 @@ pub(crate) struct WorkDir {
 impl WorkDir {
     /// A new directory `wasaga-run-KIND-RANDOM` that every user may enter.
     pub fn create(kind: &str) -> Result<Self> {
-        let root = root();
-        sweep(&root);
+        Self::create_in(&root(), kind)
+    }
+
+    /// The same in memory, where the system has a place for it.
+    pub fn in_memory(kind: &str) -> Result<Self> {
+        let memory = PathBuf::from("/dev/shm");
+        Self::create_in(&if memory.is_dir() { memory } else { root() }, kind)
+    }
+
+    fn create_in(root: &Path, kind: &str) -> Result<Self> {
+        sweep(root);
         let name = format!("{PREFIX}{kind}-{:016x}", random_u64());
         // Locked before it has the name that a sweep looks for.
         let unlocked = root.join(format!(".{name}"));

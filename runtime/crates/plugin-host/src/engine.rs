@@ -8,7 +8,11 @@ use std::{
 
 use wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig, WasmBacktraceDetails};
 
-use crate::{limits::Limits, trace::FRAMES};
+use crate::{
+    limits::Limits,
+    trace::FRAMES,
+    usage::{Behind, run_behind},
+};
 
 /// How often an epoch begins, and so how exactly a deadline is kept.
 pub(crate) const TICK: Duration = Duration::from_millis(10);
@@ -56,6 +60,9 @@ pub(crate) fn engine(limits: &Limits, at_once: u32) -> wasmtime::Result<Engine> 
         .parallel_compilation(true)
         .memory_init_cow(true)
         .allocation_strategy(pool);
+    // wasmtime compiles on the threads of rayon's global pool, which nobody else here uses; a host after the first finds it made.
+    let _ =
+        rayon::ThreadPoolBuilder::new().start_handler(|_| run_behind(Behind::Loads)).build_global();
     let engine = Engine::new(&config)?;
     tick(&engine);
     Ok(engine)

@@ -1,14 +1,20 @@
 //! From a digest to a plugin that can be called: out of this machine's cache, or out of the database.
 
-use std::sync::Arc;
+use std::{fmt::Display, sync::Arc, thread};
 
-use tokio::task::spawn_blocking;
+use tokio::sync::oneshot;
 use wasaga_domain::{
     ids::Digest,
     ports::{ModuleError, ModuleStore},
 };
 
-use crate::loading::{Loaded, Loader, Unfit};
+use crate::{
+    loading::{Loaded, Loader, Unfit},
+    usage::{Behind, run_behind},
+};
+
+/// Of a thread that loads: compiling and checking recurse.
+const STACK: usize = 8 << 20;
 
 /// Loads the module of this digest.
 pub(crate) async fn fetch(
@@ -48,14 +54,23 @@ fn reason(unfit: Unfit) -> String {
     unfit.reason
 }
 
-/// Does slow work on a thread of its own.
+/// Does slow work on a thread of its own, behind all that runs.
 pub(crate) async fn off_the_runtime<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, String> + Send + 'static,
 ) -> Result<T, ModuleError> {
-    match spawn_blocking(work).await {
+    let (done, result) = oneshot::channel();
+    let load = move || {
+        run_behind(Behind::Loads);
+        // Nobody waits any more, perhaps.
+        let _ = done.send(work());
+    };
+    let failed = |error: &dyn Display| {
+        ModuleError::Rejected(format!("the host failed while it loaded it: {error}"))
+    };
+    let thread = thread::Builder::new().name("plugin-load".into()).stack_size(STACK);
+    thread.spawn(load).map_err(|error| failed(&error))?;
+    match result.await {
         Ok(result) => result.map_err(ModuleError::Rejected),
-        Err(error) => {
-            Err(ModuleError::Rejected(format!("the host failed while it loaded it: {error}")))
-        }
+        Err(_) => Err(failed(&"its log says why")),
     }
 }

@@ -1,8 +1,13 @@
 //! Which way a call takes: an OS thread of the pool, or tokio where the plugin may wait: for the database, as it is granted
 //! `sql` or the event store, or for other hosts, as it is granted HTTP. Each way has a bound of its own, so that no kind of
-//! plugin takes the others' share.
+//! plugin takes the others' share; and a module that takes much of the processors goes behind the others on each.
 
-use std::{io, sync::Arc};
+use std::{
+    io,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use futures::FutureExt as _;
 use tokio::{runtime::Handle, sync::Semaphore, time::timeout_at};
@@ -18,14 +23,17 @@ use crate::{
     guest::Lane,
     limits::Limits,
     loading::Loaded,
-    pool::{Job, Places, Pool},
+    pool::{Job, LongCalls, Places, Pool, Threads},
     report::{Ended, Reported, Reporter},
     shares::Shares,
+    usage::{Behind, of_this_thread, run_behind},
 };
 
 /// The ways of a host.
 pub(crate) struct Lanes {
     pool: Pool<Turn>,
+    /// The same for calls of modules that take much of the processors.
+    behind: Pool<Turn>,
     /// What each plugin has in the pool.
     pooled: Shares<Errand>,
     runtime: Handle,
@@ -83,8 +91,14 @@ impl Lanes {
         database: usize,
         http: usize,
     ) -> io::Result<Arc<Self>> {
+        let long = LongCalls::new(limits.long_calls);
+        let pool = |behind| {
+            let stack = limits.stack_bytes + HOST_STACK;
+            Pool::new(Threads { count: threads, stack, behind }, long.clone())
+        };
         Ok(Arc::new(Self {
-            pool: Pool::new(threads, limits.long_calls, limits.stack_bytes + HOST_STACK)?,
+            pool: pool(false)?,
+            behind: pool(true)?,
             pooled: Shares::new(threads + most(limits.long_calls)),
             runtime,
             database: Waiting::new(database),
@@ -118,6 +132,8 @@ impl Lanes {
         let turn = Turn { lanes: self.clone(), plugin, errand: Some(errand) };
         if let Some(places) = places {
             self.runtime.spawn(turn.wait(places));
+        } else if turn.is_heavy() {
+            self.behind.run(turn);
         } else {
             self.pool.run(turn);
         }
@@ -136,12 +152,39 @@ impl Turn {
         let Some(place) = place else {
             return errand.give_up();
         };
-        let runtime = self.lanes.runtime.clone();
+        let (runtime, heavy) = (self.lanes.runtime.clone(), self.is_heavy());
         let call = move || {
+            let before = of_this_thread();
             runtime.block_on(Box::pin(errand.call(Lane::Async)));
+            self.took(of_this_thread() - before);
             drop((place, self));
         };
-        tokio::task::spawn_blocking(call);
+        if heavy {
+            behind_others(call);
+        } else {
+            tokio::task::spawn_blocking(call);
+        }
+    }
+
+    fn is_heavy(&self) -> bool {
+        self.plugin.usage.is_much(Instant::now())
+    }
+
+    fn took(&self, took: Duration) {
+        self.plugin.usage.add(took, Instant::now());
+    }
+}
+
+/// Runs a call on a thread of its own, behind the others.
+fn behind_others(call: impl FnOnce() + Send + 'static) {
+    let thread = thread::Builder::new().name("guest-behind".into());
+    let behind = move || {
+        run_behind(Behind::Calls);
+        call();
+    };
+    if let Err(error) = thread.spawn(behind) {
+        // The call went with the thread, and its report says that it was lost.
+        tracing::error!(%error, "no thread for a guest");
     }
 }
 
@@ -177,8 +220,9 @@ impl Errand {
 impl Job for Turn {
     fn run(mut self, places: &Places) {
         let Some(errand) = self.errand.take() else { return };
-        let lane = Lane::Sync(Some(places.clone()));
+        let (before, lane) = (of_this_thread(), Lane::Sync(Some(places.clone())));
         errand.call(lane).now_or_never().expect("the synchronous lane never waits");
+        self.took(of_this_thread() - before);
     }
 }
 

@@ -1,8 +1,8 @@
 //! The threads on which guests run synchronously: as many as the host has cores, and a queue before them.
 //!
 //! A call that runs long would keep others from running: after [`PATIENCE`] it gives its place up to a new thread and
-//! goes on beside the pool, at a lower priority, where the operating system shares the cores out. Its own thread ends with it. So many may
-//! do so; when they are all long, calls queue.
+//! goes on beside the pool, behind the others. Its own thread ends with it. So many may do so; when they are all long, calls
+//! queue.
 
 use std::{
     cell::Cell,
@@ -17,6 +17,8 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
+
+use crate::usage::{Behind, run_behind};
 
 /// How long a call may hold a place.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(100);
@@ -39,8 +41,31 @@ pub(crate) struct Places(Arc<Shared>);
 struct Shared {
     /// Starts a thread that takes a place over.
     replace: Box<dyn Fn(Places) -> io::Result<()> + Send + Sync>,
-    long: AtomicUsize,
-    long_limit: usize,
+    long: Arc<LongCalls>,
+}
+
+/// The calls that go on beside their pools.
+pub(crate) struct LongCalls {
+    under_way: AtomicUsize,
+    limit: usize,
+}
+
+impl LongCalls {
+    /// At most so many at once.
+    pub(crate) fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self { under_way: AtomicUsize::new(0), limit })
+    }
+}
+
+/// The threads of a pool.
+#[derive(Clone, Copy)]
+pub(crate) struct Threads {
+    /// How many.
+    pub count: usize,
+    /// Bytes of each one's stack.
+    pub stack: usize,
+    /// Whether they run behind all others.
+    pub behind: bool,
 }
 
 thread_local! {
@@ -49,12 +74,12 @@ thread_local! {
 }
 
 impl<J: Job> Pool<J> {
-    /// A pool of `threads`, with room for `long_limit` long calls beside it; each thread has a stack of `stack` bytes.
-    pub(crate) fn new(threads: usize, long_limit: usize, stack: usize) -> io::Result<Self> {
+    /// A pool of these threads, with room for long calls beside it.
+    pub(crate) fn new(threads: Threads, long: Arc<LongCalls>) -> io::Result<Self> {
         let (queue, jobs) = unbounded::<J>();
-        let replace = Box::new(move |places| spawn(jobs.clone(), places, stack));
-        let places = Places(Arc::new(Shared { replace, long: AtomicUsize::new(0), long_limit }));
-        for _ in 0..threads.max(1) {
+        let replace = Box::new(move |places| spawn(jobs.clone(), places, threads));
+        let places = Places(Arc::new(Shared { replace, long }));
+        for _ in 0..threads.count.max(1) {
             (places.0.replace)(places.clone())?;
         }
         Ok(Self { queue })
@@ -66,9 +91,16 @@ impl<J: Job> Pool<J> {
     }
 }
 
-fn spawn<J: Job>(jobs: Receiver<J>, places: Places, stack: usize) -> io::Result<()> {
-    let thread = thread::Builder::new().name("guest".into()).stack_size(stack);
-    thread.spawn(move || work(&jobs, &places)).map(drop)
+fn spawn<J: Job>(jobs: Receiver<J>, places: Places, threads: Threads) -> io::Result<()> {
+    let Threads { stack, behind, .. } = threads;
+    let name = if behind { "guest-behind" } else { "guest" };
+    let work = move || {
+        if behind {
+            run_behind(Behind::Calls);
+        }
+        work(&jobs, &places);
+    };
+    thread::Builder::new().name(name.into()).stack_size(stack).spawn(work).map(drop)
 }
 
 fn work<J: Job>(jobs: &Receiver<J>, places: &Places) {
@@ -78,36 +110,25 @@ fn work<J: Job>(jobs: &Receiver<J>, places: &Places) {
             tracing::error!("the host panicked while it ran a guest");
         }
         if BESIDE.take() {
-            places.0.long.fetch_sub(1, Ordering::Relaxed);
+            places.0.long.under_way.fetch_sub(1, Ordering::Relaxed);
             return;
         }
-    }
-}
-
-/// How much less of a core a long call gets than what comes after it (nice's scale, to 19).
-#[cfg(target_os = "linux")]
-const LONG_NICE: i32 = 10;
-
-/// Lowers the priority of this thread, which ends with its call. Elsewhere that is the whole process's.
-fn yield_to_others() {
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::setpriority_process(None, LONG_NICE) {
-        tracing::debug!(%error, "a long call keeps its priority");
     }
 }
 
 impl Places {
     /// Gives the place of the calling thread up, where there is room beside the pool.
     pub(crate) fn give_up(&self) {
-        let more = |long| (long < self.0.long_limit).then_some(long + 1);
-        let room = || self.0.long.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok();
+        let LongCalls { under_way, limit } = self.0.long.as_ref();
+        let more = |long| (long < *limit).then_some(long + 1);
+        let room = || under_way.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok();
         if !BESIDE.get() && room() {
             match (self.0.replace)(self.clone()) {
                 Ok(()) => {
                     BESIDE.set(true);
-                    yield_to_others();
+                    run_behind(Behind::Calls);
                 }
-                Err(_) => drop(self.0.long.fetch_sub(1, Ordering::Relaxed)),
+                Err(_) => drop(under_way.fetch_sub(1, Ordering::Relaxed)),
             }
         }
     }

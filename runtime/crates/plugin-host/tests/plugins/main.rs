@@ -1,6 +1,7 @@
 //! The plugin host with real components: those of plugins/testing, which `cargo xtask test` builds and points
 //! `WASAGA_TEST_PLUGINS` at.
 
+mod behind;
 mod calls;
 mod cost;
 mod database;
