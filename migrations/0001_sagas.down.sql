@@ -1,6 +1,6 @@
 drop function wasaga.input_digest(text, bytea);
 drop table wasaga.tombstones;
-drop table wasaga.timers, wasaga.children, wasaga.waits, wasaga.mail;
+drop table wasaga.timers, wasaga.children, wasaga.waits, wasaga.http_record, wasaga.mail;
 drop view wasaga.ledger;
 drop table wasaga.journal, wasaga.sagas;
 drop function wasaga.hosts_share(bigint, bigint);

@@ -124,6 +124,28 @@ create table wasaga.mail (
     primary key (saga_id, number)
 );
 
+-- What requests of a step's calls came to, for replays, of plugins of which that is asked. A call is named by the
+-- idempotency key of its requests.
+create table wasaga.http_record (
+    saga_id uuid not null,
+    key text not null,
+    attempt integer not null check (attempt > 0),
+    -- the request's place in its call, from 1
+    number integer not null check (number > 0),
+    method text not null,
+    url text not null,
+    body bytea,
+    status integer,
+    headers jsonb not null default '[]',
+    answer bytea,
+    -- why there is no answer
+    error text check (error in ('not-sent', 'maybe-sent', 'too-large')),
+    detail text,
+    at timestamptz not null default now(),
+    primary key (saga_id, key, attempt, number),
+    check ((status is null) <> (error is null))
+);
+
 -- Where a wait and a message meet: one row a (topic, correlation), with either who waits or what came early.
 create table wasaga.waits (
     topic text not null,

@@ -144,6 +144,7 @@ begin
         ending = excluded.ending, until = excluded.until;
     delete from wasaga.journal where saga_id = any (v_ids);
     delete from wasaga.mail where saga_id = any (v_ids);
+    delete from wasaga.http_record where saga_id = any (v_ids);
     delete from wasaga.waits where saga_id = any (v_ids);
     delete from wasaga.timers where saga_id = any (v_ids);
     delete from wasaga.sagas where id = any (v_ids);

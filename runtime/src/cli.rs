@@ -8,8 +8,8 @@ use tokio::runtime::Runtime;
 
 use crate::{
     commands::{
-        check_config, dev, letters, migrate, outbox, plugins, project, pull, saga, schedules,
-        swaps, test,
+        check_config, dev, letters, migrate, outbox, plugins, project, pull, replay, saga,
+        schedules, swaps, test,
     },
     config::{Config, ConfigError},
     host, logging,
@@ -91,6 +91,9 @@ enum Plugins {
     Lint(Lint),
     #[command(flatten)]
     Swaps(swaps::Swaps),
+    /// Make the calls of past sagas once more, of the module that ran then and of another one, and show what that does
+    /// otherwise; nothing of it stays
+    Replay(replay::Replay),
     /// Fetch a component from an OCI registry
     Pull(pull::Pull),
 }
@@ -164,6 +167,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             runtime.block_on(plugins::lint(&config, &file, strict, json))
         }
         Command::Plugins(Plugins::Swaps(swaps)) => runtime.block_on(swaps.run(&config)),
+        Command::Plugins(Plugins::Replay(replay)) => runtime.block_on(replay.run(&config)),
         Command::Plugins(Plugins::Pull(pull)) => runtime.block_on(pull.run(&config)),
         Command::Test(test) => runtime.block_on(test.run(&config)),
         Command::Saga(saga) => runtime.block_on(saga.run(&config)),

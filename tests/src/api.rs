@@ -190,7 +190,8 @@ impl Api {
         .await
     }
 
-    fn url(&self, path: &str) -> String {
+    /// Where this path of it is.
+    pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.base)
     }
 }

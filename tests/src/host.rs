@@ -158,7 +158,8 @@ impl Host {
         String::from_utf8_lossy(&ran.stderr).into_owned()
     }
 
-    async fn run(&self, arguments: &[&str]) -> Output {
+    /// The same, however it ends.
+    pub async fn run(&self, arguments: &[&str]) -> Output {
         let ran = tokio::process::Command::new(environment::host())
             .arg("--config")
             .arg(&self.config)

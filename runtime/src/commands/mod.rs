@@ -9,6 +9,7 @@ pub(crate) mod outbox;
 pub(crate) mod plugins;
 pub(crate) mod project;
 pub(crate) mod pull;
+pub(crate) mod replay;
 pub(crate) mod saga;
 mod saga_ask;
 mod saga_migrate;

@@ -13,9 +13,10 @@ use serde_json::json;
 use wasaga_domain::{
     clock::{SystemClock, parse_duration},
     ids::{Digest, PluginName},
-    ports::ModuleError,
+    ports::{GuestHttp, ModuleError},
     swap::{CanaryPlan, Change, Part, Swap, Swapped},
 };
+use wasaga_egress::Egress;
 use wasaga_plugin_host::{Options, PluginHost};
 use wasaga_store::{Store, activation_history::PluginState, saga_search::Cursor};
 
@@ -204,7 +205,7 @@ impl Swaps {
 }
 
 /// The text of FILE.minisig, where there is one.
-fn signature_of(file: &Path) -> anyhow::Result<Option<String>> {
+pub(super) fn signature_of(file: &Path) -> anyhow::Result<Option<String>> {
     let file = format!("{}.minisig", file.display());
     match std::fs::read_to_string(&file) {
         Ok(text) => Ok(Some(text)),
@@ -273,7 +274,9 @@ impl Sagas {
 async fn host(config: &Config, store: &Store) -> anyhow::Result<Arc<PluginHost>> {
     // Only a cache directory that is named: the default one is another user's than the host's, perhaps.
     let cache_dir = config.plugins.cache_dir.clone().filter(|named| !named.as_os_str().is_empty());
-    let options = Options { cache_dir, ..config.plugins.options(&config.definitions) };
+    let http: Arc<dyn GuestHttp> = Arc::new(Egress::new().map_err(|error| anyhow!(error))?);
+    let options = config.plugins.options(&config.definitions);
+    let options = Options { cache_dir, http: Some(http), ..options };
     let database = Arc::new(store.clone());
     let host =
         PluginHost::new(options, Some(database.clone()), Some(database), Arc::new(SystemClock))?;

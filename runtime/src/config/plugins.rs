@@ -1,6 +1,11 @@
 //! `[plugins]`: where plugins come from; `[plugins.NAME]`: what the plugin of this name may do.
 
-use std::{collections::BTreeMap, env, fmt, num::NonZeroU32, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env, fmt,
+    num::NonZeroU32,
+    path::PathBuf,
+};
 
 use serde::{
     Deserialize, Deserializer,
@@ -36,6 +41,8 @@ pub struct Plugins {
     pub grants: BTreeMap<PluginName, Grant>,
     /// Attempts that one instance serves, where it is more than one, by the plugin's name.
     pub calls_per_instance: BTreeMap<PluginName, u32>,
+    /// Plugins of which it is kept what their requests came to.
+    pub record_http: BTreeSet<PluginName>,
 }
 
 /// The keys that are not a plugin's name. But for the first they have an underscore, as no plugin's name has.
@@ -59,6 +66,9 @@ struct OfPlugin {
     /// Attempts that one instance serves, one after another.
     #[serde(default)]
     calls_per_instance: Option<NonZeroU32>,
+    /// Whether it is kept what its requests came to.
+    #[serde(default)]
+    record_http: bool,
 }
 
 impl Default for Plugins {
@@ -75,6 +85,7 @@ impl Default for Plugins {
             guest_limits: Limits::default(),
             grants: BTreeMap::new(),
             calls_per_instance: BTreeMap::new(),
+            record_http: BTreeSet::new(),
         }
     }
 }
@@ -95,6 +106,8 @@ impl Plugins {
             reuse: self.calls_per_instance.clone(),
             http_calls: self.http_calls,
             http: None,
+            recorded: None,
+            replays: false,
         }
     }
 
@@ -169,9 +182,10 @@ impl<'de> Visitor<'de> for Section {
                 name => {
                     let name: PluginName =
                         name.parse().map_err(|_| M::Error::unknown_field(name, &KEYS))?;
-                    let OfPlugin { grant, calls_per_instance } = map.next_value()?;
+                    let OfPlugin { grant, calls_per_instance, record_http } = map.next_value()?;
                     let calls = calls_per_instance.map(|calls| (name.clone(), calls.get()));
                     plugins.calls_per_instance.extend(calls);
+                    plugins.record_http.extend(record_http.then(|| name.clone()));
                     plugins.grants.insert(name, grant);
                 }
             }

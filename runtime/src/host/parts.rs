@@ -13,7 +13,7 @@ use wasaga_domain::{
     clock::SystemClock,
     definition::Overrides,
     ids::{HostId, SagaId},
-    ports::{CatalogSource, GuestHttp},
+    ports::{CatalogSource, GuestHttp, HttpRecord},
     value_reader::ValueReader,
 };
 use wasaga_egress::Egress;
@@ -227,7 +227,10 @@ fn plugins(config: &Config, store: &Store) -> anyhow::Result<Arc<PluginHost>> {
     let http: Arc<dyn GuestHttp> = Arc::new(Egress::new().map_err(|error| anyhow!(error))?);
     let (options, grants) =
         (config.plugins.options(&config.definitions), config.plugins.granted()?);
-    let options = Options { grants, http: Some(http), ..options };
+    let names = &config.plugins.record_http;
+    let recorded =
+        (!names.is_empty()).then(|| (names.clone(), store.clone() as Arc<dyn HttpRecord>));
+    let options = Options { grants, http: Some(http), recorded, ..options };
     PluginHost::new(options, Some(store.clone()), Some(store), Arc::new(SystemClock))
         .map_err(|error| anyhow!("plugins: {error}"))
 }

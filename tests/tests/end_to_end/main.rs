@@ -22,6 +22,7 @@ mod plugins;
 mod pooler;
 mod pull;
 mod relay;
+mod replay;
 mod rights;
 mod sdks;
 mod signatures;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use wasaga_tests::{Api, PATIENCE, World, bytes_of, check::promises, eventually};
 
 /// A component of plugins/, as its author has built it.
-fn file_of(name: &str) -> String {
+pub fn file_of(name: &str) -> String {
     let built = std::env::var("WASAGA_TEST_PLUGINS").expect("`cargo xtask test` sets it");
     format!("{built}/{name}.wasm")
 }

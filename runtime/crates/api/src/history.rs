@@ -221,6 +221,7 @@ mod tests {
             at: UnixMillis(2_000),
             output: None,
             undo: None,
+            memo: None,
             error: None,
             digest: None,
             by: None,

@@ -9,7 +9,7 @@ use url::Url;
 
 pub use host_pattern::{BadHostPattern, HostPattern};
 
-use crate::message::Header;
+use crate::{ids::SagaId, message::Header};
 
 /// Methods that change nothing: a request by one of them needs no undo and no idempotency key.
 const SAFE: [&str; 3] = ["GET", "HEAD", "OPTIONS"];
@@ -69,6 +69,31 @@ pub enum HttpError {
     /// It arrived, and the answer's body has more bytes than this.
     #[error("the answer has more than {0} bytes")]
     TooLarge(usize),
+}
+
+/// The call of a guest that sent requests.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HttpCall {
+    /// Its saga.
+    pub saga: SagaId,
+    /// The idempotency key of its first request that asks for a change: another one for each call of a step but for its
+    /// further attempts.
+    pub key: String,
+    /// The attempt's number, from 1.
+    pub attempt: u32,
+}
+
+/// A request that was sent, and what came of it, without what only the one who sent it needs: its headers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpExchange {
+    /// In capitals.
+    pub method: String,
+    /// As it was sent.
+    pub url: String,
+    /// Absent: there was none.
+    pub body: Option<Bytes>,
+    /// What came of it.
+    pub answer: Result<HttpResponse, HttpError>,
 }
 
 /// Where a plugin's requests may go.

@@ -10,7 +10,7 @@ use crate::{
     clock::UnixMillis,
     definition::Definition,
     events::{Event, EventError, Snapshot, Stream},
-    http::{HttpError, HttpReach, HttpRequest, HttpResponse},
+    http::{HttpCall, HttpError, HttpExchange, HttpReach, HttpRequest, HttpResponse},
     ids::{Digest, PluginName, SagaId, TaskId},
     ledger::Ledger,
     mail::Audit,
@@ -213,6 +213,13 @@ pub trait GuestHttp: fmt::Debug + Send + Sync + 'static {
         request: HttpRequest,
         reach: &HttpReach,
     ) -> Result<HttpResponse, HttpError>;
+}
+
+/// Keeps what became of guests' requests, for replays.
+#[async_trait]
+pub trait HttpRecord: fmt::Debug + Send + Sync + 'static {
+    /// Keeps what a call sent, in order; or a sentence about why it does not.
+    async fn keep(&self, call: &HttpCall, exchanges: &[HttpExchange]) -> Result<(), String>;
 }
 
 /// Says which plugins run here now.

@@ -6,10 +6,11 @@ use std::{
 };
 
 use async_trait::async_trait;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use url::Url;
 use wasaga_domain::{
-    http::{HttpError, HttpReach, HttpRequest, HttpResponse},
+    http::{HttpError, HttpExchange, HttpReach, HttpRequest, HttpResponse},
     message::Header,
     ports::GuestHttp,
 };
@@ -148,6 +149,30 @@ impl From<Response> for HttpResponse {
         let header = |(name, value): (String, String)| Header { name, value: value.into() };
         let body = body.map(|body| content::bytes(&body)).unwrap_or_default().into();
         Self { status, headers: headers.into_iter().map(header).collect(), body }
+    }
+}
+
+/// As it was recorded, for whoever asks the same.
+impl From<&HttpExchange> for Exchange {
+    fn from(exchange: &HttpExchange) -> Self {
+        let HttpExchange { method, url, body, answer } = exchange;
+        let shown = |body: &[u8]| json!({ "base64": STANDARD.encode(body) });
+        let header = |Header { name, value }: &Header| {
+            (name.clone(), String::from_utf8_lossy(value).into_owned())
+        };
+        let response = answer.as_ref().ok().map(|answer| Response {
+            status: answer.status,
+            headers: answer.headers.iter().map(header).collect(),
+            body: Some(shown(&answer.body)),
+        });
+        let error = answer.as_ref().err().map(|error| match error {
+            HttpError::Denied(_) | HttpError::NotSent(_) => Unanswered::NotSent,
+            HttpError::MaybeSent(_) => Unanswered::MaybeSent,
+            HttpError::TooLarge(_) => Unanswered::TooLarge,
+        });
+        let (headers, body) = (BTreeMap::new(), body.as_ref().map(|body| content::shown(body)));
+        let request = Asked { method: method.clone(), url: url.clone(), headers, body };
+        Self { request, response, error }
     }
 }
 

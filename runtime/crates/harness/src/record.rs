@@ -158,6 +158,7 @@ mod tests {
             at: UnixMillis(1_767_225_600_005),
             output: None,
             undo: None,
+            memo: None,
             error: None,
             digest: None,
             by: None,

@@ -1,17 +1,11 @@
 //! Where plugins are tried: the real plugin host, a clock that moves by hand, and a database where one was named.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::sync::oneshot;
 use wasaga_domain::{
     catalog::Catalog,
-    clock::{Clock, SystemClock, UnixMillis},
+    clock::UnixMillis,
     definition::Definition,
     ids::{Digest, PluginName},
     ports::{
@@ -21,9 +15,12 @@ use wasaga_domain::{
     sql::SqlError,
 };
 use wasaga_plugin_host::{Grant, Grants, Options, PluginHost, SecretSource};
-use wasaga_store::Store;
 
-use crate::{database::Database, http::OtherHosts};
+use crate::{
+    database::Database,
+    hand::{ByHand, Hand},
+    http::OtherHosts,
+};
 
 /// Why plugins can't be tried.
 #[derive(Debug, thiserror::Error)]
@@ -47,40 +44,6 @@ pub struct Stage {
     pub(crate) database: Option<Database>,
     /// In the order of the components.
     pub(crate) plugins: Vec<PluginName>,
-}
-
-/// A clock that stands until it is moved.
-#[derive(Default)]
-pub(crate) struct Hand(AtomicI64);
-
-impl Hand {
-    pub(crate) fn set(&self, now: UnixMillis) {
-        self.0.store(now.0, Ordering::Relaxed);
-    }
-}
-
-impl Clock for Hand {
-    fn now(&self) -> UnixMillis {
-        UnixMillis(self.0.load(Ordering::Relaxed))
-    }
-}
-
-/// The stage's database for guests, whose deadlines are by the stage's clock and not by the system's.
-struct ByHand {
-    store: Store,
-    clock: Arc<Hand>,
-}
-
-#[async_trait::async_trait]
-impl GuestDatabase for ByHand {
-    async fn begin(
-        &self,
-        plugin: &PluginName,
-        deadline: UnixMillis,
-    ) -> Result<Box<dyn GuestTransaction>, SqlError> {
-        let left = deadline.since(self.clock.now());
-        self.store.begin(plugin, SystemClock.now().after(left)).await
-    }
 }
 
 /// Stands in for a database that nobody has named.

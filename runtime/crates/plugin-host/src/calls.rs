@@ -1,6 +1,7 @@
 //! The course of an attempt: which exports are called, in one instance, and what becomes of what they return.
 
 use std::{
+    collections::BTreeSet,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -10,11 +11,14 @@ use tokio::sync::Semaphore;
 use wasaga_domain::{
     attempt::Attempt,
     clock::{Clock, UnixMillis},
+    ids::PluginName,
     lifecycle::{HOOKS, Told},
     message::Message,
     outcome::{self, Effect, Failure, StepOutcome},
     payload::Payload,
-    ports::{CallContext, CallKind, GuestDatabase, GuestHttp, StepCall, TaskCall, TaskKind},
+    ports::{
+        CallContext, CallKind, GuestDatabase, GuestHttp, HttpRecord, StepCall, TaskCall, TaskKind,
+    },
 };
 
 use crate::{
@@ -26,6 +30,7 @@ use crate::{
         },
         wasaga::plugin::types,
     },
+    chance::{Chance, Seed},
     convert,
     exports::{Lifecycle, Steps, Tasks},
     failure::{found, is_resumed, retryable, unavailable},
@@ -38,7 +43,7 @@ use crate::{
     report::Ended,
     results::{self, Judge},
     session::Session,
-    state::{CallState, LogBudget, MemoryBudget, Subject},
+    state::{CallState, LogBudget, MemoryBudget, Subject, Wasi},
 };
 
 /// Longer calls are not timed: no clock that adds them up overflows.
@@ -63,6 +68,9 @@ pub(crate) struct Calls {
     pub limits: Arc<Limits>,
     pub database: Option<Arc<dyn GuestDatabase>>,
     pub http: Option<Arc<dyn GuestHttp>>,
+    pub recorded: Option<(BTreeSet<PluginName>, Arc<dyn HttpRecord>)>,
+    /// Whether what guests take for chance and time is the attempt's.
+    pub replays: bool,
     /// For instances that are kept for another attempt.
     pub kept: Arc<Semaphore>,
 }
@@ -74,6 +82,7 @@ struct About<'a> {
     context: Option<CallContext>,
     deadline: UnixMillis,
     key: String,
+    attempt: u32,
     traceparent: Option<Arc<str>>,
 }
 
@@ -103,6 +112,7 @@ impl Calls {
             context: Some(context),
             deadline: attempt.deadline,
             key: http::key(&attempt.idempotency_key, &kind),
+            attempt: attempt.number,
             traceparent: attempt.traceparent.clone(),
         };
         let mut guest = match self.guest(plugin, about, lane).await {
@@ -110,6 +120,7 @@ impl Calls {
             Err(failure) => return Ended::failed(found(failure, resumed)),
         };
         let outcome = self.course(&mut guest, access, steps, &attempt, &input, &kind).await;
+        self.keep_exchanges(&mut guest, access, &attempt, &kind).await;
         let kept = !matches!(outcome, Ok(StepOutcome::Rejected(_)));
         self.end(guest, plugin, outcome, kept, resumed)
     }
@@ -166,6 +177,27 @@ impl Calls {
         judge.outcome(outcome).map_err(found)
     }
 
+    /// Keeps what a call's requests came to, of plugins of which that is asked. What can't be kept is missing in replays, and
+    /// no reason for the attempt to fail.
+    async fn keep_exchanges(
+        &self,
+        guest: &mut Guest,
+        access: &Access,
+        attempt: &Attempt,
+        kind: &CallKind,
+    ) {
+        let (exchanges, Some((_, record))) = (guest.take_exchanges(), &self.recorded) else {
+            return;
+        };
+        if exchanges.is_empty() {
+            return;
+        }
+        if let Err(why) = record.keep(&http::http_call(attempt, kind), &exchanges).await {
+            let (plugin, saga) = (access.name(), attempt.saga_id);
+            tracing::warn!(plugin, %saga, step = %attempt.step, why, "requests were not recorded");
+        }
+    }
+
     /// Runs an attempt of a task, or hands over an event of a saga's life.
     pub(crate) async fn task(
         &self,
@@ -192,6 +224,7 @@ impl Calls {
             context: None,
             deadline: call.deadline,
             key: call.idempotency_key.clone(),
+            attempt: call.attempt,
             traceparent: call.traceparent.as_deref().map(Arc::from),
         };
         let mut guest = match self.guest(plugin, about, lane).await {
@@ -279,11 +312,16 @@ impl Calls {
     }
 
     async fn guest(&self, plugin: &Loaded, about: About<'_>, lane: Lane) -> Result<Guest, Failure> {
-        let About { access, subject, context, deadline, key, traceparent } = about;
+        let About { access, subject, context, deadline, key, attempt, traceparent } = about;
         let until = self.until(deadline).ok_or_else(|| overloaded(plugin))?;
         let idle = locked(&plugin.idle).pop();
-        let requests =
-            |http: &Arc<dyn GuestHttp>| Requests::new(http.clone(), key, traceparent, until);
+        let seed = self.replays.then(|| Seed::new(&key, attempt));
+        let is_recorded =
+            |(names, _): &(BTreeSet<PluginName>, _)| names.contains(&plugin.manifest.name);
+        let recorded = self.recorded.as_ref().is_some_and(is_recorded);
+        let requests = |http: &Arc<dyn GuestHttp>| {
+            Requests::new(http.clone(), key, traceparent, until, recorded)
+        };
         let session =
             |database: &Arc<dyn GuestDatabase>| Session::new(database.clone(), deadline, until);
         let state = CallState {
@@ -295,7 +333,8 @@ impl Calls {
             log: LogBudget::default(),
             memory: MemoryBudget::new(self.limits.memory_bytes, self.limits.table_elements),
             host_calls: 0,
-            wasi: (plugin.wasi && idle.is_none()).then(Box::default),
+            chance: Chance::new(seed),
+            wasi: (plugin.wasi && idle.is_none()).then(|| self.wasi(seed)),
             session: self.database.as_ref().filter(|_| access.database()).map(session),
             requests: self.http.as_ref().filter(|_| access.http()).map(requests),
         };
@@ -303,6 +342,10 @@ impl Calls {
             Some(idle) => Ok(Guest::again(idle, state, until, lane)),
             None => Guest::start(&plugin.pre, state, until, lane).await,
         }
+    }
+
+    fn wasi(&self, seed: Option<Seed>) -> Box<Wasi> {
+        Box::new(seed.map_or_else(Wasi::default, |seed| Wasi::replaying(&self.clock, seed)))
     }
 
     /// Hands the guest's transaction on with a good end, and drops it, which rolls it back, with any other.

@@ -13,11 +13,12 @@ use crate::{
     engine::ticks,
     exports::Export,
     failure::of_trap,
+    http::Requests,
     pool::{PATIENCE, Places},
     session::Session,
     state::CallState,
 };
-use wasaga_domain::outcome::Failure;
+use wasaga_domain::{http::HttpExchange, outcome::Failure};
 
 /// How a guest's code shares its thread.
 #[derive(Clone)]
@@ -122,6 +123,12 @@ impl Guest {
     /// Whether it may have changed something outside the host's transaction.
     pub(crate) fn reached_out(&self) -> bool {
         self.store.data().reached_out()
+    }
+
+    /// What became of its requests, where that is recorded.
+    pub(crate) fn take_exchanges(&mut self) -> Vec<HttpExchange> {
+        let requests = self.store.data_mut().requests.as_mut();
+        requests.map(Requests::take_exchanges).unwrap_or_default()
     }
 
     /// What the attempt left: its use of the database, and the instance, where that may serve another one and there is a

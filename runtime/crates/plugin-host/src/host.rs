@@ -1,7 +1,7 @@
 //! The plugin host: what the other crates hold of all this.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     num::NonZeroUsize,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
@@ -19,8 +19,8 @@ use wasaga_domain::{
     definition::Overrides,
     ids::{Digest, PluginName},
     ports::{
-        Activation, CatalogSource, GuestDatabase, GuestHttp, ModuleStore, Report, StepCall,
-        StepExecutor, StepReport, TaskCall, TaskExecutor, TaskReport,
+        Activation, CatalogSource, GuestDatabase, GuestHttp, HttpRecord, ModuleStore, Report,
+        StepCall, StepExecutor, StepReport, TaskCall, TaskExecutor, TaskReport,
     },
 };
 
@@ -66,6 +66,10 @@ pub struct Options {
     pub http_calls: usize,
     /// Who sends guests' requests; absent: plugins that ask for HTTP are refused.
     pub http: Option<Arc<dyn GuestHttp>>,
+    /// Plugins of which it is kept what their requests came to, and who keeps it.
+    pub recorded: Option<(BTreeSet<PluginName>, Arc<dyn HttpRecord>)>,
+    /// For replays: what guests take for chance is the same for the same attempt, and WASI's clocks are the host's.
+    pub replays: bool,
 }
 
 impl Default for Options {
@@ -81,6 +85,8 @@ impl Default for Options {
             reuse: BTreeMap::new(),
             http_calls: 32,
             http: None,
+            recorded: None,
+            replays: false,
         }
     }
 }
@@ -147,11 +153,13 @@ impl PluginHost {
             http_calls,
             http,
             reuse,
+            recorded,
+            replays,
         } = options;
         let failed = |error: wasmtime::Error| StartError::Engine(format!("{error:#}"));
         let limits = Arc::new(limits);
         let kept = if reuse.is_empty() { 0 } else { threads * KEPT_A_THREAD };
-        let at_once = threads + limits.long_calls + sql_calls + http_calls + LOADING + kept;
+        let at_once = 2 * threads + limits.long_calls + sql_calls + http_calls + LOADING + kept;
         let at_once = u32::try_from(at_once).unwrap_or(u32::MAX);
         let engine = engine(&limits, at_once).map_err(failed)?;
         let cache = cache_dir.map(|path| {
@@ -179,6 +187,8 @@ impl PluginHost {
             limits,
             database,
             http,
+            recorded,
+            replays,
             kept: Arc::new(Semaphore::new(kept)),
         };
         let loader = Arc::new(loader);

@@ -5,11 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method};
 use sha2::{Digest as _, Sha256};
 use url::Url;
 use wasaga_domain::{
-    http::{HttpError, HttpRequest, HttpResponse, is_safe},
+    attempt::Attempt,
+    http::{HttpCall, HttpError, HttpExchange, HttpRequest, HttpResponse, is_safe},
     message::Header,
     ports::{CallKind, GuestHttp},
 };
@@ -21,6 +23,7 @@ use crate::{
         types::HeaderResult,
     },
     limits::Limits,
+    secrets::Secrets,
     state::CallState,
 };
 
@@ -57,6 +60,8 @@ pub(crate) struct Requests {
     keyed: u32,
     /// Whether any of them may have changed something.
     pub reached_out: bool,
+    /// What became of them, where that is recorded.
+    exchanges: Option<Vec<HttpExchange>>,
 }
 
 impl Requests {
@@ -66,8 +71,30 @@ impl Requests {
         key: String,
         traceparent: Option<Arc<str>>,
         until: Instant,
+        recorded: bool,
     ) -> Self {
-        Self { client, key, traceparent, until, sent: 0, keyed: 0, reached_out: false }
+        let (sent, keyed, exchanges) = (0, 0, recorded.then(Vec::new));
+        Self { client, key, traceparent, until, sent, keyed, reached_out: false, exchanges }
+    }
+
+    /// What became of them since it was taken last.
+    pub(crate) fn take_exchanges(&mut self) -> Vec<HttpExchange> {
+        self.exchanges.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    async fn send(
+        &mut self,
+        request: HttpRequest,
+        access: &Access,
+    ) -> Result<HttpResponse, HttpError> {
+        let asked = self.exchanges.is_some().then(|| request.clone());
+        let answer = self.client.send(request, &access.http).await;
+        if let (Some(exchanges), Some(asked)) = (&mut self.exchanges, asked)
+            && !matches!(answer, Err(HttpError::Denied(_)))
+        {
+            exchanges.push(exchange(asked, &answer, &access.secrets));
+        }
+        answer
     }
 
     /// The request as it goes out, or a sentence about why it does not.
@@ -144,7 +171,7 @@ impl CallState {
         let (before, changes) = (requests.reached_out, request.is_unsafe());
         requests.reached_out |= changes;
         let begun = Instant::now();
-        let ended = requests.client.send(request, &access.http).await;
+        let ended = requests.send(request, &access).await;
         if matches!(ended, Err(HttpError::Denied(_) | HttpError::NotSent(_))) {
             requests.reached_out = before;
         }
@@ -157,6 +184,24 @@ impl CallState {
     }
 }
 
+/// What is kept of a request, without the plugin's secrets.
+fn exchange(
+    asked: HttpRequest,
+    answer: &Result<HttpResponse, HttpError>,
+    secrets: &Secrets,
+) -> HttpExchange {
+    let body = |body: Bytes| match String::from_utf8(body.into()) {
+        Ok(text) => secrets.redacted(text).into(),
+        Err(binary) => binary.into_bytes().into(),
+    };
+    let answer = answer.clone().map(|HttpResponse { status, mut headers, body: answered }| {
+        headers.retain(|header| !header.name.eq_ignore_ascii_case("set-cookie"));
+        HttpResponse { status, headers, body: body(answered) }
+    });
+    let HttpRequest { method, url, body: sent, .. } = asked;
+    HttpExchange { method, url: secrets.redacted(url.into()), body: sent.map(body), answer }
+}
+
 /// How a request ended, for the log and the metrics.
 fn told(ended: &Result<HttpResponse, HttpError>) -> (&'static str, Option<u16>) {
     match ended {
@@ -166,6 +211,12 @@ fn told(ended: &Result<HttpResponse, HttpError>) -> (&'static str, Option<u16>) 
         Err(HttpError::MaybeSent(_)) => ("maybe-sent", None),
         Err(HttpError::TooLarge(_)) => ("too-large", None),
     }
+}
+
+/// The call by which its requests are recorded.
+pub fn http_call(attempt: &Attempt, kind: &CallKind) -> HttpCall {
+    let key = key(&attempt.idempotency_key, kind);
+    HttpCall { saga: attempt.saga_id, key, attempt: attempt.number }
 }
 
 /// The idempotency key of a call's requests. One that goes on after a wait is another call than the one that began to wait, and

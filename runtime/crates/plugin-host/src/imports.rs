@@ -1,6 +1,5 @@
 //! What a guest may ask the host for without waiting, so that a call's deadline holds.
 
-use rand::Rng as _;
 use wasaga_domain::ports::CallContext;
 
 use crate::{
@@ -119,7 +118,7 @@ impl ambient::Host for CallState {
             return Err(self.refuse(format!("random-bytes({length}): limit {limit} bytes a call")));
         }
         let mut bytes = vec![0; length as usize];
-        rand::rng().fill_bytes(&mut bytes);
+        self.chance.fill(&mut bytes);
         Ok(bytes)
     }
 }

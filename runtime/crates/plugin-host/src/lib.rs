@@ -7,9 +7,9 @@
 //!   active, `activation` takes that up; `watcher` feeds it from a directory; `running` knows which module of a plugin takes a
 //!   call, and counts a canary's; `pinned` keeps those that sagas call though they are active no more.
 //! - **Calls**: `lanes` runs a call on an OS thread of `pool` or, where the plugin is granted what it may wait for, on one that waits,
-//!   by the plugin's share of `shares`; `calls` knows an attempt's course, `guest` one instance, `imports`, `sql`, `event_store` and
+//!   by the plugin's share of `shares`, behind the others where `usage` says so; `calls` knows an attempt's course, `guest` one instance, `imports`, `sql`, `event_store` and
 //!   `http` what it may ask for, `access` what of that it is granted, `secrets` what nothing it says may show, `results` what it may
-//!   return, `failure` what becomes of a trap.
+//!   return, `failure` what becomes of a trap, `chance` what is random.
 //!
 //! To offer one more import: its functions in `imports`, its linking in `linking`, its grant in `grants`.
 
@@ -18,6 +18,7 @@ mod activation;
 mod bindings;
 mod cache;
 mod calls;
+mod chance;
 mod checks;
 mod convert;
 mod engine;
@@ -49,8 +50,10 @@ mod sql;
 mod state;
 mod swapping;
 mod trace;
+mod usage;
 mod watcher;
 
+pub use self::http::http_call;
 pub use grants::{Grant, Grants};
 pub use host::{Options, PluginHost, StartError};
 pub use limits::Limits;

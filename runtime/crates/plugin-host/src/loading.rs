@@ -30,6 +30,7 @@ use crate::{
         wasaga::plugin::types::{Effect, Failure as Failed, PayloadParam},
     },
     cache::Cache,
+    chance::Chance,
     checks,
     exports::{Exports, Steps},
     failure::unavailable,
@@ -40,6 +41,7 @@ use crate::{
     signatures::TrustedKeys,
     state::{CallState, LogBudget, MemoryBudget, Subject},
     trace,
+    usage::Usage,
 };
 
 /// What `describe` may take.
@@ -74,6 +76,7 @@ pub(crate) struct Loaded {
     pub calls_per_instance: u32,
     /// Instances that may serve another attempt.
     pub idle: Mutex<Vec<Idle>>,
+    pub usage: Usage,
 }
 
 impl Loaded {
@@ -182,6 +185,7 @@ impl Loader {
             wasi,
             calls_per_instance,
             idle,
+            usage: Usage::new(Instant::now()),
         })
     }
 
@@ -204,6 +208,7 @@ impl Loader {
                 self.limits.table_elements,
             ),
             host_calls: 0,
+            chance: Chance::System,
             wasi: wasi.then(Box::default),
             session: None,
             requests: None,

@@ -1,16 +1,23 @@
 //! What a store carries for one call: who calls, what its imports tell, and how much it has taken.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use rand::Rng as _;
 use wasaga_domain::{
     clock::Clock,
     ids::{SagaId, TaskId},
     ports::CallContext,
 };
 use wasmtime::{ResourceLimiter, component::ResourceTable};
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView};
 
-use crate::{access::Access, http::Requests, limits::Limits, session::Session};
+use crate::{
+    access::Access,
+    chance::{Chance, Seed},
+    http::Requests,
+    limits::Limits,
+    session::Session,
+};
 
 /// The data of a call's store.
 pub(crate) struct CallState {
@@ -23,6 +30,7 @@ pub(crate) struct CallState {
     pub memory: MemoryBudget,
     /// Calls of imports so far.
     pub host_calls: u32,
+    pub chance: Chance,
     /// Only where the component imports WASI: it costs microseconds.
     pub wasi: Option<Box<Wasi>>,
     /// Only where something is granted that needs the database.
@@ -97,6 +105,49 @@ pub(crate) struct LogBudget {
 pub(crate) struct Wasi {
     context: WasiCtx,
     table: ResourceTable,
+}
+
+impl Wasi {
+    /// One whose clocks are the host's, and whose chance is of this seed.
+    pub(crate) fn replaying(clock: &Arc<dyn Clock>, seed: Seed) -> Self {
+        let context = WasiCtx::builder()
+            .wall_clock(Told(clock.clone()))
+            .monotonic_clock(Told(clock.clone()))
+            .secure_random(seed.of("wasi random"))
+            .insecure_random(seed.of("wasi insecure random"))
+            .insecure_random_seed(seed.of("wasi insecure seed").next_u64().into())
+            .build();
+        Self { context, table: ResourceTable::new() }
+    }
+}
+
+/// The host's clock as WASI's.
+struct Told(Arc<dyn Clock>);
+
+impl Told {
+    fn since_epoch(&self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.now().0).unwrap_or(0))
+    }
+}
+
+impl HostWallClock for Told {
+    fn resolution(&self) -> Duration {
+        Duration::from_millis(1)
+    }
+
+    fn now(&self) -> Duration {
+        self.since_epoch()
+    }
+}
+
+impl HostMonotonicClock for Told {
+    fn resolution(&self) -> u64 {
+        1_000_000
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.since_epoch().as_nanos()).unwrap_or(u64::MAX)
+    }
 }
 
 impl WasiView for CallState {

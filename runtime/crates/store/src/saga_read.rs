@@ -65,6 +65,8 @@ pub struct JournalRow {
     pub output: Option<Payload>,
     /// What its undo needs to know.
     pub undo: Option<Payload>,
+    /// What a wait is handed back.
+    pub memo: Option<Payload>,
     /// What went wrong.
     pub error: Option<ErrorDetail>,
     /// The code that ran.
@@ -120,6 +122,8 @@ struct Entry {
     output: Option<Vec<u8>>,
     undo_type: Option<String>,
     undo: Option<Vec<u8>>,
+    memo_type: Option<String>,
+    memo: Option<Vec<u8>>,
     error: Option<Json<ErrorDetail>>,
     digest: Option<Vec<u8>>,
     by: Option<String>,
@@ -145,7 +149,7 @@ macro_rules! journal_of {
         concat!(
             "select number, kind, step, direction = 'forward' as forward, attempt,
                  wasaga.millis(started_at) as started_ms, wasaga.millis(at) as at_ms, output_type, output, undo_type,
-                 undo, error, digest, by
+                 undo, memo_type, memo, error, digest, by
              from ", $table, " where saga_id = $1 ", $and, " order by number"
         )
     };
@@ -251,6 +255,7 @@ impl Entry {
             at: UnixMillis(self.at_ms),
             output: payload(self.output_type, self.output),
             undo: payload(self.undo_type, self.undo),
+            memo: payload(self.memo_type, self.memo),
             error: self.error.map(|error| error.0),
             digest: digest.map_err(|_| unfit("digest", &"not 32 bytes"))?.map(Digest),
             by: self.by,

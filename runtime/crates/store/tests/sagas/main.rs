@@ -11,6 +11,7 @@ mod early;
 mod failpoints;
 mod meeting;
 mod meeting_books;
+mod past;
 mod retention;
 mod search;
 mod stage;
