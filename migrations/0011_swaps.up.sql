@@ -58,6 +58,11 @@ create table wasaga.canary_calls (
 create index canary_calls_at on wasaga.canary_calls (canary, at);
 
 -- What the calls of a canary's window came to.
+create function wasaga.canary_plan(p_canary wasaga.canaries) returns jsonb language sql immutable as $$
+    select jsonb_build_object('percent', (p_canary).percent, 'max_error_percent', (p_canary).max_error_percent,
+        'min_calls', (p_canary).min_calls, 'window_ms', (p_canary).window_ms)
+$$;
+
 create function wasaga.canary_figures(p_canary wasaga.canaries) returns jsonb language sql volatile as $$
     select jsonb_build_object('calls', coalesce(sum(calls), 0), 'failures', coalesce(sum(failures), 0),
         'active_calls', coalesce(sum(active_calls), 0), 'active_failures', coalesce(sum(active_failures), 0))

@@ -82,6 +82,7 @@ fn bad_values_are_named() {
         ("[registry]\naccount = \"me\"", "registry.url is missing"),
         ("[registry]\nurl = \"http://r\"\naccount = \"me\"", "registry.password is missing"),
         ("[registry]\nurl = \"http://r\"\npassword = \"p\"", "registry.account is missing"),
+        ("[registry]\nca_file = \"ca.pem\"", "registry.url is missing"),
         ("[registry]\npassword = 5", "registry.password: must be text"),
         ("[registry]\npassword.fiel = \"p\"", "file or env"),
         ("[plugins]\nhttp_calls = 0", "plugins.http_calls = 0: must be at least 1"),

@@ -65,6 +65,13 @@ impl Api {
         answer(sent).await.unwrap_or_else(|| panic!("no answer to POST {path}"))
     }
 
+    /// Pushes a component, with this header `minisig` where there is one.
+    pub async fn push(&self, component: &[u8], minisig: Option<&str>) -> Answer {
+        let request = self.client.post(self.url("/api/v1/plugins")).body(component.to_owned());
+        let request = minisig.into_iter().fold(request, |r, value| r.header("minisig", value));
+        answer(request.send().await).await.expect("a push is answered")
+    }
+
     /// POST of JSON; nothing where there is no answer. A saga that is accepted by it is remembered: no promise about it
     /// may be broken.
     pub async fn try_post(&self, path: &str, body: &Value) -> Option<Answer> {

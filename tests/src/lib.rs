@@ -10,6 +10,7 @@
 //! `wasaga-services`. An example has one test, whose stories share a host.
 
 mod api;
+mod authority;
 pub mod check;
 mod directory;
 pub mod environment;
@@ -23,6 +24,7 @@ mod wait;
 mod world;
 
 pub use api::{Answer, Api};
+pub use authority::{Authority, Front};
 pub use host::{Host, HostOptions};
 pub use order::Order;
 pub use outbox::Record;

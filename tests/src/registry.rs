@@ -50,6 +50,11 @@ impl Registry {
         format!("http://{}:{}", Ipv4Addr::LOCALHOST, self.port)
     }
 
+    /// The port of 127.0.0.1 at which it is, or will be.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Starts it.
     pub async fn start(&mut self) {
         let app = Router::new().route("/schemas/ids/{number}", get(schema));

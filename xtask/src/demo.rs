@@ -18,15 +18,6 @@ use crate::interrupt::Interrupt;
 use crate::workspace::{binary, cargo, exit_code, must, status, target_dir};
 use crate::{guests, setup};
 
-/// The plugins of the order saga.
-const PLUGINS: [&str; 6] = [
-    "order-saga-rust",
-    "inventory-rust",
-    "tax-c",
-    "payment-python",
-    "shipping-javascript",
-    "notification-go",
-];
 /// How long the host may take until it is ready: it compiles the plugins.
 const READY: Duration = Duration::from_mins(3);
 /// How long the host may take to stop.
@@ -44,7 +35,7 @@ pub fn run(arguments: &Arguments, interrupt: &Interrupt) -> Result<ExitCode> {
     let directory = target_dir()?.join("demo");
     let plugins = directory.join("plugins");
     fs::create_dir_all(&plugins)?;
-    guests::build_needed(&PLUGINS, &plugins)?;
+    guests::build_or_take(&guests::ORDER_SAGA, &plugins)?;
     let packages = "build --release --package wasaga --package wasaga-example-order-saga";
     must(&mut cargo(packages.split(' ')), interrupt)?;
 
@@ -142,7 +133,7 @@ fn is_ready(port: u16) -> bool {
     let plugins = get("/api/v1/plugins").unwrap_or_default();
     let active = |plugin: &str| plugins.contains(&format!("\"{plugin}\""));
     get("/readyz").is_some()
-        && PLUGINS
+        && guests::ORDER_SAGA
             .into_iter()
             .all(|plugin| plugin.rsplit_once('-').is_some_and(|(name, _)| active(name)))
 }

@@ -11,6 +11,7 @@ mod guests;
 mod interrupt;
 mod lint;
 mod prove;
+mod release;
 mod setup;
 mod test;
 mod workspace;
@@ -41,6 +42,8 @@ enum Command {
     Breaks,
     /// Prove what holds of any saga, over random definitions and whatever may happen to them
     Prove(prove::Arguments),
+    /// Make the files of a release: the order saga's plugins, and their sums
+    Release(release::Arguments),
     /// Check formatting and lints
     Lint,
     /// Measure
@@ -67,6 +70,7 @@ fn dispatch(command: Command, interrupt: &Interrupt) -> Result<ExitCode> {
         Command::Test(arguments) => test::run(&arguments, interrupt),
         Command::Breaks => breaks::run(interrupt),
         Command::Prove(arguments) => prove::run(&arguments, interrupt),
+        Command::Release(arguments) => release::run(&arguments),
         Command::Lint => lint::run(interrupt),
         Command::Bench(bench) => bench::run(&bench, interrupt),
     }

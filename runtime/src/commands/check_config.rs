@@ -28,6 +28,7 @@ pub(crate) fn check(config: &Config) -> anyhow::Result<()> {
     };
     config.codecs()?;
     config.plugins.granted()?;
+    config.plugins.egress()?;
     let plugins = config.plugins.dir.as_ref().map(|dir| dir.display().to_string());
     let lines: BTreeMap<_, _> = [
         ("http", format!("{}:{}", config.server.host, config.server.port)),

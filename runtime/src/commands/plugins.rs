@@ -12,7 +12,6 @@ use wasaga_domain::{
     ports::{CatalogSource, GuestDatabase, GuestHttp, GuestTransaction},
     sql::SqlError,
 };
-use wasaga_egress::Egress;
 use wasaga_plugin_host::{Grant, Grants, Level, Options, PluginHost};
 
 use crate::config::Config;
@@ -36,7 +35,7 @@ impl GuestDatabase for NoDatabase {
 pub(super) async fn load(config: &Config, file: &Path, grants: Grants) -> anyhow::Result<Plugin> {
     let bytes = fs::read(file).with_context(|| format!("{} can't be read", file.display()))?;
     let cache_dir = config.plugins.cache_dir.clone().filter(|named| !named.as_os_str().is_empty());
-    let http: Arc<dyn GuestHttp> = Arc::new(Egress::new().map_err(|error| anyhow!(error))?);
+    let http: Arc<dyn GuestHttp> = Arc::new(config.plugins.egress()?);
     let options = config.plugins.options(&config.definitions);
     let options = Options { cache_dir, grants, http: Some(http), ..options };
     let host = PluginHost::new(options, None, Some(Arc::new(NoDatabase)), Arc::new(SystemClock))?;

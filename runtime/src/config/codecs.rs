@@ -5,7 +5,10 @@ use std::{fs, path::PathBuf};
 use serde::Deserialize;
 use wasaga_codec::{Codec, Codecs, Format, RegistryOptions};
 
-use super::{Config, ConfigError, secrets::Secret};
+use super::{
+    Config, ConfigError,
+    secrets::{self, Secret},
+};
 
 /// How the values of a topic are written.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -29,6 +32,8 @@ pub struct Registry {
     pub account: Option<String>,
     /// The account's password.
     pub password: Option<Secret>,
+    /// Holds certificates that are trusted beside the system's.
+    pub ca_file: Option<PathBuf>,
 }
 
 impl Config {
@@ -39,7 +44,7 @@ impl Config {
             topics.map(|(pattern, topic)| Ok((pattern.clone(), topic.codec(&name(pattern))?)));
         let topics = topics.collect::<Result<_, ConfigError>>()?;
         Codecs::new(topics, self.registry.options()?)
-            .map_err(|why| ConfigError::new(format!("registry.url: {why}")))
+            .map_err(|why| ConfigError::new(format!("registry.{why}")))
     }
 
     pub(super) fn codecs_fault(&self) -> Option<String> {
@@ -92,8 +97,9 @@ impl Topic {
 
 impl Registry {
     fn fault(&self) -> Option<String> {
+        let is_named = self.account.is_some() || self.password.is_some() || self.ca_file.is_some();
         let fault = match (&self.url, &self.account, &self.password) {
-            (None, Some(_), _) | (None, _, Some(_)) => "url is missing: name the registry",
+            (None, ..) if is_named => "url is missing: name the registry",
             (_, Some(_), None) => "password is missing: give it, or password.file or password.env",
             (_, None, Some(_)) => "account is missing: name whose password it is",
             _ => return None,
@@ -109,7 +115,9 @@ impl Registry {
             }
             _ => None,
         };
-        Ok(Some(RegistryOptions { url, account }))
+        let certificates = self.ca_file.as_deref();
+        let certificates = certificates.map(|path| secrets::read("registry.ca_file", path));
+        Ok(Some(RegistryOptions { url, account, certificates: certificates.transpose()? }))
     }
 }
 

@@ -24,7 +24,7 @@ use std::{
 
 use figment::{
     Figment,
-    providers::{Env, Format, Toml},
+    providers::{Env, Format, Serialized, Toml},
 };
 use serde::Deserialize;
 use wasaga_domain::definition::Overrides;
@@ -43,6 +43,13 @@ pub use server::Server;
 
 /// The file that is read where none is named, if it is there.
 pub const DEFAULT_FILE: &str = "wasaga.toml";
+
+/// Two keys for one thing.
+const EITHER: [(&str, &str); 3] = [
+    ("database.url", "database.url_file"),
+    ("database.direct_url", "database.direct_url_file"),
+    ("kafka.oauth.client_secret", "kafka.oauth.client_secret_file"),
+];
 
 /// All of it.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -87,7 +94,8 @@ impl Config {
         if let Some(file) = &file {
             figment = figment.merge(Toml::file_exact(file));
         }
-        let config: Self = figment.merge(own_variables()).merge(common_variables()).extract()?;
+        let config: Self =
+            above(above(figment, &own_variables()), &common_variables()).extract()?;
         config.fault().map_or(Ok(config), |fault| Err(ConfigError::new(fault)))
     }
 
@@ -122,6 +130,17 @@ impl Config {
             )
         })
     }
+}
+
+/// The variables above all that is below. Of two keys for one thing, that of the variables is left.
+fn above(below: Figment, variables: &Env) -> Figment {
+    let given = Figment::from(variables);
+    let both_ways = EITHER.iter().flat_map(|(one, other)| [(one, other), (other, one)]);
+    let replaced = both_ways.filter(|(one, other)| given.contains(one) && !given.contains(other));
+    let nothing = |below: Figment, (_, other): (&&str, &&str)| {
+        below.merge(Serialized::default(other, None::<String>))
+    };
+    replaced.fold(below, nothing).merge(variables)
 }
 
 /// `WASAGA_CONFIG` is the command line's, and `WASAGA_TEST_…` are the test suite's.

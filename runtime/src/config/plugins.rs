@@ -12,9 +12,10 @@ use serde::{
     de::{Error, MapAccess, Visitor},
 };
 use wasaga_domain::{definition::Overrides, ids::PluginName};
+use wasaga_egress::Egress;
 use wasaga_plugin_host::{Grant, Grants, Limits, Options, TrustedKeys};
 
-use super::{ConfigError, at_least};
+use super::{ConfigError, at_least, secrets};
 
 /// Where plugins come from, and what each of them may do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub struct Plugins {
     pub sql_calls: usize,
     /// Guests granted HTTP, and neither of these, that run at once.
     pub http_calls: usize,
+    /// Holds certificates that guests' requests trust beside the system's.
+    pub http_ca_file: Option<PathBuf>,
     /// How much a guest may take.
     pub guest_limits: Limits,
     /// By name.
@@ -46,7 +49,7 @@ pub struct Plugins {
 }
 
 /// The keys that are not a plugin's name. But for the first they have an underscore, as no plugin's name has.
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "dir",
     "poll_ms",
     "grant_all",
@@ -55,6 +58,7 @@ const KEYS: [&str; 9] = [
     "guest_threads",
     "sql_calls",
     "http_calls",
+    "http_ca_file",
     "guest_limits",
 ];
 
@@ -82,6 +86,7 @@ impl Default for Plugins {
             guest_threads: None,
             sql_calls: Options::default().sql_calls,
             http_calls: Options::default().http_calls,
+            http_ca_file: None,
             guest_limits: Limits::default(),
             grants: BTreeMap::new(),
             calls_per_instance: BTreeMap::new(),
@@ -115,6 +120,14 @@ impl Plugins {
     pub fn granted(&self) -> Result<Grants, ConfigError> {
         let grants = self.all_grants();
         grants.fault().map_or(Ok(grants), |fault| Err(ConfigError::new(fault)))
+    }
+
+    /// What sends guests' requests.
+    pub fn egress(&self) -> Result<Egress, ConfigError> {
+        let key = "plugins.http_ca_file";
+        let Some(path) = &self.http_ca_file else { return Egress::new().map_err(ConfigError::new) };
+        let pem = secrets::read(key, path)?;
+        Egress::trusting(&pem).map_err(|why| ConfigError::new(format!("{key}: {why}")))
     }
 
     /// What each plugin may do.
@@ -178,6 +191,7 @@ impl<'de> Visitor<'de> for Section {
                 "guest_threads" => plugins.guest_threads = map.next_value()?,
                 "sql_calls" => plugins.sql_calls = map.next_value()?,
                 "http_calls" => plugins.http_calls = map.next_value()?,
+                "http_ca_file" => plugins.http_ca_file = map.next_value()?,
                 "guest_limits" => plugins.guest_limits = map.next_value()?,
                 name => {
                     let name: PluginName =

@@ -16,7 +16,6 @@ use wasaga_domain::{
     ports::{CatalogSource, GuestHttp, HttpRecord},
     value_reader::ValueReader,
 };
-use wasaga_egress::Egress;
 use wasaga_engine::{
     definitions::StoredDefinitions,
     driver::{self, Engine, EngineHandle},
@@ -224,7 +223,7 @@ fn publisher(
 
 fn plugins(config: &Config, store: &Store) -> anyhow::Result<Arc<PluginHost>> {
     let store = Arc::new(store.clone());
-    let http: Arc<dyn GuestHttp> = Arc::new(Egress::new().map_err(|error| anyhow!(error))?);
+    let http: Arc<dyn GuestHttp> = Arc::new(config.plugins.egress()?);
     let (options, grants) =
         (config.plugins.options(&config.definitions), config.plugins.granted()?);
     let names = &config.plugins.record_http;

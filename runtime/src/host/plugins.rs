@@ -1,6 +1,6 @@
 //! The plugins, as the API asks for them and changes them. Until they are loaded the host says so.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use wasaga_api::ports::{Plugins, Rejected, SagasError};
@@ -12,7 +12,7 @@ use wasaga_domain::{
 };
 use wasaga_plugin_host::{PluginHost, Rejection};
 use wasaga_store::{
-    activation_history::PluginState,
+    activation_history::{PluginParts, PluginState},
     saga_search::Cursor,
     steps_needed::{TouchedCount, TouchedPage},
 };
@@ -74,6 +74,13 @@ impl Plugins for HostSagas {
     async fn plugin(&self, plugin: &PluginName) -> Result<Option<PluginState>, SagasError> {
         self.loaded()?;
         self.store.plugin_get(plugin).await.map_err(read_failed)
+    }
+
+    async fn parts(&self) -> Result<BTreeMap<String, PluginParts>, SagasError> {
+        if self.plugins().is_none() {
+            return Ok(BTreeMap::new());
+        }
+        self.store.plugin_parts().await.map_err(read_failed)
     }
 
     async fn touched(

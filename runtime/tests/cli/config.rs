@@ -18,6 +18,45 @@ fn the_environment_wins_over_the_file() {
 }
 
 #[test]
+fn the_environment_wins_over_the_file_whichever_way_it_says_it() {
+    let given = "url = \"postgres://of-toml/x\"";
+    let named = "url_file = \"of-toml\"";
+    let shown = |database: &str, variables: &[(&str, &str)]| {
+        let toml = format!("[database]\n{database}\n[kafka]\nenabled = false");
+        let wasaga = Wasaga::new().file("wasaga.toml", &toml);
+        let wasaga = wasaga.file("of-toml", "postgres://of-toml-file/x\n");
+        let wasaga = wasaga.file("of-environment", "postgres://of-environment-file/x\n");
+        let set = |wasaga: Wasaga, (name, value): &(&str, &str)| wasaga.set(name, value);
+        variables.iter().fold(wasaga, set).run(&["config", "check"])
+    };
+    let (url, file) =
+        (("DATABASE_URL", "postgres://of-environment/x"), ("DATABASE_URL_FILE", "of-environment"));
+    let own = ("WASAGA_DATABASE__URL_FILE", "of-environment");
+    for (database, variables, told) in [
+        (named, &[][..], "postgres://of-toml-file/x"),
+        (named, &[url], "postgres://of-environment/x"),
+        (given, &[file], "postgres://of-environment-file/x"),
+        (given, &[own], "postgres://of-environment-file/x"),
+        (named, &[url, own], "postgres://of-environment/x"),
+    ] {
+        let checked = shown(database, variables);
+        assert!(
+            checked.stdout.contains(told),
+            "{variables:?}: {}{}",
+            checked.stdout,
+            checked.stderr
+        );
+    }
+    let both = format!("{given}\n{named}");
+    for (database, variables) in [(both.as_str(), &[][..]), (named, &[url, file])] {
+        let refused = shown(database, variables);
+        assert_eq!(refused.code, Some(2));
+        let says = "database.url and database.url_file exclude each other: remove one";
+        assert!(refused.stderr.contains(says), "{}", refused.stderr);
+    }
+}
+
+#[test]
 fn a_plugins_secrets_are_read_and_printed_by_nothing() {
     let toml = "[kafka]\nembedded = true\n[plugins.p.grant.secrets]\nkey = { file = \"key\" }";
     let check = |secret: &str| {
@@ -69,6 +108,19 @@ fn what_is_wrong_is_one_line_with_its_place() {
         (
             "[registry]\nurl = \"http://r\"\naccount = \"me\"\npassword.file = \"nowhere\"",
             "registry.password.file: nowhere can't be read",
+        ),
+        (
+            "[registry]\nurl = \"https://r\"\nca_file = \"nowhere\"",
+            "registry.ca_file: nowhere can't be read",
+        ),
+        (
+            "[registry]\nurl = \"https://r\"\nca_file = \"wasaga.toml\"",
+            "registry.ca_file: it holds no certificate in PEM",
+        ),
+        ("[plugins]\nhttp_ca_file = \"nowhere\"", "plugins.http_ca_file: nowhere can't be read"),
+        (
+            "[plugins]\nhttp_ca_file = \"wasaga.toml\"",
+            "plugins.http_ca_file: it holds no certificate in PEM",
         ),
         (
             "[topics.orders]\ncodec = \"avro\"\nschema = \"order.avsc\"",

@@ -2,6 +2,7 @@
 
 mod approval;
 mod bad_input;
+mod certificates;
 mod checker;
 mod codecs;
 mod contracts;

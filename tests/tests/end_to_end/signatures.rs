@@ -4,8 +4,9 @@ use std::fs;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ed25519_compact::{KeyPair, Seed};
+use serde_json::Value;
 use uuid::Uuid;
-use wasaga_tests::{PATIENCE, World, bytes_of, check::promises, eventually};
+use wasaga_tests::{Host, PATIENCE, World, bytes_of, check::promises, eventually};
 
 /// A key of minisign, and its id.
 struct Key {
@@ -103,6 +104,89 @@ async fn an_unsigned_module_of_the_database_is_refused() {
     let file = world.plugins.path().join("greeting-rust.wasm");
     let said = strict.cli_fails(&["plugins", "check", &file.to_string_lossy()]).await;
     assert!(said.contains("has no signature"), "{said}");
+}
+
+/// Signatures that do not do for a module, and what is said of each.
+fn wrong(trusted: &Key, other: &Key, module: &[u8]) -> [(Option<String>, &'static str); 4] {
+    [
+        (None, "has no signature"),
+        (Some(other.signature(module)), "does not trust"),
+        (Some(trusted.signature(b"another content")), "of another content"),
+        (Some("no signature at all".into()), "none of minisign's"),
+    ]
+}
+
+/// What all hosts run of the plugin probe, and how many of its modules are kept.
+async fn state(host: &Host) -> (Value, usize) {
+    let probe = host.api.get("/api/v1/plugins/probe").await.ok();
+    (probe["active"]["digest"].clone(), probe["modules"].as_array().map_or(0, Vec::len))
+}
+
+#[tokio::test]
+async fn a_module_that_is_pushed_over_http_has_to_be_signed() {
+    let world = World::embedded(&[]).await;
+    let (trusted, other) = (Key::new(), Key::new());
+    let host = world.host().set("plugins.trusted_keys", trusted.trusted()).start().await;
+    let (old, new) = (bytes_of("probe-rust"), bytes_of("probe-v2-rust"));
+    let header = |signature: String| STANDARD.encode(signature);
+
+    let pushed = host.api.push(&old, Some(&header(trusted.signature(&old)))).await;
+    assert_eq!(pushed.status, 201, "{}", pushed.text);
+    let before = state(&host).await;
+    assert_eq!(before, (pushed.body["digest"].clone(), 1));
+    for (signature, told) in wrong(&trusted, &other, &new) {
+        let refused = host.api.push(&new, signature.map(header).as_deref()).await;
+        assert_eq!(refused.status, 422, "{told}: {}", refused.text);
+        let why = refused.body["detail"].as_str().unwrap_or_default();
+        assert!(why.contains(told), "{why}: nothing of {told:?}");
+        assert_eq!(state(&host).await, before, "{told}");
+    }
+    let unread = host.api.push(&new, Some("not base64")).await;
+    assert_eq!(unread.status, 400, "{}", unread.text);
+    assert_eq!(host.api.plugin("probe").await.map(|probe| probe["digest"].clone()), Some(before.0));
+
+    let pushed = host.api.push(&new, Some(&header(trusted.signature(&new)))).await;
+    assert_eq!(pushed.status, 201, "{}", pushed.text);
+    assert_eq!(state(&host).await, (pushed.body["digest"].clone(), 2));
+    promises(&world).await;
+}
+
+#[tokio::test]
+async fn a_module_that_is_pushed_by_the_command_line_has_to_be_signed() {
+    let world = World::embedded(&[]).await;
+    let (trusted, other) = (Key::new(), Key::new());
+    let host = world.host().set("plugins.trusted_keys", trusted.trusted()).start().await;
+    let (old, new) = (bytes_of("probe-rust"), bytes_of("probe-v2-rust"));
+    let file = world.file("probe.wasm", "");
+    let sign = |signature: &str| world.file("probe.wasm.minisig", signature);
+
+    fs::write(&file, &old).expect("it is the test's own");
+    sign(&trusted.signature(&old));
+    host.cli(&["plugins", "push", &file]).await;
+    let before = state(&host).await;
+    assert_eq!(before.1, 1);
+
+    fs::write(&file, &new).expect("it is the test's own");
+    for (signature, told) in wrong(&trusted, &other, &new) {
+        match &signature {
+            Some(signature) => drop(sign(signature)),
+            None => fs::remove_file(format!("{file}.minisig")).expect("it is there"),
+        }
+        let said = host.cli_fails(&["plugins", "push", &file]).await;
+        assert!(said.contains(told), "{said}: nothing of {told:?}");
+        assert_eq!(state(&host).await, before, "{told}");
+    }
+
+    sign(&trusted.signature(&new));
+    host.cli(&["plugins", "push", &file]).await;
+    let after = state(&host).await;
+    assert!(after.0 != before.0 && after.1 == 2, "{after:?}");
+    eventually("the host runs it", PATIENCE, async || {
+        let probe = host.api.plugin("probe").await?;
+        (probe["digest"] == after.0).then_some(())
+    })
+    .await;
+    promises(&world).await;
 }
 
 #[tokio::test]

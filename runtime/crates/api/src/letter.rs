@@ -62,6 +62,8 @@ struct OriginalView {
     key: Option<Value>,
     headers: Value,
     value: Option<Content>,
+    #[serde(flatten)]
+    decoded: Decoded,
 }
 
 #[derive(Serialize)]
@@ -166,15 +168,16 @@ impl FoundLetterView {
 impl LetterView {
     /// A letter of this flow.
     pub async fn of(flow: LetterFlow, letter: Letter, values: &dyn ValueReader) -> Self {
-        let decoded = Decoded::of(values, &letter.found.topic, letter.value.as_deref()).await;
+        let decoded = Decoded::of(values, &letter.found.topic, letter.value.as_deref());
         let original =
             letter.original.and_then(|original| headers::message_from_json(&original).ok());
-        let original = original.map(|Message { topic, key, headers, value }| OriginalView {
-            topic,
-            key: key.as_deref().map(key_to_json),
-            headers: headers::to_json(&headers),
-            value: value.as_deref().map(Content::of),
-        });
+        let original = async {
+            match original {
+                Some(original) => Some(OriginalView::of(original, values).await),
+                None => None,
+            }
+        };
+        let (decoded, original) = tokio::join!(decoded, original);
         let audit = |LetterAudit { verb, by, reason, task_id, at }| AuditView {
             verb,
             by,
@@ -191,6 +194,19 @@ impl LetterView {
             handling_attempts: letter.handling_attempts,
             handling_error: letter.handling_error,
             verbs: letter.verbs.into_iter().map(audit).collect(),
+        }
+    }
+}
+
+impl OriginalView {
+    async fn of(original: Message, values: &dyn ValueReader) -> Self {
+        let Message { topic, key, headers, value } = original;
+        Self {
+            decoded: Decoded::of(values, &topic, value.as_deref()).await,
+            key: key.as_deref().map(key_to_json),
+            headers: headers::to_json(&headers),
+            value: value.as_deref().map(Content::of),
+            topic,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What the API asks of the host that runs it.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use wasaga_domain::{
@@ -16,7 +16,7 @@ use wasaga_domain::{
     swap::{Part, Swap, Swapped},
 };
 use wasaga_store::{
-    activation_history::PluginState,
+    activation_history::{PluginParts, PluginState},
     dead_letter_edit::{Edited, LetterEdit},
     dead_letter_end::EndedLetter,
     dead_letter_read::Letter,
@@ -238,6 +238,9 @@ pub trait Plugins: CatalogSource {
 
     /// What runs of a plugin, its modules and its history; nothing of one that was never active.
     async fn plugin(&self, plugin: &PluginName) -> Result<Option<PluginState>, SagasError>;
+
+    /// What runs beside the active modules, by plugin; those without any are left out.
+    async fn parts(&self) -> Result<BTreeMap<String, PluginParts>, SagasError>;
 
     /// How many sagas in flight a change of this plugin's module touches, and up to `limit` of them, newest first, from
     /// where the page before ended; with a module, what they would miss of it.

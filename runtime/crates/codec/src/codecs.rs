@@ -57,7 +57,7 @@ impl fmt::Debug for Codecs {
 
 impl Codecs {
     /// Codecs by topic, or by a prefix with `*` behind it: of several the topic itself, then the longest prefix. Fails,
-    /// saying why, where the registry's options don't fit.
+    /// saying which (`url` or `ca_file`) and why, where the registry's options don't fit.
     pub fn new(
         mut topics: Vec<(String, Codec)>,
         registry: Option<RegistryOptions>,

@@ -18,11 +18,32 @@ pub struct RegistryOptions {
     pub url: String,
     /// Name and password; the password is printed nowhere.
     pub account: Option<(String, String)>,
+    /// Certificates, in PEM, that are trusted beside the system's.
+    pub certificates: Option<String>,
 }
 
 impl fmt::Debug for RegistryOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RegistryOptions").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+impl RegistryOptions {
+    fn url_fault(&self) -> Option<String> {
+        let url = match reqwest::Url::parse(&self.url) {
+            Ok(url) => url,
+            Err(error) => return Some(format!("it is no URL: {error}")),
+        };
+        let fault = if !["http", "https"].contains(&url.scheme()) {
+            "it must begin with http:// or https://"
+        } else if !url.username().is_empty() || url.password().is_some() {
+            "it holds an account: give registry.account and registry.password"
+        } else if url.query().is_some() || url.fragment().is_some() {
+            "it must end with its host, port or path, without a query"
+        } else {
+            return None;
+        };
+        Some(fault.to_owned())
     }
 }
 
@@ -65,19 +86,13 @@ pub(crate) struct Registry {
 
 impl Registry {
     pub(crate) fn new(options: RegistryOptions) -> Result<Self, String> {
-        let url = reqwest::Url::parse(&options.url);
-        let url = url.map_err(|error| format!("it is no URL: {error}"))?;
-        if !["http", "https"].contains(&url.scheme()) {
-            return Err("it must begin with http:// or https://".into());
+        options.url_fault().map_or(Ok(()), |why| Err(format!("url: {why}")))?;
+        let mut client = reqwest::Client::builder().timeout(PATIENCE);
+        if let Some(pem) = &options.certificates {
+            let certificates = certificates(pem).map_err(|why| format!("ca_file: {why}"))?;
+            client = client.tls_certs_merge(certificates);
         }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err("it holds an account: give registry.account and registry.password".into());
-        }
-        if url.query().is_some() || url.fragment().is_some() {
-            return Err("it must end with its host, port or path, without a query".into());
-        }
-        let client = reqwest::Client::builder().timeout(PATIENCE).build();
-        Ok(Self { client: client.map_err(|error| causes(&error))?, options })
+        Ok(Self { client: client.build().map_err(|error| causes(&error))?, options })
     }
 
     /// The schema of this number, with all that it refers to.
@@ -135,6 +150,14 @@ impl Registry {
             return Err(Missing::Away(format!("{url}: it answers {status}")));
         }
         answer.json().await.map_err(away)
+    }
+}
+
+fn certificates(pem: &str) -> Result<Vec<reqwest::Certificate>, String> {
+    match reqwest::Certificate::from_pem_bundle(pem.as_bytes()) {
+        Ok(certificates) if certificates.is_empty() => Err("it holds no certificate in PEM".into()),
+        Ok(certificates) => Ok(certificates),
+        Err(error) => Err(format!("it holds a certificate that can't be read: {}", causes(&error))),
     }
 }
 

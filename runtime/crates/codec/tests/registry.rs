@@ -81,8 +81,8 @@ impl Registry {
             ("avro.not", Format::Avro),
         ];
         let topics = topics.map(|(topic, format)| (topic.to_owned(), Codec::framed(format)));
-        Codecs::new(topics.into(), Some(RegistryOptions { url: self.url.clone(), account }))
-            .expect("the options fit")
+        let options = RegistryOptions { url: self.url.clone(), account, certificates: None };
+        Codecs::new(topics.into(), Some(options)).expect("the options fit")
     }
 }
 
@@ -206,7 +206,8 @@ async fn what_is_no_registry_condemns_nothing() {
     let url = registry.url.replace("/base/", "/elsewhere");
     let topics = vec![("avro".to_owned(), Codec::framed(Format::Avro))];
     let account = Some(("reader".to_owned(), "hush".to_owned()));
-    let codecs = Codecs::new(topics, Some(RegistryOptions { url, account })).expect("a fit");
+    let options = RegistryOptions { url, account, certificates: None };
+    let codecs = Codecs::new(topics, Some(options)).expect("a fit");
     let unread = read(&codecs, "avro", AVRO).await.expect_err("nothing is there");
     assert!(matches!(&unread, Unread::Away(why) if why.contains("404 Not Found")), "{unread:?}");
 }
@@ -219,11 +220,12 @@ fn where_no_registry_can_be_is_refused() {
         ("http://reader:hush@registry:8081", "holds an account"),
         ("http://registry:8081/?a=b", "without a query"),
     ] {
-        let registry = RegistryOptions { url: url.into(), account: None };
+        let registry = RegistryOptions { url: url.into(), account: None, certificates: None };
         let why = Codecs::new(Vec::new(), Some(registry)).expect_err(url);
         assert!(why.contains(says) && !why.contains("hush"), "{why}");
     }
     let account = Some(("reader".to_owned(), "hush".to_owned()));
-    let printed = format!("{:?}", RegistryOptions { url: "http://registry".into(), account });
+    let url = "http://registry".to_owned();
+    let printed = format!("{:?}", RegistryOptions { url, account, certificates: None });
     assert!(!printed.contains("hush"), "{printed}");
 }

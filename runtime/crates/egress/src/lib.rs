@@ -16,6 +16,7 @@ mod hop;
 use std::fmt;
 
 use async_trait::async_trait;
+use native_tls::Certificate;
 use tokio::time::Instant;
 use tokio_native_tls::TlsConnector;
 use wasaga_domain::{
@@ -28,7 +29,7 @@ use crate::hop::{Hop, Next};
 /// Redirects that are followed.
 const MOST_REDIRECTS: usize = 5;
 
-/// Sends requests over TCP and TLS, whose certificates the system's roots vouch for.
+/// Sends requests over TCP and TLS, whose certificates the system's roots vouch for, or such as were given.
 pub struct Egress {
     tls: TlsConnector,
 }
@@ -36,7 +37,26 @@ pub struct Egress {
 impl Egress {
     /// Fails where the system's TLS can't be set up.
     pub fn new() -> Result<Self, String> {
-        let tls = native_tls::TlsConnector::new().map_err(|error| format!("TLS: {error}"))?;
+        Self::with(Vec::new())
+    }
+
+    /// Trusts these certificates, in PEM, beside the system's roots. Fails also where there is none among them.
+    pub fn trusting(pem: &str) -> Result<Self, String> {
+        match Certificate::stack_from_pem(pem.as_bytes()) {
+            Ok(certificates) if certificates.is_empty() => {
+                Err("it holds no certificate in PEM".into())
+            }
+            Ok(certificates) => Self::with(certificates),
+            Err(error) => Err(format!("it holds a certificate that can't be read: {error}")),
+        }
+    }
+
+    fn with(certificates: Vec<Certificate>) -> Result<Self, String> {
+        let mut tls = native_tls::TlsConnector::builder();
+        for certificate in certificates {
+            tls.add_root_certificate(certificate);
+        }
+        let tls = tls.build().map_err(|error| format!("TLS: {error}"))?;
         Ok(Self { tls: tls.into() })
     }
 }

@@ -17,6 +17,7 @@ use wasaga_domain::{
     ports::GuestHttp as _,
 };
 use wasaga_egress::Egress;
+use wasaga_tests::Authority;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -139,6 +140,36 @@ async fn a_request_is_answered() {
     {
         assert!(sent.contains(part), "{part} is not in {sent}");
     }
+}
+
+#[tokio::test]
+async fn a_request_over_tls_is_answered_by_whom_a_trusted_authority_vouches_for() {
+    let server = Server::start(|_| Some(ok("there"))).await;
+    let authority = Authority::new();
+    let front = authority.before(server.port).await;
+    let trusting = Egress::trusting(&authority.pem()).expect("it is a certificate");
+    let reach = reach(&["*:*"]);
+    for host in ["127.0.0.1", "localhost"] {
+        let url = format!("https://{host}:{}/a", front.port);
+        let answer = trusting.send(request("POST", &url), &reach).await.expect("an answer");
+        assert_eq!((answer.status, &answer.body[..]), (200, &b"there"[..]), "{host}");
+    }
+    let sent = server.requests().pop().expect("two were sent").to_lowercase();
+    assert!(sent.contains(&format!("host: localhost:{}\r\n", front.port)), "{sent}");
+
+    // By nobody's word, by a stranger's, and under a name that is another's.
+    let stranger = Egress::trusting(&Authority::new().pem()).expect("it is a certificate");
+    let (nobody, another) = (Egress::new().expect("TLS"), "[::ffff:127.0.0.1]");
+    for (egress, host) in [(&nobody, "localhost"), (&stranger, "localhost"), (&trusting, another)] {
+        let url = format!("https://{host}:{}/", front.port);
+        let error = egress.send(request("POST", &url), &reach).await.expect_err("no answer");
+        assert!(matches!(error, HttpError::NotSent(_)), "{host}: {error:?}");
+        let tells = error.to_string().contains("certificate verify failed");
+        assert!(tells || host == another, "{host}: {error}");
+    }
+    assert_eq!(server.requests().len(), 2);
+    let none = Egress::trusting("no certificate").expect_err("it is none");
+    assert!(none.contains("no certificate in PEM"), "{none}");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::programs::{find_binary, run};
-use crate::{Missing, Project, bindings, component};
+use crate::{Missing, NoToolchain, Project, bindings, component};
 
 const DEBIAN_PACKAGES: [&str; 4] = ["clang-14", "lld-14", "wasi-libc", "libclang-rt-14-dev-wasm32"];
 const DEBIAN_LIBC: &str = "/usr/lib/wasm32-wasi/libc.a";
@@ -36,11 +36,11 @@ impl Toolchain {
             None if missing.install(&DEBIAN_PACKAGES)? => {
                 Self::debian().context("Debian's packages have no clang-14 and wasi-libc")
             }
-            None => bail!(
+            None => bail!(NoToolchain(format!(
                 "no C compiler for WebAssembly: install the WASI SDK and set WASI_SDK_PATH (or on Debian `apt-get \
                  install {}`)",
                 DEBIAN_PACKAGES.join(" ")
-            ),
+            ))),
         }
     }
 

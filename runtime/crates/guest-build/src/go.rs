@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::programs::{find_binary, output_of, run};
-use crate::{Project, component};
+use crate::{NoToolchain, Project, component};
 
 /// The first that exports functions of a library to WebAssembly.
 const OLDEST: (u32, u32) = (1, 24);
@@ -27,12 +27,12 @@ fn require_go() -> Result<()> {
     let install =
         format!("Go {major}.{minor} or later is needed: install it from https://go.dev/dl");
     if find_binary("go").is_none() {
-        bail!("{install}");
+        bail!(NoToolchain(install));
     }
     let said = output_of(Command::new("go").args(["env", "GOVERSION"]))?;
     match version(&said) {
         Some(found) if found >= OLDEST => Ok(()),
-        _ => bail!("{install}; found: {}", said.trim()),
+        _ => bail!(NoToolchain(format!("{install}; found: {}", said.trim()))),
     }
 }
 

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::cache::{filled_once, user_cache};
 use crate::programs::{find_binary, run};
-use crate::{Missing, Project};
+use crate::{Missing, NoToolchain, Project};
 
 /// Where a project's code begins: the first that is there.
 const ENTRIES: [&str; 2] = ["src/plugin.ts", "src/plugin.js"];
@@ -47,9 +47,10 @@ pub(crate) fn build(
 fn tools(sdk: &Path, missing: Missing) -> Result<PathBuf> {
     let has_node = || find_binary("node").is_some() && find_binary("npm").is_some();
     if !has_node() && !missing.install(&DEBIAN_PACKAGES)? {
-        bail!(
+        bail!(NoToolchain(
             "Node.js 20 or later and npm are needed: install them (Debian: apt-get install nodejs npm)"
-        );
+                .into()
+        ));
     }
     let files = ["package.json", "package-lock.json"];
     let mut hasher = Sha256::new();
@@ -66,7 +67,9 @@ fn tools(sdk: &Path, missing: Missing) -> Result<PathBuf> {
         // Not `npm ci`: componentize-qjs names packages for machines for which there is none, and that is refused.
         npm.args(["install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund"]);
         npm.arg("--loglevel=error").current_dir(directory);
-        run(&mut npm).context("npm could not fetch the tools: is its registry reachable?")
+        let fetched = run(&mut npm);
+        let fetched = fetched.context("npm could not fetch the tools: is its registry reachable?");
+        Ok(fetched.map_err(NoToolchain::fetched)?)
     })?;
     Ok(installed.join("node_modules/.bin"))
 }

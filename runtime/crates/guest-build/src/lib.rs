@@ -22,7 +22,7 @@ mod toolchain;
 
 pub use cache::{filled_once, user_cache};
 pub use language::{Language, Template};
-pub use programs::Missing;
+pub use programs::{Missing, NoToolchain};
 pub use project::{Project, place, publish};
 pub use rust::{Package, RustWorkspace};
 pub use template::{renew_sdk, write_project};

@@ -16,11 +16,23 @@ pub enum Missing {
     Tell,
 }
 
+/// A language's toolchain is not on this machine, and could not be installed: what to install, in one line.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct NoToolchain(pub(crate) String);
+
+impl NoToolchain {
+    /// What failed while it was fetched.
+    pub(crate) fn fetched(error: anyhow::Error) -> Self {
+        Self(format!("{error:#}"))
+    }
+}
+
 impl Missing {
     /// Installs Debian packages, where that is wanted; says whether it did.
     pub(crate) fn install(self, packages: &[&str]) -> Result<bool> {
         match self {
-            Self::Install => install_debian_packages(packages),
+            Self::Install => Ok(install_debian_packages(packages).map_err(NoToolchain::fetched)?),
             Self::Tell => Ok(false),
         }
     }
@@ -49,8 +61,14 @@ pub fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// What a command prints on stdout. Fails with its stderr when it fails.
+/// What a command prints on stdout, as text. Fails with its stderr when it fails.
 pub fn output_of(command: &mut Command) -> Result<String> {
+    String::from_utf8(bytes_of(command)?)
+        .with_context(|| format!("`{}` printed no UTF-8", shown(command)))
+}
+
+/// What a command prints on stdout. Fails with its stderr when it fails.
+pub fn bytes_of(command: &mut Command) -> Result<Vec<u8>> {
     let shown = shown(command);
     let output =
         command.stdin(Stdio::null()).output().with_context(|| format!("cannot start `{shown}`"))?;
@@ -58,7 +76,7 @@ pub fn output_of(command: &mut Command) -> Result<String> {
         let said = String::from_utf8_lossy(&output.stderr);
         bail!("`{shown}` failed ({}): {}", output.status, said.trim());
     }
-    String::from_utf8(output.stdout).with_context(|| format!("`{shown}` printed no UTF-8"))
+    Ok(output.stdout)
 }
 
 /// Installs Debian packages when this process may (root, with apt-get); says whether it could.

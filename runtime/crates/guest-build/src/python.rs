@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::cache::{filled_once, user_cache};
 use crate::programs::{find_binary, run};
-use crate::{Missing, Project};
+use crate::{Missing, NoToolchain, Project};
 
 /// The SDK's module that has the exports, and imports the project's `plugin`.
 const ENTRY: &str = "wasaga.entry";
@@ -29,19 +29,27 @@ pub(crate) fn build(project: &Project, component: &Path, missing: Missing) -> Re
 /// The Python for which pip fetched componentize-py.
 fn python(sdk: &Path, missing: Missing) -> Result<PathBuf> {
     if find_binary("python3").is_none() && !missing.install(&["python3-venv"])? {
-        bail!("Python 3.10 or later is needed: install it (Debian: apt-get install python3-venv)");
+        bail!(NoToolchain(
+            "Python 3.10 or later is needed: install it (Debian: apt-get install python3-venv)"
+                .into()
+        ));
     }
     let requirements = sdk.join("build-requirements.txt");
     let pinned = fs::read(&requirements)
         .with_context(|| format!("cannot read {}", requirements.display()))?;
     let name = format!("python-tools-{}", &format!("{:x}", Sha256::digest(&pinned))[..16]);
     let installed = filled_once(&user_cache()?, &name, |directory| {
-        let mut venv = Command::new("python3");
-        venv.args(["-m", "venv"]).arg(directory.join("venv"));
-        run(&mut venv).context("python3 has no venv (Debian: apt-get install python3-venv)")?;
-        let mut pip = Command::new(directory.join("venv/bin/python"));
-        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]);
-        run(pip.arg(&requirements)).context("pip could not fetch it: is PyPI reachable?")
+        Ok(fetch(directory, &requirements).map_err(NoToolchain::fetched)?)
     })?;
     Ok(installed.join("venv/bin/python"))
+}
+
+/// Makes a venv in `directory`, with what the file asks for.
+fn fetch(directory: &Path, requirements: &Path) -> Result<()> {
+    let mut venv = Command::new("python3");
+    venv.args(["-m", "venv"]).arg(directory.join("venv"));
+    run(&mut venv).context("python3 has no venv (Debian: apt-get install python3-venv)")?;
+    let mut pip = Command::new(directory.join("venv/bin/python"));
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]);
+    run(pip.arg(requirements)).context("pip could not fetch it: is PyPI reachable?")
 }

@@ -1,12 +1,13 @@
 //! Guests in Rust: the packages of a cargo workspace that are a `cdylib`.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 use crate::programs::{output_of, run};
-use crate::{GuestToolchain, Missing, Project, publish};
+use crate::{GuestToolchain, Missing, Project, publish, toolchain::cargo};
 
 /// A cargo workspace of guests, and where cargo may keep what it builds of them.
 #[derive(Clone, Debug)]
@@ -40,8 +41,9 @@ impl RustWorkspace {
     }
 
     /// All guests of the workspace.
-    pub fn packages(&self, toolchain: &GuestToolchain) -> Result<Vec<Package>> {
-        let mut cargo = toolchain.cargo(&self.root);
+    pub fn packages(&self) -> Result<Vec<Package>> {
+        let mut cargo = Command::new(cargo()?);
+        cargo.current_dir(&self.root);
         let metadata = output_of(cargo.args(["metadata", "--no-deps", "--format-version", "1"]))?;
         let metadata: Metadata =
             serde_json::from_str(&metadata).context("cannot read cargo's metadata")?;
@@ -59,7 +61,7 @@ pub(crate) fn build(project: &Project, component: &Path, missing: Missing) -> Re
     let chosen = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
     let target_dir = chosen.unwrap_or_else(|| root.join("target"));
     let workspace = RustWorkspace { root, target_dir };
-    let packages = workspace.packages(&toolchain)?;
+    let packages = workspace.packages()?;
     let components = workspace.build(&toolchain, packages)?;
     let [(_, built)] = &components[..] else {
         bail!("{} has several packages with a cdylib: leave one", project.directory.display());

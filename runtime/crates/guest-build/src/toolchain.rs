@@ -9,8 +9,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::Missing;
 use crate::programs::{find_binary, output_of, run};
+use crate::{Missing, NoToolchain};
 
 const BARE: &str = "wasm32-unknown-unknown";
 const WASI: &str = "wasm32-wasip2";
@@ -57,10 +57,7 @@ impl GuestToolchain {
     /// What is there is taken first, then what can be installed: rustup's target, Debian's
     /// packages (as root). `WASAGA_GUEST_STD` (`rustup`, `debian` or `wasi`) takes that one.
     pub fn detect(missing: Missing) -> Result<Self> {
-        let cargo = match std::env::var_os("CARGO") {
-            Some(cargo) => PathBuf::from(cargo),
-            None => find_binary("cargo").context("cargo is not on PATH: install Rust by rustup")?,
-        };
+        let cargo = cargo()?;
         // The compiler beside that cargo: another one may be first on PATH.
         let rustc = cargo.with_file_name("rustc");
         let sysroot = output_of(Command::new(&rustc).args(["--print", "sysroot"]))?;
@@ -69,7 +66,8 @@ impl GuestToolchain {
         let host = version.lines().find_map(|line| line.strip_prefix("host: "));
         let linkers = libraries.join(host.context("rustc -vV names no host")?).join("bin");
         if !linkers.join(LINKER).is_file() && find_binary(LINKER).is_none() {
-            bail!("{LINKER} is not part of this Rust toolchain: install Rust by rustup");
+            let missing = format!("{LINKER} is not part of this Rust: install Rust by rustup");
+            bail!(NoToolchain(missing));
         }
 
         let std = match std::env::var("WASAGA_GUEST_STD").as_deref() {
@@ -123,6 +121,15 @@ impl GuestToolchain {
     }
 }
 
+/// The cargo that runs this program, or the one on PATH.
+pub(crate) fn cargo() -> Result<PathBuf> {
+    let missing = || NoToolchain("cargo is not on PATH: install Rust by rustup".into());
+    match std::env::var_os("CARGO") {
+        Some(cargo) => Ok(PathBuf::from(cargo)),
+        None => Ok(find_binary("cargo").ok_or_else(missing)?),
+    }
+}
+
 impl fmt::Display for GuestToolchain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let std = match self.std {
@@ -156,10 +163,10 @@ impl Std {
         if has(WASI) {
             return Ok(Self::RustupWasi);
         }
-        bail!(
+        bail!(NoToolchain(format!(
             "no Rust standard library for WebAssembly: run `rustup target add {BARE}` (or on \
              Debian `apt-get install {}`)",
             DEBIAN_PACKAGES.join(" ")
-        )
+        )))
     }
 }

@@ -1,5 +1,7 @@
 //! `wasaga.activation_history`: who changed which module of a plugin runs what, and what runs now.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::FromRow;
@@ -62,6 +64,15 @@ pub struct CanaryState {
     pub started_at: String,
 }
 
+/// What runs of a plugin beside its active module.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct PluginParts {
+    /// Undoes what the active module did; absent: it does so itself.
+    pub undo: Option<ModuleState>,
+    /// Takes a part of the calls.
+    pub canary: Option<CanaryState>,
+}
+
 /// A change.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct HistoryEntry {
@@ -106,6 +117,17 @@ struct Module {
     created_ms: i64,
 }
 
+/// An undo module; with a plan and what belongs to it, a canary.
+#[derive(FromRow)]
+struct Part {
+    plugin: String,
+    #[sqlx(flatten)]
+    module: Module,
+    plan: Option<Value>,
+    figures: Option<Value>,
+    started_ms: Option<i64>,
+}
+
 #[derive(FromRow)]
 struct Running {
     digest: Vec<u8>,
@@ -131,8 +153,7 @@ impl Store {
     pub async fn plugin_get(&self, plugin: &PluginName) -> Result<Option<PluginState>, StoreError> {
         let running: Option<Running> = sqlx::query_as(
             "select a.digest, a.undo_digest, c.digest as canary_digest, wasaga.millis(c.started_at) as canary_ms,
-                 case when c.id is not null then jsonb_build_object('percent', c.percent, 'max_error_percent',
-                     c.max_error_percent, 'min_calls', c.min_calls, 'window_ms', c.window_ms) end as plan,
+                 case when c.id is not null then wasaga.canary_plan(c) end as plan,
                  case when c.id is not null then wasaga.canary_figures(c) end as figures
              from wasaga.activations a left join wasaga.canaries c using (plugin) where a.plugin = $1",
         )
@@ -172,6 +193,36 @@ impl Store {
             history: self.history(plugin).await?,
             modules: modules.into_iter().take(SHOWN as usize).collect(),
         }))
+    }
+
+    /// What runs beside the active modules, by plugin; those without any are left out.
+    pub async fn plugin_parts(&self) -> Result<BTreeMap<String, PluginParts>, StoreError> {
+        let rows: Vec<Part> = sqlx::query_as(
+            "select p.plugin, m.digest, m.version, length(m.bytes) as size,
+                 wasaga.millis(m.created_at) as created_ms, p.plan, p.figures, p.started_ms
+             from (
+                 select plugin, undo_digest as digest, null::jsonb as plan, null::jsonb as figures,
+                     null::bigint as started_ms
+                 from wasaga.activations where undo_digest is not null
+                 union all
+                 select plugin, digest, wasaga.canary_plan(c), wasaga.canary_figures(c), wasaga.millis(started_at)
+                 from wasaga.canaries c
+             ) p join wasaga.modules m using (digest)",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let mut parts = BTreeMap::<_, PluginParts>::new();
+        for Part { plugin, module, plan, figures, started_ms } in rows {
+            let (part, module) = (parts.entry(plugin).or_default(), module.into());
+            match (plan, figures) {
+                (Some(plan), Some(figures)) => {
+                    let started_at = at(started_ms.unwrap_or_default());
+                    part.canary = Some(CanaryState { module, plan, figures, started_at });
+                }
+                _ => part.undo = Some(module),
+            }
+        }
+        Ok(parts)
     }
 
     async fn history(&self, plugin: &PluginName) -> Result<Vec<HistoryEntry>, StoreError> {

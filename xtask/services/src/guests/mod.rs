@@ -1,15 +1,20 @@
 //! Building the wasm guests: those in Rust, which are a workspace, and the projects in other languages.
 //!
 //! A guest becomes `OUT_DIR/NAME.wasm`, a WebAssembly component. A project that cannot be built, as its language's
-//! toolchain is missing, leaves `NAME.missing` there, which says why, and hinders no other.
+//! toolchain is missing, leaves `NAME.missing` there, which says why, and hinders no other; a release may have it.
 
+mod release;
 mod stamp;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use wasaga_guest_build::{GuestToolchain, Missing, Package, Project, RustWorkspace, publish};
+use wasaga_guest_build::{
+    GuestToolchain, Missing, NoToolchain, Package, Project, RustWorkspace, publish,
+};
+
+pub use release::{Release, write_sums};
 
 /// One built guest.
 #[derive(Clone, Debug)]
@@ -22,11 +27,27 @@ pub struct Guest {
 }
 
 /// What became of the guests.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Built {
     pub guests: Vec<Guest>,
-    /// The guests that are not built: name and reason, which is one line.
-    pub missing: Vec<(String, String)>,
+    pub unbuilt: Vec<Unbuilt>,
+}
+
+/// A guest that is not built.
+#[derive(Clone, Debug)]
+pub struct Unbuilt {
+    pub name: String,
+    /// Why, in one line.
+    pub reason: String,
+    /// Whether that is its language's toolchain, which is not here.
+    pub no_toolchain: bool,
+}
+
+impl Unbuilt {
+    fn new(name: String, error: &anyhow::Error) -> Self {
+        let no_toolchain = error.is::<NoToolchain>();
+        Self { name, reason: format!("{error:#}").replace('\n', " "), no_toolchain }
+    }
 }
 
 /// The guests of a source tree, and where what is built of them may be kept.
@@ -46,21 +67,19 @@ impl Guests {
         let projects = self.projects()?;
         let is_wanted = |name: &str| names.is_empty() || names.contains(&name);
         let is_project = |name: &&str| projects.iter().any(|project| project.name == *name);
-        let guests = if names.is_empty() || !names.iter().all(is_project) {
+        let mut built = if names.is_empty() || !names.iter().all(is_project) {
             self.build_rust(names, &projects, out_dir)?
         } else {
-            Vec::new()
+            Built::default()
         };
-        let mut built = Built { guests, missing: Vec::new() };
         for project in projects.iter().filter(|project| is_wanted(&project.name)) {
             match self.build_project(project, out_dir) {
                 Ok(guest) => built.guests.push(guest),
-                Err(error) => {
-                    let reason = format!("{error:#}").replace('\n', " ");
-                    unpublish(&project.name, &reason, out_dir)?;
-                    built.missing.push((project.name.clone(), reason));
-                }
+                Err(error) => built.unbuilt.push(Unbuilt::new(project.name.clone(), &error)),
             }
+        }
+        for guest in &built.unbuilt {
+            unpublish(guest, out_dir)?;
         }
         Ok(built)
     }
@@ -83,16 +102,11 @@ impl Guests {
         Ok(projects)
     }
 
-    fn build_rust(
-        &self,
-        names: &[&str],
-        projects: &[Project],
-        out_dir: &Path,
-    ) -> Result<Vec<Guest>> {
-        let toolchain = GuestToolchain::detect(Missing::Install)?;
+    /// Builds those of these names that are packages of the workspace.
+    fn build_rust(&self, names: &[&str], projects: &[Project], out_dir: &Path) -> Result<Built> {
         let root = self.root.join("plugins");
         let workspace = RustWorkspace { root, target_dir: self.target_dir.clone() };
-        let packages = workspace.packages(&toolchain)?;
+        let packages = workspace.packages()?;
         let known = |name: &str| {
             packages.iter().any(|(package, _)| package == name)
                 || projects.iter().any(|project| project.name == name)
@@ -106,9 +120,18 @@ impl Guests {
         }
         let is_wanted =
             |(package, _): &Package| names.is_empty() || names.contains(&package.as_str());
-        let wanted = packages.into_iter().filter(is_wanted).collect();
-        let built = workspace.build(&toolchain, wanted)?;
-        built.into_iter().map(|(name, component)| guest(&component, name, out_dir)).collect()
+        let wanted = packages.into_iter().filter(is_wanted);
+        let toolchain = match GuestToolchain::detect(Missing::Install) {
+            Ok(toolchain) => toolchain,
+            Err(error) if error.is::<NoToolchain>() => {
+                let unbuilt = wanted.map(|(name, _)| Unbuilt::new(name, &error)).collect();
+                return Ok(Built { unbuilt, ..Built::default() });
+            }
+            Err(error) => return Err(error),
+        };
+        let components = workspace.build(&toolchain, wanted.collect())?.into_iter();
+        let guests = components.map(|(name, component)| guest(&component, name, out_dir));
+        Ok(Built { guests: guests.collect::<Result<_>>()?, ..Built::default() })
     }
 
     /// Builds a project, unless what it was last built from is what there is now.
@@ -134,10 +157,10 @@ fn guest(built: &Path, name: String, out_dir: &Path) -> Result<Guest> {
 }
 
 /// Removes an older component, which would be taken for this one, and says why there is none.
-fn unpublish(name: &str, reason: &str, out_dir: &Path) -> Result<()> {
-    let _ = fs::remove_file(out_dir.join(format!("{name}.wasm")));
-    let path = missing(name, out_dir);
-    fs::write(&path, reason).with_context(|| format!("cannot write {}", path.display()))
+fn unpublish(guest: &Unbuilt, out_dir: &Path) -> Result<()> {
+    let _ = fs::remove_file(out_dir.join(format!("{}.wasm", guest.name)));
+    let path = missing(&guest.name, out_dir);
+    fs::write(&path, &guest.reason).with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn missing(name: &str, out_dir: &Path) -> PathBuf {

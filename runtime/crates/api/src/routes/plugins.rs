@@ -7,7 +7,7 @@ use axum::{
 };
 use serde::Serialize;
 use wasaga_store::{
-    activation_history::PluginState,
+    activation_history::{PluginParts, PluginState},
     steps_needed::{TouchedCount, TouchedPage},
 };
 
@@ -28,6 +28,8 @@ struct PluginView {
     name: String,
     version: String,
     digest: String,
+    #[serde(flatten)]
+    parts: PluginParts,
     sagas: Vec<SagaName>,
 }
 
@@ -44,19 +46,21 @@ struct RejectionView {
 }
 
 /// GET /api/v1/plugins
-pub(crate) async fn plugins(State(shared): AppState) -> Json<PluginsView> {
+pub(crate) async fn plugins(State(shared): AppState) -> Result<Json<PluginsView>, ApiError> {
+    let mut parts = shared.plugins.parts().await.map_err(ApiError::of_many)?;
     let catalog = shared.plugins.catalog();
     let plugins = catalog.plugins.iter().map(|(name, plugin)| PluginView {
         name: name.to_string(),
         version: plugin.manifest.version.clone(),
         digest: plugin.digest.to_string(),
+        parts: parts.remove(name.as_str()).unwrap_or_default(),
         sagas: (plugin.manifest.sagas.iter())
             .map(|saga| SagaName { name: saga.name.clone(), version: saga.version })
             .collect(),
     });
     let rejections = shared.plugins.rejections().into_iter();
     let rejections = rejections.map(|Rejected { source, reason }| RejectionView { source, reason });
-    Json(PluginsView { plugins: plugins.collect(), rejections: rejections.collect() })
+    Ok(Json(PluginsView { plugins: plugins.collect(), rejections: rejections.collect() }))
 }
 
 /// GET /api/v1/plugins/{plugin}

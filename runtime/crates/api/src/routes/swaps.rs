@@ -44,19 +44,20 @@ struct Ask {
 
 /// POST /api/v1/plugins: the body is the component.
 pub(crate) async fn push(State(shared): AppState, request: Request) -> Result<Response, ApiError> {
-    let Push { change, force, by, reason } = Push::read(request.uri())?;
+    let (push, signature) = (Push::read(request.uri()), signature_of(request.headers()));
+    // Before anything is refused: whoever is still sending would not see why.
+    let component =
+        Bytes::from_request(request, &()).await.map_err(|rejection| match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => ApiError::TooLarge(MODULE_LIMIT),
+            _ => ApiError::Malformed(format!("the body could not be read: {rejection}")),
+        })?;
+    let (Push { change, force, by, reason }, signature) = (push?, signature?);
     if let Change::CanaryStarted(plan) = &change
         && let Some(why) = plan.fault()
     {
         return Err(crate::query::bad("canary", &why));
     }
     let by = audit_of("push", reason, by)?;
-    let signature = signature_of(request.headers())?;
-    let component =
-        Bytes::from_request(request, &()).await.map_err(|rejection| match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => ApiError::TooLarge(MODULE_LIMIT),
-            _ => ApiError::Malformed(format!("the body could not be read: {rejection}")),
-        })?;
     if component.is_empty() {
         return Err(ApiError::Malformed("the body is empty, and must be a component".into()));
     }

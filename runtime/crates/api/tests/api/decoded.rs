@@ -37,6 +37,21 @@ async fn letters_show_what_their_values_hold() {
     let edit = json!({ "value": { "text": "x[7]" } });
     let edited = host.patch("/api/v1/dead-letters/in/2", &edit).await.json();
     assert_eq!(said(&edited), (Some(&json!([7])), None));
+    assert_eq!(said(&edited["original"]), (None, Some("it has no x")));
+
+    // What it was is read by the codec of the topic that it had.
+    let edit = json!({ "value": { "text": "{}" }, "headers": [] });
+    host.patch("/api/v1/dead-letters/in/1", &edit).await;
+    let edited = host.get("/api/v1/dead-letters/in/1").await;
+    assert!(edited.text.contains("\"decoded\":{\"price\": 1.50}"), "{}", edited.text);
+    let edited = edited.json();
+    assert_eq!(said(&edited), (None, Some("it has no x")));
+    assert_eq!(said(&edited["original"]), (Some(&json!({ "price": 1.5 })), None));
+    let elsewhere = json!({ "topic": "plain" });
+    let moved = host.patch("/api/v1/dead-letters/in/3", &elsewhere).await.json();
+    assert_eq!(said(&moved), (None, None));
+    let unread = "the schema registry has not answered yet: try again";
+    assert_eq!(said(&moved["original"]), (None, Some(unread)));
 }
 
 #[tokio::test]

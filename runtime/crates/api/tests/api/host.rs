@@ -1,6 +1,7 @@
 //! A host without an engine: a real store, one definition, and a client that calls the routes without a port.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -46,7 +47,7 @@ use wasaga_domain::{
 };
 use wasaga_store::{
     Outbox as _, Store, StoreError,
-    activation_history::PluginState,
+    activation_history::{PluginParts, PluginState},
     dead_letter_edit::{Edited, LetterEdit},
     dead_letter_end::EndedLetter,
     dead_letter_read::Letter,
@@ -228,6 +229,10 @@ impl Plugins for OnePlugin {
 
     async fn plugin(&self, plugin: &PluginName) -> Result<Option<PluginState>, SagasError> {
         self.1.plugin_get(plugin).await.map_err(internal)
+    }
+
+    async fn parts(&self) -> Result<BTreeMap<String, PluginParts>, SagasError> {
+        self.1.plugin_parts().await.map_err(internal)
     }
 
     async fn touched(

@@ -8,9 +8,13 @@ use crate::host::Host;
 const PLUGINS: &str = "/api/v1/plugins";
 
 fn manifest(version: &str, steps: &[&str]) -> String {
+    manifest_of("shop", version, steps)
+}
+
+fn manifest_of(plugin: &str, version: &str, steps: &[&str]) -> String {
     let step = json!({ "name": "reserve", "timeout_ms": 1000, "retry": { "never": {} } });
     json!({
-        "name": "shop", "version": version, "steps": steps,
+        "name": plugin, "version": version, "steps": steps,
         "sagas": [{ "name": "basket", "version": 1, "steps": [step] }],
     })
     .to_string()
@@ -95,6 +99,47 @@ async fn canaries_and_undo_come_and_go() {
     );
     assert_eq!(shop["canary"], Value::Null);
     assert_eq!(done(&host, "end-undo", json!({})).await["change"], "undo_ended");
+}
+
+#[tokio::test]
+async fn the_list_of_plugins_shows_what_runs_beside_the_active_module() {
+    let host = Host::start().await;
+    let listed = async || host.get(PLUGINS).await.json()["plugins"][0].clone();
+    let push = async |query: &str, version: &str| {
+        let body = manifest_of("order-saga", version, &["reserve"]);
+        let path = format!("{PLUGINS}{query}");
+        let pushed = host.post_raw(&path, "application/wasm", body).await;
+        assert_eq!(pushed.status, 201, "{}", pushed.text);
+        pushed.json()["digest"].clone()
+    };
+    push("", "1.0.0").await;
+    let alone = listed().await;
+    assert_eq!(
+        (&alone["name"], &alone["canary"], &alone["undo"]),
+        (&json!("order-saga"), &Value::Null, &Value::Null)
+    );
+
+    let canary = push("?canary=10&min_calls=500", "2.0.0").await;
+    let undo = push("?undo=true", "3.0.0").await;
+    let counted =
+        "select wasaga.canary_count('order-saga', id, 20, 3, 180, 1) from wasaga.canaries";
+    host.database.run(counted).await;
+    let beside = listed().await;
+    assert_eq!(
+        (&beside["canary"]["digest"], &beside["canary"]["version"]),
+        (&canary, &json!("2.0.0"))
+    );
+    assert_eq!(beside["canary"]["plan"]["percent"], 10);
+    assert_eq!(
+        beside["canary"]["figures"],
+        json!({ "calls": 20, "failures": 3, "active_calls": 180, "active_failures": 1 })
+    );
+    assert_eq!((&beside["undo"]["digest"], &beside["undo"]["version"]), (&undo, &json!("3.0.0")));
+    let one = host.get(&format!("{PLUGINS}/order-saga")).await.json();
+    assert_eq!((&one["canary"], &one["undo"]), (&beside["canary"], &beside["undo"]));
+
+    push("", "4.0.0").await;
+    assert_eq!(listed().await, alone, "an activation ends both");
 }
 
 #[tokio::test]
