@@ -23,6 +23,7 @@ mod wait;
 mod world;
 
 pub use api::{Answer, Api};
+pub use directory::Directory;
 pub use host::{Host, HostOptions};
 pub use order::Order;
 pub use outbox::Record;
