@@ -40,6 +40,8 @@ enum Command {
     New(project::New),
     /// Build a project into a component
     Build(project::Build),
+    /// Write the types of a project's payloads, of its schemas/
+    Types(project::Types),
     /// Build a project on every save, try it, and swap it into a host
     Dev(dev::Dev),
     /// Try a plugin's scenarios, and what faults make of its sagas, without a host
@@ -140,6 +142,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Migrate(Migrate::New { name })) => return migrate::new(name),
         Some(Command::New(new)) => return new.run(),
         Some(Command::Build(build)) => return build.run(),
+        Some(Command::Types(types)) => return types.run(),
         _ => {}
     }
     let config = Config::load(cli.config.as_deref())?;
@@ -159,6 +162,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Migrate(Migrate::New { name }) => migrate::new(&name),
         Command::New(new) => new.run(),
         Command::Build(build) => build.run(),
+        Command::Types(types) => types.run(),
         Command::Dev(dev) => runtime.block_on(dev.run(config)),
         Command::Plugins(Plugins::Check { file }) => {
             runtime.block_on(plugins::check(&config, &file))

@@ -9,16 +9,16 @@ use std::{
 use uuid::Uuid;
 
 /// Removed with this value, unless the test fails: then its logs may be wanted.
-pub(crate) struct Directory(PathBuf);
+pub struct Directory(PathBuf);
 
 impl Directory {
-    pub(crate) fn create() -> Self {
+    pub fn create() -> Self {
         let path = env::temp_dir().join(format!("wasaga-test-{}", Uuid::new_v4().simple()));
         fs::create_dir(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         Self(path)
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         &self.0
     }
 }

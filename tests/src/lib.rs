@@ -25,6 +25,7 @@ mod world;
 
 pub use api::{Answer, Api};
 pub use authority::{Authority, Front};
+pub use directory::Directory;
 pub use host::{Host, HostOptions};
 pub use order::Order;
 pub use outbox::Record;

@@ -10,17 +10,16 @@ import (
 	"wasaga.local/guest/steps"
 )
 
-type input struct {
-	Name string `json:"name"`
+func write(task *steps.Task[Greeting], _ *wasaga.Effects) (*steps.Outcome, error) {
+	card := fmt.Sprintf("Hello, %s!", task.Input.Name)
+	if style := task.Input.Style; style != nil && *style == GreetingStyleFormal {
+		card = fmt.Sprintf("Good day, %s.", task.Input.Name)
+	}
+	return steps.Done(map[string]string{"card": card}).Undo(task.Input), nil
 }
 
-func write(task *steps.Task[input], _ *wasaga.Effects) (*steps.Outcome, error) {
-	card := map[string]string{"card": fmt.Sprintf("Hello, %s!", task.Input.Name)}
-	return steps.Done(card).Undo(task.Input), nil
-}
-
-func tearUp(task *steps.Task[input], _ *wasaga.Effects) (*steps.Outcome, error) {
-	written := input{Name: "somebody"}
+func tearUp(task *steps.Task[Greeting], _ *wasaga.Effects) (*steps.Outcome, error) {
+	written := Greeting{Name: "somebody"}
 	if _, err := task.Undo(&written); err != nil {
 		return nil, err
 	}
@@ -28,7 +27,7 @@ func tearUp(task *steps.Task[input], _ *wasaga.Effects) (*steps.Outcome, error) 
 	return nil, nil
 }
 
-func say(task *steps.Task[input], _ *wasaga.Effects) (*steps.Outcome, error) {
+func say(task *steps.Task[Greeting], _ *wasaga.Effects) (*steps.Outcome, error) {
 	if task.Input.Name == "nobody" {
 		return nil, wasaga.Permanent("nobody-there", "there is nobody to greet")
 	}
@@ -38,15 +37,9 @@ func say(task *steps.Task[input], _ *wasaga.Effects) (*steps.Outcome, error) {
 	return steps.Done(map[string]string{"said_to": task.Input.Name}), nil
 }
 
-const inputSchema = `{
-	"type": "object",
-	"required": ["name"],
-	"properties": {"name": {"type": "string", "minLength": 1}}
-}`
-
 func init() {
-	steps.Handle("write", steps.Handler[input]{Execute: write, Compensate: tearUp})
-	steps.Handle("say", steps.Handler[input]{Execute: say})
+	steps.Handle("write", steps.Handler[Greeting]{Execute: write, Compensate: tearUp})
+	steps.Handle("say", steps.Handler[Greeting]{Execute: say})
 
 	const timeout = wasaga.Milliseconds(30 * time.Second)
 	retry := wasaga.RetryExponential(200*time.Millisecond, 10*time.Second, 5)
@@ -63,7 +56,7 @@ func init() {
 			Triggers: []wasaga.Trigger{
 				{HTTP: &wasaga.HTTPTrigger{Path: "/api/v1/greetings/{{name}}", KeyName: "greeting_id"}},
 			},
-			InputSchema: []byte(inputSchema),
+			InputSchema: GreetingSchema,
 		}},
 	})
 }

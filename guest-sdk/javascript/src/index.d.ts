@@ -250,7 +250,7 @@ export class Message {
   /** The same; a permanent failure that names the header when it is missing. */
   requireHeader(name: string): string;
   /** The value as JSON; a permanent failure if there is none, or it is not JSON. */
-  json(): any;
+  json<Value = any>(): Value;
 }
 
 export type SagaTarget = { id: string } | { saga: string; businessKey: string };
@@ -380,7 +380,7 @@ export namespace http {
     headers: { [name: string]: string | undefined };
     body: Uint8Array;
     text(): string | undefined;
-    json(): any;
+    json<Value = any>(): Value;
   }
   function request(
     method: string,

@@ -64,6 +64,14 @@ class StepTask:
         """The saga's input as a type; a permanent failure that says what does not fit."""
         return typed.decode(wanted, self.input, "the saga's input")
 
+    def undo_as[T](self, wanted: type[T]) -> T | None:
+        """What the step kept, as a type; None where it kept nothing."""
+        return None if self.undo is None else typed.decode(wanted, self.undo, "the undo data")
+
+    def memo_as[T](self, wanted: type[T]) -> T | None:
+        """What the wait kept, as a type; None where it kept nothing."""
+        return None if self.memo is None else typed.decode(wanted, self.memo, "the memo")
+
 
 @dataclass
 class FlowTask:

@@ -1,4 +1,7 @@
-"""JSON in and out of Python's types: dataclasses, lists, dicts, optionals and what JSON has itself."""
+"""JSON in and out of Python's types: dataclasses, lists, dicts, literals, optionals and what JSON has itself.
+
+The metadata of a dataclass's field may say its name in JSON, `json`, and that it is left out when it is None, `optional`.
+"""
 
 import dataclasses
 import datetime
@@ -7,6 +10,7 @@ import json
 import types
 import typing
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 from .failure import Permanent
@@ -19,12 +23,23 @@ def encode(value: Any) -> bytes:
 
 def _default(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        return dict(_held(value))
     if isinstance(value, datetime.date):
         return value.isoformat()
     if isinstance(value, (decimal.Decimal, uuid.UUID)):
         return str(value)
     raise TypeError(f"{type(value).__name__} is no JSON")
+
+
+def _held(value: Any) -> Iterator[tuple[str, Any]]:
+    for field in dataclasses.fields(value):
+        held = getattr(value, field.name)
+        if held is not None or not field.metadata.get("optional"):
+            yield _name(field), held
+
+
+def _name(field: dataclasses.Field) -> str:
+    return field.metadata.get("json", field.name)
 
 
 def parse(data: bytes, what: str) -> Any:
@@ -51,6 +66,10 @@ def _decode(wanted: Any, value: Any, at: str) -> Any:
     origin, arguments = typing.get_origin(wanted), typing.get_args(wanted)
     if origin in (typing.Union, types.UnionType):
         return _decode_union(arguments, value, at)
+    if origin is typing.Literal:
+        if any(value == one and type(value) is type(one) for one in arguments):
+            return value
+        raise ValueError(f"{at or '/'} must be one of {', '.join(map(str, arguments))}")
     if origin is list and isinstance(value, list):
         return [_decode(arguments[0], element, f"{at}/{place}") for place, element in enumerate(value)]
     if origin is dict and isinstance(value, dict):
@@ -72,10 +91,11 @@ def _decode_dataclass(wanted: Any, value: Any, at: str) -> Any:
     hints = typing.get_type_hints(wanted)
     found = {}
     for field in dataclasses.fields(wanted):
-        if field.name in value:
-            found[field.name] = _decode(hints[field.name], value[field.name], f"{at}/{field.name}")
+        name = _name(field)
+        if name in value:
+            found[field.name] = _decode(hints[field.name], value[name], f"{at}/{name}")
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            raise ValueError(f"{at}/{field.name} is missing")
+            raise ValueError(f"{at}/{name} is missing")
     return wanted(**found)
 
 

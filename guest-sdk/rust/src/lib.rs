@@ -36,6 +36,9 @@
 //! wasaga_guest::saga_plugin!(Greeting);
 //! ```
 //!
+//! `wasaga build` makes structs of the JSON Schemas in a project's `schemas/`, in `src/payloads.rs`, with each schema for
+//! [`manifest::Saga::input_schema_text`].
+//!
 //! A plugin does nothing durable itself: it returns effects, which the host commits with the result. Nothing is kept
 //! between two calls: each runs in a fresh instance.
 

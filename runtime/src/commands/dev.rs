@@ -114,9 +114,9 @@ struct Bench {
 impl Bench {
     fn new(project: Project, into: PathBuf, config: Config) -> anyhow::Result<Self> {
         let (told, saved) = unbounded_channel();
-        let directory = project.directory.clone();
+        let watched = project.clone();
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            if event.is_ok_and(|event| is_save(&event, &directory)) {
+            if event.is_ok_and(|event| is_save(&event, &watched)) {
                 // Nobody listens any more when this program ends.
                 let _ = told.send(());
             }
@@ -213,10 +213,12 @@ fn grant_table(manifest: &Manifest) -> Option<String> {
     (!lines.is_empty()).then(|| format!("[plugins.{}.grant]\n{}", manifest.name, lines.concat()))
 }
 
-fn is_save(event: &Event, directory: &Path) -> bool {
+fn is_save(event: &Event, project: &Project) -> bool {
     let changes =
         matches!(event.kind, EventKind::Create(_) | EventKind::Modify(_) | EventKind::Remove(_));
-    changes && event.paths.iter().any(|path| !is_made(path, directory))
+    let is_source =
+        |path: &PathBuf| !is_made(path, &project.directory) && !project.has_types_in(path);
+    changes && event.paths.iter().any(is_source)
 }
 
 fn is_made(path: &Path, directory: &Path) -> bool {

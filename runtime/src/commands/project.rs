@@ -1,11 +1,11 @@
-//! `wasaga new` and `wasaga build`: a plugin's project, from a template to a component.
+//! `wasaga new`, `wasaga types` and `wasaga build`: a plugin's project, from a template to a component.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use wasaga_domain::ids::PluginName;
 use wasaga_guest_build::{Missing, Project, Template, publish, renew_sdk, write_project};
@@ -38,6 +38,13 @@ pub(crate) struct Build {
     renew_sdk: bool,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Types {
+    /// The project: a directory with a plugin.toml
+    #[arg(default_value = ".")]
+    dir: PathBuf,
+}
+
 impl New {
     pub(crate) fn run(&self) -> anyhow::Result<()> {
         let name = self.name.as_str();
@@ -57,6 +64,20 @@ impl Build {
         let out = self.out.clone().unwrap_or_else(|| component(&project));
         let bytes = build(&project, &out)?;
         println!("{} ({:.1} kB)", out.display(), bytes as f64 / 1000.0);
+        Ok(())
+    }
+}
+
+impl Types {
+    pub(crate) fn run(&self) -> anyhow::Result<()> {
+        let project = project(&self.dir)?;
+        let files = project.write_types()?;
+        if files.is_empty() {
+            bail!("{} has no schemas/NAME.json to make types of", self.dir.display());
+        }
+        for file in files {
+            println!("{}", project.directory.join(file).display());
+        }
         Ok(())
     }
 }

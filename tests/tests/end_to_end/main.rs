@@ -18,6 +18,7 @@ mod outages;
 mod outbox_clients;
 mod outbox_http;
 mod outbox_service;
+mod payload_types;
 mod payout;
 mod plugins;
 mod pooler;

@@ -9,7 +9,7 @@ use wasaga_tests::{PATIENCE, World, check::promises, environment, eventually};
 /// How long a build may take that compiles its language's standard library first, on a machine that does other things.
 const BUILD: Duration = Duration::from_mins(8);
 
-async fn wasaga(directory: &Path, arguments: &[&OsStr]) -> Output {
+pub(crate) async fn wasaga(directory: &Path, arguments: &[&OsStr]) -> Output {
     let beside = |name| environment::plugins().with_file_name(name);
     let ran = tokio::process::Command::new(environment::host())
         .args(arguments)
@@ -23,14 +23,14 @@ async fn wasaga(directory: &Path, arguments: &[&OsStr]) -> Output {
 }
 
 /// Runs `wasaga`, which must succeed.
-async fn succeeds(directory: &Path, arguments: &[&OsStr]) -> String {
+pub(crate) async fn succeeds(directory: &Path, arguments: &[&OsStr]) -> String {
     let ran = wasaga(directory, arguments).await;
     let said = String::from_utf8_lossy(&ran.stderr);
     assert!(ran.status.success(), "{arguments:?}: {said}");
     String::from_utf8(ran.stdout).expect("it prints text")
 }
 
-fn texts<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Vec<&'a OsStr> {
+pub(crate) fn texts<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Vec<&'a OsStr> {
     arguments.into_iter().map(OsStr::new).collect()
 }
 

@@ -5,30 +5,36 @@
 #include <time.h>
 #include <wasaga.h>
 
-static const char *name_of(const wasaga_json *input) {
-  const char *name = wasaga_as_text(wasaga_get(input, "name"));
-  return name == NULL ? "somebody" : name;
-}
+#include "payloads.h"
 
 static wasaga_outcome *write_card(const wasaga_step_task *task, wasaga_effects *effects) {
   (void)effects;
-  const char *name = name_of(task->input);
+  struct greeting greeting;
+  wasaga_outcome *misfit = greeting_read(task->input, &greeting);
+  if (misfit != NULL) return misfit;
+  bool formal = greeting.style != NULL && *greeting.style == GREETING_STYLE_FORMAL;
   char card[300];
-  snprintf(card, sizeof(card), "Hello, %s!", name);
+  snprintf(card, sizeof(card), formal ? "Good day, %s." : "Hello, %s!", greeting.name);
   wasaga_json *output = wasaga_set(wasaga_object(), "card", wasaga_text(card));
-  wasaga_json *undo = wasaga_set(wasaga_object(), "name", wasaga_text(name));
+  const wasaga_json *undo = greeting_json(&greeting);
   return wasaga_done(output, undo);
 }
 
 static wasaga_outcome *tear_up(const wasaga_step_task *task, wasaga_effects *effects) {
   (void)effects;
-  printf("the card for %s is torn up\n", name_of(task->undo));
+  struct greeting written = {.name = "somebody"};
+  wasaga_outcome *misfit = task->undo == NULL ? NULL : greeting_read(task->undo, &written);
+  if (misfit != NULL) return misfit;
+  printf("the card for %s is torn up\n", written.name);
   return NULL;
 }
 
 static wasaga_outcome *say(const wasaga_step_task *task, wasaga_effects *effects) {
   (void)effects;
-  const char *name = name_of(task->input);
+  struct greeting greeting;
+  wasaga_outcome *misfit = greeting_read(task->input, &greeting);
+  if (misfit != NULL) return misfit;
+  const char *name = greeting.name;
   if (strcmp(name, "nobody") == 0) return wasaga_permanent("nobody-there", "there is nobody to greet");
   // Time and chance are the host's. An output has neither: the step returns the same when it runs again.
   uint32_t number;
@@ -65,11 +71,7 @@ const wasaga_definition wasaga_plugin = {
            "retry": {"exponential": {"initial_ms": 200, "multiplier": 2, "max_delay_ms": 10000, "max_attempts": 5}}}
         ],
         "triggers": [{"http": {"path": "/api/v1/greetings/{{name}}", "key_name": "greeting_id"}}],
-        "input_schema": {
-          "type": "object",
-          "required": ["name"],
-          "properties": {"name": {"type": "string", "minLength": 1, "maxLength": 200}}
-        }
+        "input_schema":) GREETING_SCHEMA WASAGA_MANIFEST(
       }]
     }),
     .steps = STEPS,

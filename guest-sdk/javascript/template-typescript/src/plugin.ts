@@ -2,20 +2,20 @@
 
 import { Permanent, definePlugin, done, type StepHandlers } from "wasaga-guest";
 
-interface Input {
-  name: string;
-}
+import greetingSchema from "../schemas/greeting.json";
+import type { Greeting } from "./payloads";
 
-const write: StepHandlers<Input, { name: string }> = {
-  execute({ input: { name } }) {
-    return done({ card: `Hello, ${name}!` }, { undo: { name } });
+const write: StepHandlers<Greeting, Greeting> = {
+  execute({ input }) {
+    const card = input.style === "formal" ? `Good day, ${input.name}.` : `Hello, ${input.name}!`;
+    return done({ card }, { undo: input });
   },
   compensate({ undo }) {
     console.info(`the card for ${undo?.name ?? "somebody"} is torn up`);
   },
 };
 
-const say: StepHandlers<Input> = {
+const say: StepHandlers<Greeting> = {
   execute({ input: { name } }) {
     if (name === "nobody") throw new Permanent("nobody-there", "there is nobody to greet");
     // Time and chance are the host's. An output has neither: the step returns the same when it runs again.
@@ -38,11 +38,7 @@ export const { plugin, steps } = definePlugin({
         { name: "say", timeout_ms: 30_000, retry },
       ],
       triggers: [{ http: { path: "/api/v1/greetings/{{name}}", key_name: "greeting_id" } }],
-      input_schema: {
-        type: "object",
-        required: ["name"],
-        properties: { name: { type: "string", minLength: 1 } },
-      },
+      input_schema: greetingSchema,
     },
   ],
   steps: { write, say },

@@ -2,19 +2,22 @@
 
 import { Permanent, definePlugin, done } from "wasaga-guest";
 
-/** @typedef {{ name: string }} Input */
+import greetingSchema from "../schemas/greeting.json";
 
-/** @type {import("wasaga-guest").StepHandlers<Input, Input>} */
+/** @typedef {import("./payloads").Greeting} Greeting */
+
+/** @type {import("wasaga-guest").StepHandlers<Greeting, Greeting>} */
 const write = {
-  execute({ input: { name } }) {
-    return done({ card: `Hello, ${name}!` }, { undo: { name } });
+  execute({ input }) {
+    const card = input.style === "formal" ? `Good day, ${input.name}.` : `Hello, ${input.name}!`;
+    return done({ card }, { undo: input });
   },
   compensate({ undo }) {
     console.info(`the card for ${undo?.name ?? "somebody"} is torn up`);
   },
 };
 
-/** @type {import("wasaga-guest").StepHandlers<Input>} */
+/** @type {import("wasaga-guest").StepHandlers<Greeting>} */
 const say = {
   execute({ input: { name } }) {
     if (name === "nobody") throw new Permanent("nobody-there", "there is nobody to greet");
@@ -38,11 +41,7 @@ export const { plugin, steps } = definePlugin({
         { name: "say", timeout_ms: 30_000, retry },
       ],
       triggers: [{ http: { path: "/api/v1/greetings/{{name}}", key_name: "greeting_id" } }],
-      input_schema: {
-        type: "object",
-        required: ["name"],
-        properties: { name: { type: "string", minLength: 1 } },
-      },
+      input_schema: greetingSchema,
     },
   ],
   steps: { write, say },

@@ -2,8 +2,8 @@
 
 import datetime
 import uuid
-from dataclasses import dataclass
 
+from payloads import GREETING_SCHEMA, Greeting
 from wasaga import Effects, Permanent, Plugin, Retry, Saga, Step, StepTask, Undo, done, http_trigger
 
 retry = Retry.exponential(200, 2.0, 10_000, attempts=5)
@@ -17,31 +17,23 @@ plugin = Plugin(
             1,
             steps=[Step("write", retry=retry, undo=Undo()), Step("say", retry=retry)],
             triggers=[http_trigger("/api/v1/greetings/{{name}}", "greeting_id")],
-            input_schema={
-                "type": "object",
-                "required": ["name"],
-                "properties": {"name": {"type": "string", "minLength": 1}},
-            },
+            input_schema=GREETING_SCHEMA,
         )
     ],
 )
 
 
-@dataclass
-class Greeting:
-    name: str
-
-
 @plugin.step("write")
 def write(task: StepTask, effects: Effects):
     greeting = task.input_as(Greeting)
-    return done({"card": f"Hello, {greeting.name}!"}, undo=greeting)
+    card = f"Good day, {greeting.name}." if greeting.style == "formal" else f"Hello, {greeting.name}!"
+    return done({"card": card}, undo=greeting)
 
 
 @write.compensate
 def tear_up(task: StepTask, effects: Effects):
-    name = task.undo["name"] if task.undo else "somebody"
-    print(f"the card for {name} is torn up")
+    written = task.undo_as(Greeting)
+    print(f"the card for {written.name if written else 'somebody'} is torn up")
 
 
 @plugin.step("say")

@@ -64,6 +64,14 @@ impl Saga {
         self
     }
 
+    /// The same as a text, of a file say.
+    ///
+    /// # Panics
+    /// If the text is not JSON.
+    pub fn input_schema_text(self, schema: &str) -> Self {
+        self.input_schema(serde_json::from_str(schema).expect("an input schema is JSON"))
+    }
+
     /// Where the saga's life is published.
     pub fn lifecycle_topic(mut self, topic: impl Into<String>) -> Self {
         self.lifecycle_topic = Some(topic.into());

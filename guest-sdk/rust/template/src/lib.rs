@@ -1,8 +1,10 @@
 //! A saga of two steps. Nobody is greeted who is called `nobody`: then the first step is undone.
 
+mod payloads;
+
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use payloads::{GREETING_SCHEMA, Greeting, GreetingStyle};
 use serde_json::json;
 use wasaga_guest::{
     ambient,
@@ -10,15 +12,9 @@ use wasaga_guest::{
     prelude::*,
 };
 
-struct Greeting;
+struct Greeter;
 
-/// What a saga starts with, and what is kept of it for the undo.
-#[derive(Deserialize, Serialize)]
-struct Greeted {
-    name: String,
-}
-
-impl Plugin for Greeting {
+impl Plugin for Greeter {
     fn manifest() -> Manifest {
         let retry = || {
             let (first, longest) = (Duration::from_millis(200), Duration::from_secs(10));
@@ -29,38 +25,39 @@ impl Plugin for Greeting {
             .step(step("write").undo(Undo::new().retry(retry())))
             .step(step("say"))
             .trigger(Trigger::http("/api/v1/greetings/{{name}}", "greeting_id"))
-            .input_schema(json!({
-                "type": "object",
-                "required": ["name"],
-                "properties": { "name": { "type": "string", "minLength": 1 } },
-            }));
+            .input_schema_text(GREETING_SCHEMA);
         Manifest::new("{{name}}", env!("CARGO_PKG_VERSION")).saga(saga)
     }
 }
 
-impl Steps for Greeting {
+impl Steps for Greeter {
     fn execute(task: &StepTask) -> Result<Outcome, Failure> {
-        let greeted: Greeted = task.input_json()?;
+        let greeting: Greeting = task.input_json()?;
         match task.step() {
-            "write" => write(&greeted),
-            "say" => say(&greeted),
+            "write" => write(&greeting),
+            "say" => say(&greeting),
             _ => Err(task.unknown_step()),
         }
     }
 
     fn compensate(_: &StepTask, undo: Option<Payload>) -> Result<Outcome, Failure> {
-        let written: Option<Greeted> = undo.map(|undo| undo.parse()).transpose()?;
+        let written: Option<Greeting> = undo.map(|undo| undo.parse()).transpose()?;
         let name = written.map_or_else(|| "somebody".to_owned(), |written| written.name);
         wasaga_guest::info!("the card for {name} is torn up");
         done_empty().into()
     }
 }
 
-fn write(greeted: &Greeted) -> Result<Outcome, Failure> {
-    done_json(&json!({ "card": format!("Hello, {}!", greeted.name) })).undo_json(greeted).into()
+fn write(greeting: &Greeting) -> Result<Outcome, Failure> {
+    let name = &greeting.name;
+    let card = match greeting.style {
+        Some(GreetingStyle::Formal) => format!("Good day, {name}."),
+        _ => format!("Hello, {name}!"),
+    };
+    done_json(&json!({ "card": card })).undo_json(greeting).into()
 }
 
-fn say(Greeted { name }: &Greeted) -> Result<Outcome, Failure> {
+fn say(Greeting { name, .. }: &Greeting) -> Result<Outcome, Failure> {
     if name == "nobody" {
         return Err(Failure::permanent("nobody-there", "there is nobody to greet"));
     }
@@ -70,4 +67,4 @@ fn say(Greeted { name }: &Greeted) -> Result<Outcome, Failure> {
     done_json(&json!({ "said_to": name })).into()
 }
 
-wasaga_guest::saga_plugin!(Greeting);
+wasaga_guest::saga_plugin!(Greeter);

@@ -1,5 +1,5 @@
-//! Guests in JavaScript and TypeScript: bundled by esbuild, and run by `QuickJS` in the component. Both tools come from npm,
-//! in the versions of the SDK's lock file.
+//! Guests in JavaScript and TypeScript: checked by tsc where there is a tsconfig.json, bundled by esbuild, and run by `QuickJS` in
+//! the component. The tools come from npm, in the versions of the SDK's lock file.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,6 +28,10 @@ pub(crate) fn build(
     let Some(entry) = entry else {
         bail!("{} has no {}", project.directory.display(), ENTRIES.join(" or "));
     };
+    if project.directory.join("tsconfig.json").is_file() {
+        let mut tsc = Command::new(tools.join("tsc"));
+        run(tsc.current_dir(&project.directory).arg("--noEmit")).context("types don't fit")?;
+    }
     let bundle = work_dir.join("bundle.js");
     let mut esbuild = Command::new(tools.join("esbuild"));
     esbuild.current_dir(&project.directory).arg(entry);

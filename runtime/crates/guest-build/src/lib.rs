@@ -1,7 +1,7 @@
 //! Projects that become plugins: written from templates, and built by their languages' own toolchains.
 //!
 //! A project is a directory with a `plugin.toml`. What it needs of wasaga, its language's SDK and the contract, lies in it
-//! (`sdk/`, `wit/`), so that it is built the same everywhere. The toolchain is the machine's; what is missing is told in one
+//! (`sdk/`, `wit/`), so that it is built the same everywhere. Its `schemas/` become types of its language. The toolchain is the machine's; what is missing is told in one
 //! line.
 //!
 //! To add a language: a module with `build`, a variant of [`Language`], an SDK and a template in `guest-sdk/`.
@@ -19,6 +19,7 @@ mod python;
 mod rust;
 mod template;
 mod toolchain;
+mod types;
 
 pub use cache::{filled_once, user_cache};
 pub use language::{Language, Template};

@@ -63,11 +63,12 @@ impl Project {
         }))
     }
 
-    /// Builds the component into this file; `work_dir` keeps what makes the next time faster.
+    /// Builds the component into this file, of types that fit its schemas; `work_dir` keeps what makes the next time faster.
     pub fn build(&self, work_dir: &Path, component: &Path, missing: Missing) -> Result<()> {
         if !self.sdk.is_dir() {
             bail!("{} is missing: `wasaga build --renew-sdk` writes it", self.sdk.display());
         }
+        self.write_types()?;
         fs::create_dir_all(work_dir)
             .with_context(|| format!("cannot make {}", work_dir.display()))?;
         match self.language {

@@ -40,7 +40,9 @@ pub fn write_project(directory: &Path, name: &str, template: Template) -> Result
     for part in ["template", &of_language] {
         write(embedded(&SDKS, part)?, directory, &|_| true, &fill)?;
     }
-    write_sdk(directory, language)
+    write_sdk(directory, language)?;
+    let project = Project::read(directory)?.context("a template has a plugin.toml")?;
+    project.write_types().map(drop)
 }
 
 /// Replaces the SDK and the contract of a project by those of this program.
