@@ -30,41 +30,36 @@ impl Plugin for Greeter {
     }
 }
 
-impl Steps for Greeter {
-    fn execute(task: &StepTask) -> Result<Outcome, Failure> {
-        let greeting: Greeting = task.input_json()?;
-        match task.step() {
-            "write" => write(&greeting),
-            "say" => say(&greeting),
-            _ => Err(task.unknown_step()),
-        }
+#[wasaga_guest::steps]
+impl Greeter {
+    #[step]
+    fn write(#[input] greeting: Greeting) -> Result<Done, Failure> {
+        let name = &greeting.name;
+        let card = match greeting.style {
+            Some(GreetingStyle::Formal) => format!("Good day, {name}."),
+            _ => format!("Hello, {name}!"),
+        };
+        Ok(done_json(&json!({ "card": card })).undo_json(&greeting))
     }
 
-    fn compensate(_: &StepTask, undo: Option<Payload>) -> Result<Outcome, Failure> {
-        let written: Option<Greeting> = undo.map(|undo| undo.parse()).transpose()?;
+    #[compensate("write")]
+    fn tear_up(#[undo] written: Option<Greeting>) -> Result<(), Failure> {
         let name = written.map_or_else(|| "somebody".to_owned(), |written| written.name);
         wasaga_guest::info!("the card for {name} is torn up");
-        done_empty().into()
+        Ok(())
     }
-}
 
-fn write(greeting: &Greeting) -> Result<Outcome, Failure> {
-    let name = &greeting.name;
-    let card = match greeting.style {
-        Some(GreetingStyle::Formal) => format!("Good day, {name}."),
-        _ => format!("Hello, {name}!"),
-    };
-    done_json(&json!({ "card": card })).undo_json(greeting).into()
-}
-
-fn say(Greeting { name, .. }: &Greeting) -> Result<Outcome, Failure> {
-    if name == "nobody" {
-        return Err(Failure::permanent("nobody-there", "there is nobody to greet"));
+    #[step]
+    fn say(#[input] Greeting { name, .. }: Greeting) -> Result<Done, Failure> {
+        if name == "nobody" {
+            return Err(Failure::permanent("nobody-there", "there is nobody to greet"));
+        }
+        // Time and chance are the host's. An output has neither: the step returns the same when it runs again.
+        let random = ambient::random_bytes(4);
+        let number = random.iter().fold(0, |all, byte| all << 8 | u32::from(*byte));
+        wasaga_guest::info!("{name} is greeted at {}, number {number:08x}", ambient::now_ms());
+        Ok(done_json(&json!({ "said_to": name })))
     }
-    // Time and chance are the host's. An output has neither: the step returns the same when it runs again.
-    let number = ambient::random_bytes(4).iter().fold(0, |all, byte| all << 8 | u32::from(*byte));
-    wasaga_guest::info!("{name} is greeted at {}, number {number:08x}", ambient::now_ms());
-    done_json(&json!({ "said_to": name })).into()
 }
 
 wasaga_guest::saga_plugin!(Greeter);
