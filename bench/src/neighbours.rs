@@ -39,6 +39,9 @@ pub struct Arguments {
     /// Calls that misbehave at once, each followed by the next
     #[arg(long, default_value_t = 1)]
     at_once: usize,
+    /// Only this one, as the report names it
+    #[arg(long, value_name = "NAME")]
+    only: Option<String>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -97,7 +100,10 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
 
     let probe = definition("probe")?;
     let (mut alone, mut beside) = (Vec::new(), Vec::new());
-    for misdeed in misdeeds(&read("probe-rust")?) {
+    let misdeeds = misdeeds(&read("probe-rust")?);
+    let is_asked =
+        |misdeed: &&Misdeed| arguments.only.as_deref().is_none_or(|only| only == misdeed.name());
+    for misdeed in misdeeds.iter().filter(is_asked) {
         let does = misdeed.name();
         alone.extend(load.at(arguments.rate, arguments.seconds).await?);
         let stop = CancellationToken::new();

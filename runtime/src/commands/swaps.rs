@@ -16,7 +16,6 @@ use wasaga_domain::{
     ports::{GuestHttp, ModuleError},
     swap::{CanaryPlan, Change, Part, Swap, Swapped},
 };
-use wasaga_egress::Egress;
 use wasaga_plugin_host::{Options, PluginHost};
 use wasaga_store::{Store, activation_history::PluginState, saga_search::Cursor};
 
@@ -274,7 +273,7 @@ impl Sagas {
 async fn host(config: &Config, store: &Store) -> anyhow::Result<Arc<PluginHost>> {
     // Only a cache directory that is named: the default one is another user's than the host's, perhaps.
     let cache_dir = config.plugins.cache_dir.clone().filter(|named| !named.as_os_str().is_empty());
-    let http: Arc<dyn GuestHttp> = Arc::new(Egress::new().map_err(|error| anyhow!(error))?);
+    let http: Arc<dyn GuestHttp> = Arc::new(config.plugins.egress()?);
     let options = config.plugins.options(&config.definitions);
     let options = Options { cache_dir, http: Some(http), ..options };
     let database = Arc::new(store.clone());

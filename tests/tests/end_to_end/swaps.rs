@@ -113,3 +113,12 @@ async fn a_canary_that_fails_is_rolled_back_by_itself() {
     }
     promises(&world).await;
 }
+
+#[tokio::test]
+async fn a_module_that_sends_requests_is_pushed_by_the_command_line() {
+    let world = World::embedded(&["probe-rust"]).await;
+    let host = world.host().start().await;
+    let pushed = host.cli(&["plugins", "push", &file_of("probe-http-rust")]).await;
+    assert!(pushed.contains("probe-http") && pushed.contains("activated"), "{pushed}");
+    eventually("it is active", PATIENCE, async || host.api.plugin("probe-http").await).await;
+}
