@@ -18,6 +18,8 @@ use crate::interrupt::Interrupt;
 use crate::workspace::{binary, cargo, exit_code, must, status, target_dir};
 use crate::{guests, setup};
 
+/// Variables of this program, which the host would take for keys of its configuration.
+const OWN: [&str; 4] = ["WASAGA_RELEASE", "WASAGA_POSTGRES", "WASAGA_PG_BIN", "WASAGA_GUEST_STD"];
 /// How long the host may take until it is ready: it compiles the plugins.
 const READY: Duration = Duration::from_mins(3);
 /// How long the host may take to stop.
@@ -90,6 +92,9 @@ impl Host {
             .env("SERVER_PORT", port.to_string())
             .env("WASAGA_PLUGINS__DIR", plugins)
             .env("WASAGA_PLUGINS__GRANT_ALL", "true");
+        for name in OWN {
+            command.env_remove(name);
+        }
         if env::var_os("KAFKA_BROKERS").is_none() {
             command.env("WASAGA_KAFKA__EMBEDDED", "true");
         }
