@@ -17,7 +17,7 @@ const TAKEN: &str = "\
 
 /// src/payloads.h.
 pub(super) fn emit_header(payloads: &Payloads) -> String {
-    let mut out = format!(
+    let mut out = vec![format!(
         "/* {MADE} */
 #ifndef PAYLOADS_H
 #define PAYLOADS_H
@@ -27,39 +27,40 @@ pub(super) fn emit_header(payloads: &Payloads) -> String {
 
 /* What may be absent is a pointer, and NULL where it is. */
 "
-    );
+    )];
     for file in &payloads.files {
         let payload = &payloads.types[file.root];
         // On one line there are quotes and backslashes to escape, which C has as JSON.
         let schema = serde_json::Value::from(file.schema.as_str());
-        out += &format!(
+        out.push(format!(
             "\n/* The JSON Schema of {}, as text. */\n#define {}_SCHEMA {schema}\n",
             tag(payload),
             payload.name.to_shouty_snake_case(),
-        );
+        ));
     }
     for (place, named) in payloads.types.iter().enumerate() {
-        out += &format!("\n{}{};\n", doc(named.doc.as_deref(), ""), body(payloads, named));
+        out.push(format!("\n{}{};\n", doc(named.doc.as_deref(), ""), body(payloads, named)));
         if is_public(payloads, place) {
-            out += &functions(named);
+            out.push(functions(named));
         }
     }
-    out + "\n#endif\n"
+    out.push("\n#endif\n".to_owned());
+    out.concat()
 }
 
 /// src/payloads.c.
 pub(super) fn emit_source(payloads: &Payloads) -> String {
-    let mut out = format!("/* {MADE} */\n#include \"payloads.h\"\n");
+    let mut out = vec![format!("/* {MADE} */\n#include \"payloads.h\"\n")];
     for (place, named) in payloads.types.iter().enumerate() {
         let storage = if is_public(payloads, place) { "" } else { "static " };
-        out += &format!(
+        out.push(format!(
             "\n{storage}const wasaga_type {name}_type = {{\n    .name = \"{name}\",\n    .size = sizeof({}),\n{}}};\n",
             tag(named),
             table(payloads, named),
             name = snake(named),
-        );
+        ));
     }
-    out
+    out.concat()
 }
 
 /// Whether plugins read and write it, and not only what holds it.
@@ -85,7 +86,7 @@ fn body(payloads: &Payloads, named: &Named) -> String {
             format!("{tag} {{\n{fields}}}")
         }
         Kind::Enum(texts) => {
-            let values = texts.iter().map(|text| format!("  {},\n", constant(named, text)));
+            let values = texts.iter().map(|text| enumerator(named, text));
             format!("{tag} {{\n{}}}", values.collect::<String>())
         }
         Kind::Array(of) => {
@@ -102,8 +103,8 @@ fn body(payloads: &Payloads, named: &Named) -> String {
     }
 }
 
-fn constant(named: &Named, Name { code, .. }: &Name) -> String {
-    format!("{}_{}", named.name.to_shouty_snake_case(), code.to_shouty_snake_case())
+fn enumerator(named: &Named, Name { code, .. }: &Name) -> String {
+    format!("  {}_{},\n", named.name.to_shouty_snake_case(), code.to_shouty_snake_case())
 }
 
 fn field(payloads: &Payloads, field: &Field) -> String {
@@ -171,7 +172,8 @@ fn table(payloads: &Payloads, named: &Named) -> String {
             )
         }
         Kind::Enum(texts) => {
-            let texts: String = texts.iter().map(|text| format!("\"{}\", ", text.json)).collect();
+            let texts: Vec<_> = texts.iter().map(|text| format!("\"{}\", ", text.json)).collect();
+            let texts = texts.concat();
             format!(
                 "    .shape = WASAGA_IS_ENUM,\n    .texts = (const char *const[]){{{texts}NULL}},\n"
             )

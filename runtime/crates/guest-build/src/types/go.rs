@@ -18,19 +18,20 @@ pub(super) fn emit(payloads: &Payloads) -> String {
         payloads.have_json().then_some("\"encoding/json\""),
         has_enum.then_some("\"fmt\""),
     ];
-    let imports: String = imports.iter().flatten().map(|import| format!("\t{import}\n")).collect();
-    let mut out = format!("// {MADE}\n\npackage main\n\nimport (\n{imports})\n");
+    let imports: Vec<_> = imports.into_iter().flatten().collect();
+    let imports = imports.join("\n\t");
+    let mut out = vec![format!("// {MADE}\n\npackage main\n\nimport (\n\t{imports}\n)\n")];
     for file in &payloads.files {
         let name = exported(&payloads.types[file.root].name);
-        out += &format!(
+        out.push(format!(
             "\n// {name}Schema is the JSON Schema of {name}.\n//\n//go:embed schemas/{}\nvar {name}Schema []byte\n",
             file.name
-        );
+        ));
     }
     for (place, named) in payloads.types.iter().enumerate() {
-        out += &declaration(payloads, named, payloads.is_payload(place));
+        out.push(declaration(payloads, named, payloads.is_payload(place)));
     }
-    out
+    out.concat()
 }
 
 fn declaration(payloads: &Payloads, named: &Named, is_payload: bool) -> String {
@@ -51,20 +52,20 @@ fn declaration(payloads: &Payloads, named: &Named, is_payload: bool) -> String {
 
 /// In columns, as gofmt has them: each field with a comment begins new ones.
 fn fields(payloads: &Payloads, fields: &[Field]) -> String {
-    let mut out = String::new();
+    let mut out = Vec::new();
     let is_one_block = |_: &Field, next: &Field| next.doc.is_none();
     for block in fields.chunk_by(is_one_block) {
-        out += &doc(block[0].doc.as_deref(), "\t");
+        out.push(doc(block[0].doc.as_deref(), "\t"));
         let of: Vec<_> = block.iter().map(|field| field_type(payloads, field)).collect();
         let names: Vec<_> = block.iter().map(|field| exported(&field.name.code)).collect();
         let (name_width, width) = (widest(&names), widest(&of));
         for ((field, name), of) in block.iter().zip(&names).zip(&of) {
             let omit = if field.optional { ",omitzero" } else { "" };
             let json = &field.name.json;
-            out += &format!("\t{name:name_width$} {of:width$} `json:\"{json}{omit}\"`\n");
+            out.push(format!("\t{name:name_width$} {of:width$} `json:\"{json}{omit}\"`\n"));
         }
     }
-    out
+    out.concat()
 }
 
 fn widest(texts: &[String]) -> usize {
@@ -74,11 +75,12 @@ fn widest(texts: &[String]) -> usize {
 fn enumeration(name: &str, texts: &[Name]) -> String {
     let names: Vec<_> = texts.iter().map(|text| name.to_owned() + &exported(&text.code)).collect();
     let width = widest(&names);
-    let values: String = texts
+    let values: Vec<_> = texts
         .iter()
         .zip(&names)
         .map(|(text, value)| format!("\t{value:width$} {name} = {:?}\n", text.json))
         .collect();
+    let values = values.concat();
     let known = names.join(", ");
     format!(
         "type {name} string
@@ -153,5 +155,5 @@ fn exported(camel: &str) -> String {
 
 fn doc(doc: Option<&str>, indent: &str) -> String {
     let lines = doc.into_iter().flat_map(str::lines);
-    lines.map(|line| format!("{indent}// {line}\n")).collect()
+    lines.map(|line| format!("{indent}// {line}\n")).collect::<Vec<_>>().concat()
 }

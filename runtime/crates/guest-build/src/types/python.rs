@@ -16,19 +16,19 @@ const TAKEN: &str = "\
 
 /// src/payloads.py.
 pub(super) fn emit(payloads: &Payloads) -> String {
-    let mut out = format!(
+    let mut out = vec![format!(
         "# {MADE}\n\nimport json\nfrom dataclasses import dataclass, field\nfrom typing import Any, Literal\n"
-    );
+    )];
     for file in &payloads.files {
         let name = payloads.types[file.root].name.to_shouty_snake_case();
         // What JSON escapes in a text, Python reads.
         let schema = serde_json::Value::from(file.schema.as_str());
-        out += &format!("\n{name}_SCHEMA: dict[str, Any] = json.loads({schema})\n");
+        out.push(format!("\n{name}_SCHEMA: dict[str, Any] = json.loads({schema})\n"));
     }
     for (place, named) in payloads.types.iter().enumerate() {
-        out += &definition(payloads, named, payloads.is_payload(place));
+        out.push(definition(payloads, named, payloads.is_payload(place)));
     }
-    out
+    out.concat()
 }
 
 fn definition(payloads: &Payloads, named: &Named, is_payload: bool) -> String {

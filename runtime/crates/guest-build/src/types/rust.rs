@@ -17,24 +17,24 @@ const TAKEN: &str = "\
 
 /// src/payloads.rs.
 pub(super) fn emit(payloads: &Payloads) -> String {
-    let mut out = format!("// {MADE}\n\n#![allow(dead_code)]\n\n");
+    let mut out = vec![format!("// {MADE}\n\n#![allow(dead_code)]\n\n")];
     if payloads.types.iter().any(|named| matches!(named.kind, Kind::Map(_))) {
-        out += "use std::collections::BTreeMap;\n\n";
+        out.push("use std::collections::BTreeMap;\n\n".to_owned());
     }
-    out += "use serde::{Deserialize, Serialize};\n";
+    out.push("use serde::{Deserialize, Serialize};\n".to_owned());
     for file in &payloads.files {
         let name = &payloads.types[file.root].name;
-        out += &format!("\n/// The JSON Schema of [`{}`].\n", type_name(name));
+        out.push(format!("\n/// The JSON Schema of [`{}`].\n", type_name(name)));
         let constant = name.to_shouty_snake_case();
-        out += &format!(
+        out.push(format!(
             "pub const {constant}_SCHEMA: &str = include_str!(\"../schemas/{}\");\n",
             file.name
-        );
+        ));
     }
     for (place, named) in payloads.types.iter().enumerate() {
-        out += &item(payloads, named, payloads.is_payload(place));
+        out.push(item(payloads, named, payloads.is_payload(place)));
     }
-    out
+    out.concat()
 }
 
 fn item(payloads: &Payloads, named: &Named, is_payload: bool) -> String {
@@ -109,5 +109,5 @@ fn type_name(name: &str) -> String {
 
 fn doc(doc: Option<&str>, indent: &str) -> String {
     let lines = doc.into_iter().flat_map(str::lines);
-    lines.map(|line| format!("{indent}/// {line}\n")).collect()
+    lines.map(|line| format!("{indent}/// {line}\n")).collect::<Vec<_>>().concat()
 }

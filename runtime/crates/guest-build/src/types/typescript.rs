@@ -82,8 +82,8 @@ fn doc(doc: Option<&str>, indent: &str) -> String {
     match doc.lines().collect::<Vec<_>>()[..] {
         [line] => format!("{indent}/** {line} */\n"),
         ref lines => {
-            let lines: String = lines.iter().map(|line| format!("{indent} * {line}\n")).collect();
-            format!("{indent}/**\n{lines}{indent} */\n")
+            let lines = lines.join(&format!("\n{indent} * "));
+            format!("{indent}/**\n{indent} * {lines}\n{indent} */\n")
         }
     }
 }
