@@ -24,7 +24,7 @@ impl Directory {
     fn create(name: &str) -> Self {
         let name = format!("release-{name}-{}", std::process::id());
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        fs::create_dir_all(path.join("out")).unwrap();
+        fs::create_dir_all(path.join("out")).expect("the test's directory can be written");
         Self(path)
     }
 
@@ -35,12 +35,12 @@ impl Directory {
     /// A release in it, with this component.
     fn release(&self, name: &str, component: &[u8]) -> Release {
         let directory = self.path("release");
-        fs::create_dir_all(&directory).unwrap();
+        fs::create_dir_all(&directory).expect("the test's directory can be written");
         let path = directory.join(format!("{name}.wasm"));
-        fs::write(&path, component).unwrap();
+        fs::write(&path, component).expect("the test's directory can be written");
         let guest = Guest { name: name.into(), path, bytes: component.len() as u64 };
-        write_sums(&[guest], &directory).unwrap();
-        Release { version: "0.1.0".into(), place: directory.to_str().unwrap().into() }
+        write_sums(&[guest], &directory).expect("the test's directory can be written");
+        Release { version: "0.1.0".into(), place: directory.to_str().expect("it is text").into() }
     }
 
     /// What is taken of the guests that are not built, or why they are not.
@@ -67,8 +67,8 @@ fn without_toolchain(names: &[&str]) -> Built {
 
 /// Serves the files of a directory on a port of its own, as long as the process lives.
 fn serve(directory: PathBuf) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = listener.local_addr().expect("it listens");
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let _ = answer(stream, &directory);
@@ -97,14 +97,17 @@ fn broken(directory: &Directory) -> Guests {
     let root = directory.path("tree");
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let source = root.join("plugins/broken-c/src");
-    fs::create_dir_all(&source).unwrap();
-    fs::create_dir_all(root.join("plugins/testing")).unwrap();
+    fs::create_dir_all(&source).expect("the test's directory can be written");
+    fs::create_dir_all(root.join("plugins/testing")).expect("the test's directory can be written");
     for part in ["guest-sdk", "wit", "runtime"] {
-        symlink(repository.join(part), root.join(part)).unwrap();
+        symlink(repository.join(part), root.join(part))
+            .expect("the test's directory can be written");
     }
     let project = "language = \"c\"\nworld = \"saga-plugin\"\n";
-    fs::write(root.join("plugins/broken-c/plugin.toml"), project).unwrap();
-    fs::write(source.join("plugin.c"), "this is no C\n").unwrap();
+    fs::write(root.join("plugins/broken-c/plugin.toml"), project)
+        .expect("the test's directory can be written");
+    fs::write(source.join("plugin.c"), "this is no C\n")
+        .expect("the test's directory can be written");
     Guests { root, target_dir: directory.path("target") }
 }
 
