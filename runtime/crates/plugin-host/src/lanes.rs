@@ -156,7 +156,7 @@ impl Turn {
         let call = move || {
             let before = of_this_thread();
             runtime.block_on(Box::pin(errand.call(Lane::Async)));
-            self.took(of_this_thread() - before);
+            self.took(of_this_thread().saturating_sub(before));
             drop((place, self));
         };
         if heavy {
@@ -222,7 +222,7 @@ impl Job for Turn {
         let Some(errand) = self.errand.take() else { return };
         let (before, lane) = (of_this_thread(), Lane::Sync(Some(places.clone())));
         errand.call(lane).now_or_never().expect("the synchronous lane never waits");
-        self.took(of_this_thread() - before);
+        self.took(of_this_thread().saturating_sub(before));
     }
 }
 
