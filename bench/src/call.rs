@@ -22,7 +22,7 @@ pub async fn first_step(
     definition: &Arc<Definition>,
     input: Payload,
 ) -> Result<StepReport> {
-    let deadline = SystemClock.now().after(Duration::from_secs(60));
+    let deadline = SystemClock.now().after(Duration::from_mins(1));
     first_step_until(executor, definition, input, deadline).await
 }
 

@@ -114,9 +114,9 @@ struct Bench {
 impl Bench {
     fn new(project: Project, into: PathBuf, config: Config) -> anyhow::Result<Self> {
         let (told, saved) = unbounded_channel();
-        let watched = project.clone();
+        let of_project = project.clone();
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            if event.is_ok_and(|event| is_save(&event, &watched)) {
+            if event.is_ok_and(|event| is_save(&event, &of_project)) {
                 // Nobody listens any more when this program ends.
                 let _ = told.send(());
             }

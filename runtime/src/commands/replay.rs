@@ -128,8 +128,12 @@ impl Replay {
                 "differing": differing, "drifted": drifted, "left_out": left_out,
             }))?;
         } else {
-            differing.iter().for_each(|attempt| show(attempt));
-            left_out.iter().for_each(|why| println!("left out: {why}"));
+            for attempt in &differing {
+                show(attempt);
+            }
+            for why in left_out {
+                println!("left out: {why}");
+            }
             println!(
                 "{plugin} ({digest}): {} attempts of {sagas} sagas, {} differ, {} left out",
                 attempts.len(),
