@@ -141,7 +141,6 @@ impl Stage {
     }
 
     /// The plugin under test.
-    /// The plugin under test.
     pub fn plugin(&self) -> &PluginName {
         &self.plugins[0]
     }

@@ -227,8 +227,10 @@ async fn a_paused_saga_waits_for_its_operator() {
         let saga = host.engine.start(stage.request("1")).await.unwrap().saga_id;
         until("a runs", async || host.script.running() == 1).await;
         host.engine.ask(saga, &Verb::Pause, &Audit::because("look")).await.unwrap();
-        host.script.end(|_| done());
         stage.until_status(saga, "paused").await;
+        host.script.end(|_| done());
+        until("a is done", async || stage.journal(saga).await == ["paused", "succeeded a"]).await;
+        assert_eq!(stage.status(saga).await, "paused");
         assert_eq!(host.script.called(), ["a 1"]);
         host.engine.ask(saga, &Verb::Resume, &Audit::because("go")).await.unwrap();
         host.end().await;
