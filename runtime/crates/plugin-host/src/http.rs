@@ -190,16 +190,23 @@ fn exchange(
     answer: &Result<HttpResponse, HttpError>,
     secrets: &Secrets,
 ) -> HttpExchange {
-    let body = |body: Bytes| match String::from_utf8(body.into()) {
+    let blotted = |bytes: Bytes| match String::from_utf8(bytes.into()) {
         Ok(text) => secrets.redacted(text).into(),
         Err(binary) => binary.into_bytes().into(),
     };
-    let answer = answer.clone().map(|HttpResponse { status, mut headers, body: answered }| {
-        headers.retain(|header| !header.name.eq_ignore_ascii_case("set-cookie"));
-        HttpResponse { status, headers, body: body(answered) }
-    });
-    let HttpRequest { method, url, body: sent, .. } = asked;
-    HttpExchange { method, url: secrets.redacted(url.into()), body: sent.map(body), answer }
+    let answer = match answer.clone() {
+        Ok(HttpResponse { status, mut headers, body }) => {
+            headers.retain(|header| !header.name.eq_ignore_ascii_case("set-cookie"));
+            let header = |Header { name, value }: Header| Header { name, value: blotted(value) };
+            let headers = headers.into_iter().map(header).collect();
+            Ok(HttpResponse { status, headers, body: blotted(body) })
+        }
+        Err(HttpError::NotSent(why)) => Err(HttpError::NotSent(secrets.redacted(why))),
+        Err(HttpError::MaybeSent(why)) => Err(HttpError::MaybeSent(secrets.redacted(why))),
+        Err(other) => Err(other),
+    };
+    let HttpRequest { method, url, body, .. } = asked;
+    HttpExchange { method, url: secrets.redacted(url.into()), body: body.map(blotted), answer }
 }
 
 /// How a request ended, for the log and the metrics.
@@ -287,6 +294,33 @@ mod tests {
     use wasaga_domain::{outcome::Arrival, payload::Payload};
 
     use super::*;
+    use crate::secrets::SecretSource;
+
+    #[test]
+    fn what_is_recorded_holds_no_secret() {
+        let source = SecretSource::Given("tell-nobody".into());
+        let key = "token".to_owned();
+        let secrets = Secrets::load([(&key, &source)].into_iter()).expect("a secret");
+        let asked = HttpRequest {
+            method: "POST".into(),
+            url: Url::parse("https://example.com/?token=tell-nobody").expect("a URL"),
+            headers: Vec::new(),
+            body: Some("my tell-nobody".into()),
+            within: Duration::ZERO,
+            most_bytes: 1,
+        };
+        let header =
+            |name: &str, value: &'static str| Header { name: name.into(), value: value.into() };
+        let headers = vec![header("Set-Cookie", "id=1"), header("x-echo", "tell-nobody")];
+        let answer = HttpResponse { status: 200, headers, body: "yours: tell-nobody".into() };
+        let kept = exchange(asked.clone(), &Ok(answer), &secrets);
+        assert!(!format!("{kept:?}").contains("tell-nobody"), "{kept:?}");
+        let answer = kept.answer.expect("an answer");
+        assert_eq!(answer.headers, [header("x-echo", "***")]);
+        assert_eq!(answer.body, "yours: ***");
+        let lost = exchange(asked, &Err(HttpError::MaybeSent("to tell-nobody".into())), &secrets);
+        assert_eq!(lost.answer, Err(HttpError::MaybeSent("to ***".into())));
+    }
 
     #[test]
     fn a_key_is_that_of_what_the_call_goes_on_with() {

@@ -1,11 +1,10 @@
 //! Which way a call takes: an OS thread of the pool, or tokio where the plugin may wait: for the database, as it is granted
 //! `sql` or the event store, or for other hosts, as it is granted HTTP. Each way has a bound of its own, so that no kind of
-//! plugin takes the others' share; and a module that takes much of the processors goes behind the others on each.
+//! plugin takes the others' share; and on the pool a module that takes much of the processors goes behind the others.
 
 use std::{
     io,
     sync::Arc,
-    thread,
     time::{Duration, Instant},
 };
 
@@ -26,7 +25,7 @@ use crate::{
     pool::{Job, LongCalls, Places, Pool, Threads},
     report::{Ended, Reported, Reporter},
     shares::Shares,
-    usage::{Behind, of_this_thread, run_behind},
+    usage::of_this_thread,
 };
 
 /// The ways of a host.
@@ -152,18 +151,13 @@ impl Turn {
         let Some(place) = place else {
             return errand.give_up();
         };
-        let (runtime, heavy) = (self.lanes.runtime.clone(), self.is_heavy());
+        let runtime = self.lanes.runtime.clone();
+        // Never behind the others: threads that the runtime starts for it would be so for good, whomever they serve later.
         let call = move || {
-            let before = of_this_thread();
             runtime.block_on(Box::pin(errand.call(Lane::Async)));
-            self.took(of_this_thread().saturating_sub(before));
             drop((place, self));
         };
-        if heavy {
-            behind_others(call);
-        } else {
-            tokio::task::spawn_blocking(call);
-        }
+        tokio::task::spawn_blocking(call);
     }
 
     fn is_heavy(&self) -> bool {
@@ -172,19 +166,6 @@ impl Turn {
 
     fn took(&self, took: Duration) {
         self.plugin.usage.add(took, Instant::now());
-    }
-}
-
-/// Runs a call on a thread of its own, behind the others.
-fn behind_others(call: impl FnOnce() + Send + 'static) {
-    let thread = thread::Builder::new().name("guest-behind".into());
-    let behind = move || {
-        run_behind(Behind::Calls);
-        call();
-    };
-    if let Err(error) = thread.spawn(behind) {
-        // The call went with the thread, and its report says that it was lost.
-        tracing::error!(%error, "no thread for a guest");
     }
 }
 
