@@ -1,10 +1,54 @@
 -- Messages from and to any application, in its own transaction; its role needs no more than `grant usage on schema wasaga`
 -- and `grant execute` on `emit`, `emit_many` or `accept`.
 
+create domain wasaga.max_attempts as integer check (value > 0);
 alter table wasaga.task_out
     add column aggregate_id text,
     add column event_type text,
-    add column max_attempts integer check (max_attempts > 0);
+    add column max_attempts wasaga.max_attempts;
+
+-- The first messages that wait past p_after, by id, but for those that a plugin has yet to see and for p_not_ids,
+-- p_not_topics and the keys of p_not_key_topics and p_not_keys: at most p_limit, and none after p_bytes of them are reached.
+-- `held` says whether the lane is the host's, and nothing is read where it is not.
+--
+-- Always along the index of what waits: how many of the messages wait changes faster than Postgres counts them, and by
+-- counts of a quiet time it would sort all of a backlog for each read, or compile the query for longer than it runs.
+create function wasaga.task_out_waiting(
+    p_host bigint, p_lane smallint, p_epoch bigint, p_after bigint, p_not_ids bigint[], p_not_topics text[],
+    p_not_key_topics text[], p_not_keys bytea[], p_limit bigint, p_bytes bigint,
+    out held boolean, out ids bigint[], out message_ids uuid[], out saga_ids uuid[], out idempotency_keys text[],
+    out traceparents text[], out topics text[], out keys bytea[], out headers jsonb[], out "values" bytea[],
+    out attempts integer[], out max_attempts integer[]
+) language plpgsql stable
+    set enable_bitmapscan = off set enable_seqscan = off set enable_sort = off set jit = off as $$
+begin
+    with mine as materialized (
+        select from wasaga.lanes l where l.flow = 'out' and l.lane = p_lane and l.epoch = p_epoch and l.host_id = p_host
+    ), first as (
+        select * from wasaga.task_out t
+        where t.status = 'wait' and exists (select from mine)
+            and t.id > p_after
+            and (t.handled or t.topic <> all (array(select h.topic from wasaga.handled_topics h))
+                or t.id <= (select max(h.from_id) from wasaga.handled_topics h)
+                    and t.id <= (select h.from_id from wasaga.handled_topics h where h.topic = t.topic))
+            and t.id not in (select unnest(p_not_ids))
+            and t.topic <> all (p_not_topics)
+            and (t.key is null or (t.topic, t.key) not in (select * from unnest(p_not_key_topics, p_not_keys)))
+        order by t.id limit p_limit
+    ), sized as (
+        select *, coalesce(octet_length(f.value), 0) + 300 as size from first f
+    ), added as (
+        select *, sum(s.size) over (order by s.id rows unbounded preceding) - s.size as before from sized s
+    )
+    select exists (select from mine), coalesce(array_agg(a.id), '{}'), coalesce(array_agg(a.message_id), '{}'),
+        coalesce(array_agg(a.saga_id), '{}'), coalesce(array_agg(a.idempotency_key), '{}'),
+        coalesce(array_agg(a.traceparent), '{}'), coalesce(array_agg(a.topic), '{}'), coalesce(array_agg(a.key), '{}'),
+        coalesce(array_agg(a.headers), '{}'), coalesce(array_agg(a.value), '{}'), coalesce(array_agg(a.attempts::integer), '{}'),
+        coalesce(array_agg(a.max_attempts::integer), '{}')
+    into held, ids, message_ids, saga_ids, idempotency_keys, traceparents, topics, keys, headers, "values", attempts,
+        max_attempts
+    from added a where a.before < p_bytes;
+end $$;
 
 -- Gives a message up that waits: its dead letter is written, and its rollback message, where it has one, is added.
 create function wasaga.task_out_give_up(p_id bigint, p_reason jsonb) returns void language sql as $$
@@ -402,6 +446,6 @@ create view wasaga.outbox as
         event_type as type, value as payload, created_at as "timestamp"
     from wasaga.task_out;
 
-revoke all on function wasaga.task_out_give_up, wasaga.task_out_handled, wasaga.dead_letters_send, wasaga.from_base64,
+revoke all on function wasaga.task_in_find, wasaga.task_out_waiting, wasaga.task_out_give_up, wasaga.task_out_handled, wasaga.dead_letters_send, wasaga.from_base64,
     wasaga.length_check, wasaga.members_check, wasaga.headers_check, wasaga.message_bytes, wasaga.rollback_of,
     wasaga.cloud_event_headers, wasaga.task_out_emit, wasaga.emit, wasaga.emit_many, wasaga.accept from public;

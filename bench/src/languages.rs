@@ -53,7 +53,10 @@ struct Report {
     go: Figures,
     javascript: Figures,
     python: Figures,
+    /// In a new instance for each attempt.
     step: Step,
+    /// In instances that serve many.
+    step_reused: Step,
 }
 
 #[derive(Serialize)]
@@ -70,16 +73,16 @@ struct Figures {
     memory_bytes: usize,
 }
 
-/// The Rust guest beside all else that a step costs.
+/// A Rust guest that does nothing, beside all that a step takes of the processors under load.
 #[derive(Serialize)]
 struct Step {
-    /// Of a saga's step under load, host and Postgres together, the guest with it.
+    /// Of host and Postgres together, the guest with it.
     cpu_us: f64,
-    guest_us: f64,
+    /// The guest's call.
+    call_us: f64,
     share: f64,
-    /// In an instance that serves many attempts.
-    reused_us: f64,
-    reused_share: f64,
+    /// Of the processors, by the guests' threads: the call, and its way there and back.
+    threads_us: f64,
 }
 
 pub async fn run(arguments: &Arguments) -> Result<()> {
@@ -90,15 +93,16 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
     // It is not there where nothing was measured.
     let _ = fs::remove_dir_all(&cache);
     let [rust, c, go, javascript, python] = measured?;
-    let StepCost { cpu, guest, reused } = sagas::step_cost().await?;
-    let step = Step {
-        cpu_us: cpu,
-        guest_us: guest,
-        share: guest / cpu,
-        reused_us: reused,
-        reused_share: reused / (cpu - guest + reused),
-    };
-    print(&Report { rust, c, go, javascript, python, step }, arguments.json)
+    let step = Step::new(&sagas::step_cost(false).await?);
+    let step_reused = Step::new(&sagas::step_cost(true).await?);
+    let report = Report { rust, c, go, javascript, python, step, step_reused };
+    print(&report, arguments.json)
+}
+
+impl Step {
+    fn new(&StepCost { cpu, call, threads }: &StepCost) -> Self {
+        Self { cpu_us: cpu, call_us: call, share: call / cpu, threads_us: threads }
+    }
 }
 
 async fn all(plugins: &Path, cache: &Path, calls: usize) -> Result<[Figures; 5]> {

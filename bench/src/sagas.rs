@@ -2,9 +2,9 @@
 //! committed end.
 
 use std::{
-    env, fs,
+    env, fs, mem,
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -15,7 +15,7 @@ use tokio::time;
 use wasaga_domain::{
     clock::SystemClock,
     definition::Definition,
-    ports::{CatalogSource, StepExecutor},
+    ports::{CatalogSource, Report, StepCall, StepExecutor, StepReport},
 };
 use wasaga_engine::driver::EngineOptions;
 use wasaga_plugin_host::{Options, PluginHost};
@@ -75,6 +75,8 @@ struct Measured {
     commits: f64,
     wal_bytes: f64,
     host_cpu: f64,
+    /// That of the threads on which guests run, which is a part of the host's.
+    guest_cpu: f64,
     postgres_cpu: f64,
 }
 
@@ -102,28 +104,50 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
     print(&figures, arguments.json)
 }
 
-/// What a step costs, in microseconds.
+/// What a step costs under load, in microseconds.
 pub struct StepCost {
-    /// CPU under load, host and Postgres together.
+    /// Of the processors: host and Postgres together, the guest with it.
     pub cpu: f64,
-    /// Its guest's call, in an instance of its own.
-    pub guest: f64,
-    /// The same in an instance that serves many.
-    pub reused: f64,
+    /// The guest's call from its turn on, half of them at most.
+    pub call: f64,
+    /// Of the processors: the threads on which guests run, which take calls out of their queue and report them too.
+    pub threads: f64,
 }
 
-/// Measures it.
-pub async fn step_cost() -> Result<StepCost> {
-    let (executor, definition) = plugin(Options::default()).await?;
+/// Measures it, with a new instance for each attempt or, with `reuse`, with instances that serve many.
+pub async fn step_cost(reuse: bool) -> Result<StepCost> {
+    let plugins = reuse.then(|| "bench".parse().map(|name| (name, u32::MAX))).transpose();
+    let reuse = plugins.context("a plugin's name")?.into_iter().collect();
+    let (executor, definition) = plugin(Options { reuse, ..Options::default() }).await?;
     let committers = EngineOptions::default().committers;
     let arguments = Arguments { concurrency: 256, sagas: 10_000, json: false, committers };
-    let measured = measure(&arguments, &server()?, &definition, executor.clone()).await?;
-    let saga = (measured.host_cpu + measured.postgres_cpu) * 1e6;
-    let guest = wasm_call_us(&*executor, &definition).await?;
-    let reuse = [("bench".parse().context("a plugin's name")?, u32::MAX)].into();
-    let (executor, definition) = plugin(Options { reuse, ..Options::default() }).await?;
-    let reused = wasm_call_us(&*executor, &definition).await?;
-    Ok(StepCost { cpu: saga / definition.steps.len() as f64, guest, reused })
+    let timed = Arc::new(Timed { executor, took: Arc::default() });
+    let measured = measure(&arguments, &server()?, &definition, timed.clone()).await?;
+    let mut took = mem::take(&mut *timed.took.lock().expect("nobody panics with it"));
+    took.sort_unstable();
+    let of_step = 1e6 / definition.steps.len() as f64;
+    Ok(StepCost {
+        cpu: (measured.host_cpu + measured.postgres_cpu) * of_step,
+        call: percentile(&took, 0.5) * 1e3,
+        threads: measured.guest_cpu * of_step,
+    })
+}
+
+/// Keeps how long calls took.
+struct Timed {
+    executor: Arc<dyn StepExecutor>,
+    took: Arc<Mutex<Vec<Duration>>>,
+}
+
+impl StepExecutor for Timed {
+    fn run(&self, call: StepCall, report: Report<StepReport>) {
+        let took = self.took.clone();
+        let timed = move |reported: StepReport| {
+            took.lock().expect("nobody panics with it").push(reported.took);
+            report(reported);
+        };
+        self.executor.run(call, Box::new(timed));
+    }
 }
 
 fn server() -> Result<String> {
@@ -161,13 +185,15 @@ async fn measure(
     time::sleep(COUNTERS_SETTLE).await;
     let pid = env::var("WASAGA_BENCH_PG_PID").ok().and_then(|pid| pid.parse().ok());
     let pid = pid.context("WASAGA_BENCH_PG_PID must be the process id of Postgres")?;
-    let (before, host, postgres) =
-        (store.statistics().await?, process::own_cpu_seconds()?, process::cpu_seconds(pid)?);
+    let cpu = || {
+        let guests = process::own_threads_cpu_seconds(&["guest", "guest-behind"])?;
+        anyhow::Ok((process::own_cpu_seconds()?, guests, process::cpu_seconds(pid)?))
+    };
+    let (before, (host, guest, postgres)) = (store.statistics().await?, cpu()?);
     let begun = Instant::now();
     let mut latencies = load.run(arguments.concurrency, arguments.sagas).await?;
     let elapsed = begun.elapsed().as_secs_f64();
-    let (host, postgres) =
-        (process::own_cpu_seconds()? - host, process::cpu_seconds(pid)? - postgres);
+    let (host_after, guest_after, postgres_after) = cpu()?;
     time::sleep(COUNTERS_SETTLE).await;
     let after = store.statistics().await?;
     running.stop(load).await;
@@ -179,8 +205,9 @@ async fn measure(
         latencies,
         commits: (after.commits - before.commits) as f64 / sagas,
         wal_bytes: (after.wal_bytes - before.wal_bytes) as f64 / sagas,
-        host_cpu: host / sagas,
-        postgres_cpu: postgres / sagas,
+        host_cpu: (host_after - host) / sagas,
+        guest_cpu: (guest_after - guest) / sagas,
+        postgres_cpu: (postgres_after - postgres) / sagas,
     })
 }
 

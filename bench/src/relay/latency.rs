@@ -26,11 +26,11 @@ use super::outbox::Outbox;
 /// Connections that emit.
 const EMITTERS: usize = 4;
 /// Messages a transaction: the applications' own commits shall not be what takes the cores.
-const TOGETHER: u64 = 10;
+const TOGETHER: u64 = 20;
 const EMIT: &str = "
     select wasaga.emit($1, 'key-' || n, jsonb_build_object('n', n, 'filler', $4::text))
     from generate_series($2::text::bigint, $3::text::bigint) n";
-/// What comes first finds neither connections nor caches, nor the broker's code compiled.
+/// What comes first finds neither connections nor caches.
 const WARM_UP: Duration = Duration::from_secs(5);
 const LAST: Duration = Duration::from_secs(10);
 
@@ -100,8 +100,10 @@ async fn emit(
     until: Instant,
     bytes: usize,
 ) -> Vec<(u64, Instant)> {
-    let apart = EMITTERS as f64 * TOGETHER as f64 / rate;
-    let mut ticks = time::interval(Duration::from_secs_f64(apart));
+    let apart = Duration::from_secs_f64(EMITTERS as f64 * TOGETHER as f64 / rate);
+    // One after the other: all at once would be bursts.
+    let turn = apart.mul_f64(place as f64 / EMITTERS as f64);
+    let mut ticks = time::interval_at(time::Instant::now() + turn, apart);
     // Where the disk holds commits up, what follows is no burst: that would be another load.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let filler = "x".repeat(bytes.saturating_sub(28));

@@ -84,6 +84,21 @@ pub fn own_cpu_seconds() -> Result<f64> {
     Ok(ticks as f64 / clock_ticks_per_second() as f64)
 }
 
+/// CPU time (seconds, to the nanosecond) of this process's threads that live and whose names are these.
+pub fn own_threads_cpu_seconds(names: &[&str]) -> Result<f64> {
+    let mut nanoseconds = 0;
+    for thread in fs::read_dir("/proc/self/task").context("cannot read /proc/self/task")? {
+        let of = |file: &str| fs::read_to_string(thread.as_ref().ok()?.path().join(file)).ok();
+        // One that ends meanwhile is gone.
+        let (Some(name), Some(times)) = (of("comm"), of("schedstat")) else { continue };
+        if names.contains(&name.trim_end()) {
+            let on_cpu = times.split(' ').next().and_then(|time| time.parse::<u64>().ok());
+            nanoseconds += on_cpu.context("/proc/self/task/*/schedstat begins with a number")?;
+        }
+    }
+    Ok(nanoseconds as f64 / 1e9)
+}
+
 /// Every process that is visible to this one.
 pub(crate) fn all() -> Vec<Process> {
     fs::read_dir("/proc")
@@ -122,6 +137,20 @@ mod tests {
             .unwrap();
         assert!(status.success());
         assert!(cpu_seconds(id()).unwrap() > before);
+    }
+
+    #[test]
+    fn threads_are_counted_by_their_names() {
+        let busy = std::thread::Builder::new().name("busy".into()).spawn(|| {
+            let start = Instant::now();
+            while start.elapsed() < Duration::from_millis(20) {
+                std::hint::black_box(0);
+            }
+            (own_threads_cpu_seconds(&["busy"]).unwrap(), own_threads_cpu_seconds(&[]).unwrap())
+        });
+        let (own, none) = busy.unwrap().join().unwrap();
+        assert!(own > 0.0 && own < own_cpu_seconds().unwrap() + 0.02);
+        assert_eq!(none, 0.0);
     }
 
     #[test]

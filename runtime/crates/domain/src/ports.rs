@@ -106,7 +106,7 @@ pub struct StepReport {
     pub transaction: Option<Box<dyn GuestTransaction>>,
     /// Whether it may have changed something outside the host's transaction: what it does is not undone by rolling back.
     pub reached_out: bool,
-    /// From the call to its end.
+    /// From its turn to its end, without what it waited for that; all of its time where it had none.
     pub took: Duration,
 }
 
@@ -152,7 +152,7 @@ pub struct TaskReport {
     pub digest: Option<Digest>,
     /// The guest's own SQL, to be committed with the outcome or dropped, which rolls it back.
     pub transaction: Option<Box<dyn GuestTransaction>>,
-    /// From the call to its end.
+    /// As [`StepReport::took`].
     pub took: Duration,
 }
 

@@ -25,7 +25,7 @@ use crate::{
     access::{Access, Phase},
     bindings::{
         exports::wasaga::plugin::{
-            steps::{Arrival, Outcome, Task, Verdict},
+            steps::{Arrival, Task, Verdict},
             tasks::Outbound,
         },
         wasaga::plugin::types,
@@ -57,9 +57,6 @@ fn told(message: &Message) -> Result<Told, Failure> {
         Failure::Permanent(outcome::ErrorDetail::new("unreadable", what))
     })
 }
-
-/// What an export of the contract returns.
-type Returned<T> = (Result<T, types::Failure>,);
 
 /// What every call needs of its host.
 pub(crate) struct Calls {
@@ -137,11 +134,10 @@ impl Calls {
         let mut id = [0; 36];
         let task =
             Task { attempt: convert::attempt(attempt, &mut id), input: convert::payload(input) };
-        let called: Result<Returned<Outcome>, Failure> = match kind {
+        let called = match kind {
             CallKind::Execute { guarded } => {
                 if *guarded {
-                    let (verdict,): Returned<Verdict> =
-                        guest.call(&steps.guard, (task.clone(),)).await?;
+                    let (verdict,) = guest.call(&steps.guard, (task.clone(),)).await?;
                     match verdict.map_err(|failed| self.failure(access, failed))? {
                         Verdict::Proceed => {}
                         Verdict::Skip => return Ok(StepOutcome::Skipped),
@@ -249,8 +245,7 @@ impl Calls {
         let told = told(&call.message)?;
         let (saga, event) = (told.saga_id.to_string(), convert::event(&told.event));
         let params = (&*saga, &*told.saga, &*told.event_id, event);
-        let (returned,): Returned<Vec<types::Effect>> =
-            guest.call(&lifecycle.on_event, params).await?;
+        let (returned,) = guest.call(&lifecycle.on_event, params).await?;
         self.effects(access, returned)
     }
 
@@ -326,6 +321,8 @@ impl Calls {
             |database: &Arc<dyn GuestDatabase>| Session::new(database.clone(), deadline, until);
         let state = CallState {
             access: access.clone(),
+            until,
+            lane,
             subject,
             context,
             clock: self.clock.clone(),
@@ -339,8 +336,8 @@ impl Calls {
             requests: self.http.as_ref().filter(|_| access.http()).map(requests),
         };
         match idle {
-            Some(idle) => Ok(Guest::again(idle, state, until, lane)),
-            None => Guest::start(&plugin.pre, state, until, lane).await,
+            Some(idle) => Ok(Guest::again(idle, state)),
+            None => Guest::start(&plugin.pre, state).await,
         }
     }
 

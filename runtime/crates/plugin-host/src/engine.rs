@@ -1,10 +1,6 @@
 //! The wasmtime engine: one a host, with a ticker thread that ends calls at their deadline.
 
-use std::{
-    num::NonZeroUsize,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{num::NonZeroUsize, thread, time::Duration};
 
 use wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig, WasmBacktraceDetails};
 
@@ -82,8 +78,7 @@ fn tick(engine: &Engine) {
         .expect("a host that cannot start a thread cannot start");
 }
 
-/// Epochs from now to `until`, at least one.
-pub(crate) fn ticks(until: Instant) -> u64 {
-    let left = until.saturating_duration_since(Instant::now());
-    u64::try_from(left.as_millis() / TICK.as_millis()).unwrap_or(u64::MAX / 2).max(1)
+/// Epochs in this time, at least one.
+pub(crate) fn ticks(time: Duration) -> u64 {
+    u64::try_from(time.as_millis() / TICK.as_millis()).unwrap_or(u64::MAX / 2).max(1)
 }

@@ -1,16 +1,21 @@
 //! One instance of a plugin, for one call or two of one attempt. Then its store is dropped, unless the operator lets the
 //! plugin's instances serve more than one attempt.
 
-use std::{mem, sync::Arc, time::Instant};
+use std::{
+    mem,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::{
     Store, UpdateDeadline,
-    component::{ComponentNamedList, Instance, InstancePre, Lift, Lower},
+    component::{Instance, InstancePre},
 };
 
 use crate::{
-    engine::ticks,
+    contract::Function,
+    engine::{TICK, ticks},
     exports::Export,
     failure::of_trap,
     http::Requests,
@@ -33,7 +38,6 @@ pub(crate) enum Lane {
 pub(crate) struct Guest {
     store: Store<CallState>,
     instance: Instance,
-    lane: Lane,
     /// It trapped, and is of no more use.
     spoilt: bool,
     /// Attempts that it has served, this one included.
@@ -42,82 +46,75 @@ pub(crate) struct Guest {
 
 /// An instance between two attempts.
 pub(crate) struct Idle {
-    store: Store<CallState>,
-    instance: Instance,
-    attempts: u32,
+    guest: Guest,
     /// Its place among those of the host that are kept.
     _place: OwnedSemaphorePermit,
 }
 
 impl Guest {
-    /// Instantiates a plugin for a call that ends at `until`. In the synchronous lane nothing is ever awaited: the
-    /// future is ready when it is first polled.
+    /// Instantiates a plugin for a call. In the synchronous lane nothing is ever awaited: the future is ready when it is
+    /// first polled.
     pub(crate) async fn start(
         pre: &InstancePre<CallState>,
         state: CallState,
-        until: Instant,
-        lane: Lane,
     ) -> Result<Self, Failure> {
-        let fuel = state.limits.result_bytes;
+        let waits = state.lane.waits();
         let mut store = Store::new(pre.engine(), state);
         store.limiter(|state| &mut state.memory);
-        store.set_hostcall_fuel(fuel);
-        set_deadline(&mut store, until, &lane);
-        let instance = match lane {
-            Lane::Sync(_) => pre.instantiate(&mut store),
-            Lane::Async => pre.instantiate_async(&mut store).await,
+        store.epoch_deadline_callback(|context| Ok(context.data().overdue()));
+        arm(&mut store);
+        let instance = if waits {
+            pre.instantiate_async(&mut store).await
+        } else {
+            pre.instantiate(&mut store)
         };
         match instance {
-            Ok(instance) => Ok(Self { store, instance, lane, spoilt: false, attempts: 1 }),
+            Ok(instance) => Ok(Self { store, instance, spoilt: false, attempts: 1 }),
             Err(error) => Err(of_trap(&error, store.data(), "instantiation")),
         }
     }
 
     /// The same with an instance that has served other attempts: its memory is as they left it.
-    pub(crate) fn again(idle: Idle, state: CallState, until: Instant, lane: Lane) -> Self {
-        let Idle { mut store, instance, attempts, _place } = idle;
-        let fuel = state.limits.result_bytes;
-        let before = mem::replace(store.data_mut(), state);
-        store.data_mut().take_over(before);
-        store.set_hostcall_fuel(fuel);
-        set_deadline(&mut store, until, &lane);
-        Self { store, instance, lane, spoilt: false, attempts: attempts + 1 }
+    pub(crate) fn again(idle: Idle, state: CallState) -> Self {
+        let Idle { mut guest, _place } = idle;
+        let before = mem::replace(guest.store.data_mut(), state);
+        guest.store.data_mut().take_over(before);
+        arm(&mut guest.store);
+        guest.attempts += 1;
+        guest
     }
 
     /// Calls an export.
-    pub(crate) async fn call<P, R>(&mut self, export: &Export, params: P) -> Result<R, Failure>
-    where
-        P: ComponentNamedList + Lower,
-        R: ComponentNamedList + Lift + 'static,
-    {
+    pub(crate) async fn call<F: Function>(
+        &mut self,
+        export: &Export<F>,
+        params: F::Params<'_>,
+    ) -> Result<F::Results, Failure> {
         let begun = Instant::now();
         let result = self.enter(export, params).await;
         export.seconds.record(begun.elapsed());
         result.map_err(|error| {
             self.spoilt = true;
-            of_trap(&error, self.store.data(), export.name)
+            of_trap(&error, self.store.data(), F::NAME)
         })
     }
 
-    async fn enter<P, R>(&mut self, export: &Export, params: P) -> wasmtime::Result<R>
-    where
-        P: ComponentNamedList + Lower,
-        R: ComponentNamedList + Lift + 'static,
-    {
-        let function = self.instance.get_typed_func::<P, R>(&mut self.store, export.index)?;
-        match self.lane {
-            Lane::Sync(_) => function.call(&mut self.store, params),
-            Lane::Async => function.call_async(&mut self.store, params).await,
+    async fn enter<F: Function>(
+        &mut self,
+        export: &Export<F>,
+        params: F::Params<'_>,
+    ) -> wasmtime::Result<F::Results> {
+        let function = export.of(&self.instance, &mut self.store)?;
+        if self.store.data().lane.waits() {
+            function.call_async(&mut self.store, params).await
+        } else {
+            function.call(&mut self.store, params)
         }
     }
 
-    /// Whether an export has these types.
-    pub(crate) fn check<P, R>(&mut self, export: &Export) -> wasmtime::Result<()>
-    where
-        P: ComponentNamedList + Lower,
-        R: ComponentNamedList + Lift + 'static,
-    {
-        self.instance.get_typed_func::<P, R>(&mut self.store, export.index).map(drop)
+    /// Whether an export has its function's types.
+    pub(crate) fn check<F: Function>(&mut self, export: &Export<F>) -> wasmtime::Result<()> {
+        export.of(&self.instance, &mut self.store).map(drop)
     }
 
     /// Whether it may have changed something outside the host's transaction.
@@ -144,36 +141,50 @@ impl Guest {
         if self.spoilt || self.attempts >= most {
             return (session, None);
         }
-        let Ok(place) = places.clone().try_acquire_owned() else {
-            return (session, None);
-        };
-        let Self { store, instance, attempts, .. } = self;
-        (session, Some(Idle { store, instance, attempts, _place: place }))
+        let place = places.clone().try_acquire_owned().ok();
+        (session, place.map(|place| Idle { guest: self, _place: place }))
     }
 }
 
-fn set_deadline(store: &mut Store<CallState>, until: Instant, lane: &Lane) {
-    match lane {
-        Lane::Sync(places) => {
-            let places = places.clone();
-            let patience = until.min(Instant::now() + PATIENCE);
-            store.set_epoch_deadline(ticks(if places.is_some() { patience } else { until }));
-            store.epoch_deadline_callback(move |_| {
-                if Instant::now() >= until {
-                    return Ok(UpdateDeadline::Interrupt);
-                }
-                if let Some(places) = &places {
+impl Lane {
+    /// Whether the guest gives way and waits, and so runs asynchronously.
+    fn waits(&self) -> bool {
+        matches!(self, Self::Async)
+    }
+}
+
+impl CallState {
+    /// What becomes of a guest that runs into the end of its epochs.
+    fn overdue(&self) -> UpdateDeadline {
+        let left = self.until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return UpdateDeadline::Interrupt;
+        }
+        match &self.lane {
+            Lane::Sync(places) => {
+                if let Some(places) = places {
                     places.give_up();
                 }
-                Ok(UpdateDeadline::Continue(ticks(until)))
-            });
-        }
-        Lane::Async => {
-            store.set_epoch_deadline(1);
-            store.epoch_deadline_callback(move |_| {
-                let over = Instant::now() >= until;
-                Ok(if over { UpdateDeadline::Interrupt } else { UpdateDeadline::Yield(1) })
-            });
+                UpdateDeadline::Continue(ticks(left))
+            }
+            Lane::Async => UpdateDeadline::Yield(ticks(TICK)),
         }
     }
+
+    /// How long its code runs before the host looks at it.
+    fn first_look(&self) -> Duration {
+        let left = self.until.saturating_duration_since(Instant::now());
+        match &self.lane {
+            Lane::Sync(Some(_)) => left.min(PATIENCE),
+            Lane::Sync(None) => left,
+            Lane::Async => TICK,
+        }
+    }
+}
+
+/// Sets the bounds of what the next attempt hands over and of how long it runs.
+fn arm(store: &mut Store<CallState>) {
+    let (fuel, first) = (store.data().limits.result_bytes, store.data().first_look());
+    store.set_hostcall_fuel(fuel);
+    store.set_epoch_deadline(ticks(first));
 }

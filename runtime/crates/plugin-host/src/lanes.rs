@@ -2,11 +2,7 @@
 //! `sql` or the event store, or for other hosts, as it is granted HTTP. Each way has a bound of its own, so that no kind of
 //! plugin takes the others' share; and on the pool a module that takes much of the processors goes behind the others.
 
-use std::{
-    io,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{io, sync::Arc, time::Instant};
 
 use futures::FutureExt as _;
 use tokio::{runtime::Handle, sync::Semaphore, time::timeout_at};
@@ -25,7 +21,7 @@ use crate::{
     pool::{Job, LongCalls, Places, Pool, Threads},
     report::{Ended, Reported, Reporter},
     shares::Shares,
-    usage::of_this_thread,
+    usage::of_call,
 };
 
 /// The ways of a host.
@@ -163,10 +159,6 @@ impl Turn {
     fn is_heavy(&self) -> bool {
         self.plugin.usage.is_much(Instant::now())
     }
-
-    fn took(&self, took: Duration) {
-        self.plugin.usage.add(took, Instant::now());
-    }
 }
 
 impl Drop for Turn {
@@ -182,8 +174,14 @@ impl Errand {
     async fn call(self, lane: Lane) {
         let Self { calls, plugin, work } = self;
         match work {
-            Work::Step(call, report) => report.send(calls.step(&plugin, *call, lane).await),
-            Work::Task(call, report) => report.send(calls.task(&plugin, *call, lane).await),
+            Work::Step(call, report) => {
+                let report = report.its_turn();
+                report.send(calls.step(&plugin, *call, lane).await);
+            }
+            Work::Task(call, report) => {
+                let report = report.its_turn();
+                report.send(calls.task(&plugin, *call, lane).await);
+            }
         }
     }
 
@@ -201,9 +199,10 @@ impl Errand {
 impl Job for Turn {
     fn run(mut self, places: &Places) {
         let Some(errand) = self.errand.take() else { return };
-        let (before, lane) = (of_this_thread(), Lane::Sync(Some(places.clone())));
+        let (begun, lane) = (Instant::now(), Lane::Sync(Some(places.clone())));
         errand.call(lane).now_or_never().expect("the synchronous lane never waits");
-        self.took(of_this_thread().saturating_sub(before));
+        let ended = Instant::now();
+        self.plugin.usage.add(of_call(ended - begun), ended);
     }
 }
 

@@ -20,6 +20,7 @@ mod cache;
 mod calls;
 mod chance;
 mod checks;
+mod contract;
 mod convert;
 mod engine;
 mod event_store;

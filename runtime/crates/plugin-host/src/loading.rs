@@ -22,13 +22,6 @@ use wasmtime::{
 
 use crate::{
     access::{Access, Accesses},
-    bindings::{
-        exports::wasaga::plugin::{
-            steps::{Arrival, Outcome, Task, Verdict},
-            tasks,
-        },
-        wasaga::plugin::types::{Effect, Failure as Failed, PayloadParam},
-    },
     cache::Cache,
     chance::Chance,
     checks,
@@ -198,6 +191,8 @@ impl Loader {
     ) -> Result<String, String> {
         let state = CallState {
             access: Arc::default(),
+            until: Instant::now() + DESCRIBE_TIME,
+            lane: Lane::Sync(None),
             subject: Subject::Plugin,
             context: None,
             clock: self.clock.clone(),
@@ -213,14 +208,12 @@ impl Loader {
             session: None,
             requests: None,
         };
-        let until = Instant::now() + DESCRIBE_TIME;
         let described = async {
-            let mut guest =
-                Guest::start(pre, state, until, Lane::Sync(None)).await.map_err(text)?;
-            check_types(&mut guest, exports).map_err(|error| {
+            let mut guest = Guest::start(pre, state).await.map_err(text)?;
+            exports.check(&mut guest).map_err(|error| {
                 format!("component's exports do not fit ({error:#}): {FITTING}")
             })?;
-            let (manifest,): (String,) = guest.call(&exports.describe, ()).await.map_err(text)?;
+            let (manifest,) = guest.call(&exports.describe, ()).await.map_err(text)?;
             Ok(manifest)
         };
         described.now_or_never().expect("the synchronous lane never waits")
@@ -229,28 +222,6 @@ impl Loader {
 
 fn text(failure: Failure) -> String {
     failure.detail().message.clone()
-}
-
-type Returned<T> = (Result<T, Failed>,);
-type Optional<'a> = Option<PayloadParam<'a>>;
-
-fn check_types(guest: &mut Guest, exports: &Exports) -> wasmtime::Result<()> {
-    guest.check::<(), (String,)>(&exports.describe)?;
-    if let Some(steps) = &exports.steps {
-        guest.check::<(Task<'_>,), Returned<Verdict>>(&steps.guard)?;
-        guest.check::<(Task<'_>,), Returned<Outcome>>(&steps.execute)?;
-        guest.check::<(Task<'_>, Optional<'_>, Optional<'_>, Arrival<'_>), Returned<Outcome>>(
-            &steps.resume,
-        )?;
-        guest.check::<(Task<'_>, Optional<'_>), Returned<Outcome>>(&steps.compensate)?;
-    }
-    if let Some(tasks) = &exports.tasks {
-        guest.check::<(tasks::Task<'_>,), Returned<Vec<Effect>>>(&tasks.r#in)?;
-        guest.check::<(tasks::Task<'_>,), Returned<tasks::Outbound>>(&tasks.out)?;
-        guest.check::<(tasks::DeadTask<'_>,), Returned<Vec<Effect>>>(&tasks.dead_in)?;
-        guest.check::<(tasks::DeadTask<'_>,), Returned<tasks::Outbound>>(&tasks.dead_out)?;
-    }
-    Ok(())
 }
 
 /// What the first eight bytes say: a component, a core module, or nothing of WebAssembly.

@@ -83,6 +83,12 @@ impl<R: Reported> Reporter<R> {
         self
     }
 
+    /// The same, for a call that begins to run now.
+    pub(crate) fn its_turn(mut self) -> Self {
+        self.begun = Instant::now();
+        self
+    }
+
     /// Reports the end.
     pub(crate) fn send(mut self, ended: Ended<R::Outcome>) {
         self.report(ended);

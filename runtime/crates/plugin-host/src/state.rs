@@ -1,6 +1,9 @@
 //! What a store carries for one call: who calls, what its imports tell, and how much it has taken.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use rand::Rng as _;
 use wasaga_domain::{
@@ -14,6 +17,7 @@ use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, Was
 use crate::{
     access::Access,
     chance::{Chance, Seed},
+    guest::Lane,
     http::Requests,
     limits::Limits,
     session::Session,
@@ -22,6 +26,9 @@ use crate::{
 /// The data of a call's store.
 pub(crate) struct CallState {
     pub access: Arc<Access>,
+    /// When it ends.
+    pub until: Instant,
+    pub lane: Lane,
     pub subject: Subject,
     pub context: Option<CallContext>,
     pub clock: Arc<dyn Clock>,

@@ -2,6 +2,7 @@
 //! neither its neighbours nor the host wait for it; on a machine that has time left it is as fast as they are.
 
 use std::{
+    cell::RefCell,
     sync::Mutex,
     time::{Duration, Instant},
 };
@@ -53,9 +54,41 @@ impl Taken {
     }
 }
 
-/// What this thread has taken of the processors so far.
-pub(crate) fn of_this_thread() -> Duration {
-    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
+/// What this thread's calls take of the processors. To ask the kernel for it takes as long as a small guest does: until they
+/// come to [`Meter::MOST`] together, calls count by the clock on the wall.
+#[derive(Default)]
+struct Meter {
+    /// What the thread had taken when the kernel was asked last.
+    asked: Duration,
+    /// What its calls were taken to have taken since.
+    since: Duration,
+}
+
+thread_local! {
+    static METER: RefCell<Meter> = RefCell::default();
+}
+
+impl Meter {
+    const MOST: Duration = Duration::from_millis(1);
+
+    /// What a call took that took this long; `of_thread` is what the thread has taken, its queue's handling with it.
+    fn took(&mut self, long: Duration, of_thread: impl FnOnce() -> Duration) -> Duration {
+        if self.since + long < Self::MOST {
+            self.since += long;
+            return long;
+        }
+        let now = of_thread();
+        let took = now.saturating_sub(self.asked + self.since).min(long);
+        *self = Self { asked: now, since: Duration::ZERO };
+        took
+    }
+}
+
+/// What a call took of the processors that has just ended on this thread, and took this long.
+pub(crate) fn of_call(long: Duration) -> Duration {
+    let of_thread =
+        || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default();
+    METER.with_borrow_mut(|meter| meter.took(long, of_thread))
 }
 
 /// How much less of a processor a thread gets whose work may wait (nice's scale, to 19).
@@ -78,6 +111,8 @@ pub(crate) fn run_behind(behind: Behind) {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use super::*;
 
     #[test]
@@ -106,10 +141,31 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_takes_what_it_computes() {
-        let before = of_this_thread();
-        let until = Instant::now() + Duration::from_millis(20);
-        while Instant::now() < until {}
-        assert!(of_this_thread() > before);
+    fn short_calls_take_what_the_clock_says_and_long_ones_what_the_kernel_says() {
+        const fn us(us: u64) -> Duration {
+            Duration::from_micros(us)
+        }
+        let mut meter = Meter::default();
+        let unasked = || unreachable!("the kernel is not asked");
+        assert_eq!(meter.took(us(400), unasked), us(400));
+        assert_eq!(meter.took(us(500), unasked), us(500));
+        // It was kept from the processor for most of its time.
+        assert_eq!(meter.took(us(50_000), || us(2_900)), us(2_000));
+        assert_eq!(meter.took(us(999), unasked), us(999));
+        // The thread computed for others meanwhile.
+        assert_eq!(meter.took(us(1_000), || us(90_000)), us(1_000));
+        // The short calls before it waited for the processor.
+        assert_eq!(meter.took(us(900), unasked), us(900));
+        assert_eq!(meter.took(us(2_000), || us(90_100)), us(0));
+    }
+
+    #[test]
+    fn a_call_takes_what_it_computes() {
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_millis(20) {}
+        let computed = of_call(begun.elapsed());
+        assert!(computed > Duration::ZERO && computed <= begun.elapsed());
+        thread::sleep(Duration::from_millis(20));
+        assert!(of_call(Duration::from_millis(20)) < Duration::from_millis(20));
     }
 }

@@ -8,12 +8,7 @@ use crate::lanes::Flow;
 pub(crate) fn find(flow: Flow) -> &'static str {
     match flow {
         Flow::In | Flow::Out => {
-            "select id, lane, topic, partition, key, attempts,
-                 greatest(0, ceil(extract(epoch from due_at - clock_timestamp()) * 1000))::bigint as due_ms
-             from wasaga.task_in
-             where lane = any ($1) and status in ('wait', 'work') and id > $2
-               and cardinality($4::text[]) = 0
-             order by id limit $3"
+            "select * from wasaga.task_in_find($1, $2, $3) where cardinality($4::text[]) = 0"
         }
         Flow::HandleOut => {
             "select id, 0::smallint as lane, topic, 0 as partition, key, attempts,

@@ -104,49 +104,21 @@ impl Store {
         limit: i64,
         bytes: i64,
     ) -> Result<Leased<Vec<TaskOut>>, StoreError> {
+        // A function in `from` would have what it returns written to a file past 4 MB (work_mem).
         let columns: Columns = sqlx::query_as(
-            "with mine as materialized (
-                 select from wasaga.lanes where flow = 'out' and lane = $1 and epoch = $2 and host_id = $3
-             ), first as (
-                 select * from wasaga.task_out
-                 where status = 'wait' and exists (select from mine)
-                   and id > $10
-                   and (handled or topic <> all (array(select topic from wasaga.handled_topics))
-                       or id <= (select max(from_id) from wasaga.handled_topics)
-                           and id <= (select h.from_id from wasaga.handled_topics h where h.topic = task_out.topic))
-                   and id not in (select unnest($4::bigint[]))
-                   and topic <> all ($5::text[])
-                   and (key is null or (topic, key) not in (select * from unnest($6::text[], $7::bytea[])))
-                 order by id limit $8
-             ), sized as (
-                 select *, coalesce(octet_length(value), 0) + 300 as size from first
-             ), added as (
-                 select *, sum(size) over (order by id rows unbounded preceding) - size as before from sized
-             )
-             select exists (select from mine),
-                 coalesce(array_agg(id), '{}'),
-                 coalesce(array_agg(message_id), '{}'),
-                 coalesce(array_agg(saga_id), '{}'),
-                 coalesce(array_agg(idempotency_key), '{}'),
-                 coalesce(array_agg(traceparent), '{}'),
-                 coalesce(array_agg(topic), '{}'),
-                 coalesce(array_agg(key), '{}'),
-                 coalesce(array_agg(headers), '{}'),
-                 coalesce(array_agg(value), '{}'),
-                 coalesce(array_agg(attempts), '{}'),
-                 coalesce(array_agg(max_attempts), '{}')
-             from added where before < $9",
+            "select (read).* from (
+                 select wasaga.task_out_waiting($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) as read offset 0) at_once",
         )
+        .bind(host.0)
         .bind(lane.number)
         .bind(lane.epoch)
-        .bind(host.0)
+        .bind(excluded.after)
         .bind(&excluded.ids)
         .bind(&excluded.topics)
         .bind(&excluded.key_topics)
         .bind(&excluded.keys)
         .bind(limit)
         .bind(bytes)
-        .bind(excluded.after)
         .fetch_one(&self.pool)
         .await?;
         Ok(if columns.0 { Leased::Held(rows(columns)) } else { Leased::Lost })

@@ -304,6 +304,8 @@ async fn a_role_may_call_what_it_was_granted_and_nothing_else() {
         "emit_many('[]')",
         "accept('c', 'm')",
         "length_check('a', 'b', 1)",
+        "task_out_waiting(1, 0::smallint, 1, 0, '{}', '{}', '{}', '{}', 1, 1)",
+        "task_in_find('{0}', 0, 1)",
         "task_out_emit('', 't', null, null, null, null, null, null, null, null, null, null, null, null)",
     ] {
         let refused = app.refused(call).await;

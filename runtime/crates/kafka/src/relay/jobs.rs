@@ -17,7 +17,7 @@ use super::leader::Leader;
 
 const MARK_BATCH: usize = 4_000;
 /// How long a published message may wait for others to be marked with.
-const MARK_PACE: Duration = Duration::from_millis(10);
+const MARK_PACE: Duration = Duration::from_millis(20);
 pub(super) const FLOOR_EVERY: Duration = Duration::from_millis(200);
 /// How often a read begins below the floor: what somebody made wait again by hand is found so.
 const BOTTOM_EVERY: Duration = Duration::from_mins(1);

@@ -16,12 +16,11 @@ use super::{
     Relay, RelayOptions,
     book::Book,
     jobs::Job,
+    pace::Pace,
     producer::{Producer, Report, Sent},
 };
 use crate::{BrokerHealth, oauth::Tokens};
 
-/// Between two reads while messages come; it grows to the sweep while none do.
-pub(super) const FIRST_IDLE: Duration = Duration::from_millis(5);
 /// Marks that run at a time.
 const MARKS: usize = 2;
 const FULL_QUEUE: Duration = Duration::from_millis(5);
@@ -62,7 +61,7 @@ pub(super) struct Leader<'a> {
     /// When the floor is looked at next; none until a read brings something.
     pub(super) next_floor: Option<Instant>,
     pub(super) next_bottom: Instant,
-    pub(super) idle: Duration,
+    pub(super) pace: Pace,
     pub(super) marks: usize,
     pub(super) next_mark: Instant,
     next_send: Instant,
@@ -99,7 +98,7 @@ impl<'a> Leader<'a> {
             floor: Floor::default(),
             next_floor: Some(now),
             next_bottom: now,
-            idle: FIRST_IDLE,
+            pace: Pace::new(now, relay.options.sweep),
             marks: 0,
             next_mark: now,
             next_send: now,
@@ -142,7 +141,7 @@ impl<'a> Leader<'a> {
                     }
                 },
                 () = wake.notified(), if !stopping => {
-                    self.idle = FIRST_IDLE;
+                    self.pace.came(Instant::now());
                     self.next_read = self.next_read.min(self.last_read + self.options.pace);
                 }
                 () = sleep_until(tick) => {}

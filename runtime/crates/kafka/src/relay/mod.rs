@@ -9,6 +9,7 @@ mod book;
 mod jobs;
 mod leader;
 mod outcomes;
+mod pace;
 mod producer;
 mod publish_first;
 mod verdict;

@@ -12,7 +12,7 @@ use wasaga_store::{
 
 use super::{
     jobs::{FLOOR_EVERY, FORGET_EVERY, Job},
-    leader::{FIRST_IDLE, Leader},
+    leader::Leader,
     producer::Report,
     verdict::{Failure, Verdict},
 };
@@ -126,13 +126,11 @@ impl Leader<'_> {
                 self.book.read(rows, now.into_std());
                 let full = brought >= self.read_limit
                     || self.book.bytes() - before >= self.options.max_bytes / 2;
-                if brought == 0 {
-                    self.idle = (self.idle * 2).min(self.options.sweep);
-                } else {
+                if brought > 0 {
                     self.next_floor.get_or_insert(now + FLOOR_EVERY);
-                    self.idle = FIRST_IDLE.min(self.options.sweep);
+                    self.pace.came(now);
                 }
-                let next = if full { now } else { now + self.idle };
+                let next = if full { now } else { now + self.pace.pause(now) };
                 // Somebody may have asked for an earlier one meanwhile.
                 let asked = self.next_read > self.last_read;
                 self.next_read = if asked { self.next_read.min(next) } else { next };
