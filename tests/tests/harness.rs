@@ -1,4 +1,4 @@
-//! `wasaga test`, as whoever writes a plugin runs it: no host, no Kafka, and a database where the plugin has SQL.
+//! `wasaga test`, as whoever writes a plugin runs it: no host, no Kafka, and a database of its own where the plugin has SQL.
 
 use std::{
     fs,
@@ -86,9 +86,22 @@ fn a_scenario_with_sql_sees_the_plugins_own_tables() {
     let database = environment::postgres();
     let options = ["--format", "json", "--database", &database];
     wasaga_test(&[&plugin, &scenarios], &options).all_pass(2);
-    let without = wasaga_test(&[&plugin, &scenarios], &["--format", "json"]);
-    assert_eq!(without.code, 1);
-    assert!(without.cases()[0].1[0].contains("--database"), "{}", without.out);
+}
+
+#[test]
+fn a_scenario_with_sql_needs_no_server() {
+    let (plugin, scenarios) = (plugin("inventory-rust"), scenarios("inventory-rust"));
+    wasaga_test(&[&plugin, &scenarios], &["--format", "json"]).all_pass(2);
+    let sql = file(
+        "sql.toml",
+        "[[scenario]]
+         name = 'a'
+         given.sql = ['select 1']
+         when.execute = 'say'",
+    );
+    let refused = wasaga_test(&[&self::plugin("greeting-rust"), &sql], &["--format", "json"]);
+    assert!(refused.cases()[0].1[0].contains("no plugin asks for it"), "{}", refused.out);
+    fs::remove_file(sql).expect("it is there");
 }
 
 #[test]

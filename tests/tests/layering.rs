@@ -20,7 +20,16 @@ const LAYERS: [(&str, &[&str]); 11] = [
     ("wasaga-store", &["wasaga-domain"]),
     ("wasaga-engine", &["wasaga-domain", "wasaga-store"]),
     ("wasaga-plugin-host", &["wasaga-domain"]),
-    ("wasaga-harness", &["wasaga-domain", "wasaga-engine", "wasaga-plugin-host", "wasaga-store"]),
+    (
+        "wasaga-harness",
+        &[
+            "wasaga-domain",
+            "wasaga-engine",
+            "wasaga-plugin-host",
+            "wasaga-services",
+            "wasaga-store",
+        ],
+    ),
     ("wasaga-kafka", &["wasaga-domain", "wasaga-store"]),
     ("wasaga-api", &["wasaga-domain", "wasaga-store"]),
     ("wasaga-codec", &["wasaga-domain"]),

@@ -42,7 +42,7 @@ pub(crate) struct Test {
     /// The input of sagas that no scenario runs, as JSON
     #[arg(long, value_name = "FILE", requires = "faults")]
     input: Option<PathBuf>,
-    /// A Postgres on which a database may be made, for plugins with SQL
+    /// A Postgres on which a database may be made, for plugins with SQL; without it one is started for as long as this takes
     #[arg(long, value_name = "URL", env = "WASAGA_TEST_DATABASE", hide_env_values = true)]
     database: Option<String>,
     /// What is printed

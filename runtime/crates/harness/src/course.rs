@@ -77,7 +77,7 @@ pub(crate) fn held(
 ) -> Held {
     // The same in every run, so that what is derived from it is, too.
     let fresh = Uuid::from_u128(0x0000_0000_0000_4000_8000_0000_0000_0001);
-    let saga = NewSaga::of(definition, business_key, input, fresh, stage.clock.now());
+    let saga = NewSaga::of(definition, business_key, input, fresh, stage.clock().now());
     let claimed = Claimed {
         id: saga.id,
         definition: saga.definition,
@@ -138,7 +138,7 @@ impl<'a> Course<'a> {
                 self.held.mail = mail.number;
                 self.apply(Event::Mail(vec![mail]), None).await?;
             } else if let Some(due) = self.held.state.due() {
-                self.stage.clock.set(due.max(self.stage.clock.now()));
+                self.stage.clock().set(due.max(self.stage.clock().now()));
                 self.apply(Event::Due, None).await?;
             } else {
                 return Ok(());
@@ -156,7 +156,7 @@ impl<'a> Course<'a> {
         open: &OpenStep,
         disturb: &mut impl FnMut(usize, &StepCall) -> Disturbance,
     ) -> Result<(), String> {
-        let call = self.held.call(open, self.stage.clock.now());
+        let call = self.held.call(open, self.stage.clock().now());
         let disturbance = disturb(self.calls.len(), &call);
         let mut called = Called {
             step: call.attempt.step.to_string(),
@@ -174,7 +174,7 @@ impl<'a> Course<'a> {
             self.apply(self.lost(), None).await?;
             let again = self.held.state.runnable().find(|again| again.step == open.step).cloned();
             if let Some(again) = again {
-                let call = self.held.call(&again, self.stage.clock.now());
+                let call = self.held.call(&again, self.stage.clock().now());
                 let report = self.report(call).await;
                 called.returned.push(returned(&report.outcome));
                 self.calls.push(called);
@@ -230,7 +230,7 @@ impl<'a> Course<'a> {
 
     async fn finished(&mut self, step: u16, report: StepReport) -> Result<(), String> {
         let StepReport { outcome, digest, transaction, reached_out, took: _ } = report;
-        let (started_at, wrote) = (self.stage.clock.now(), transaction.is_some());
+        let (started_at, wrote) = (self.stage.clock().now(), transaction.is_some());
         let finished = Finished { step, outcome, digest, started_at, wrote, reached_out };
         self.apply(Event::Finished(finished), transaction).await
     }
@@ -240,7 +240,7 @@ impl<'a> Course<'a> {
         event: Event,
         transaction: Option<Box<dyn GuestTransaction>>,
     ) -> Result<(), String> {
-        let now = Now { at: self.stage.clock.now(), chance: 0.5, calling: &[] };
+        let now = Now { at: self.stage.clock().now(), chance: 0.5, calling: &[] };
         let decision = decide(&self.held.facts.definition, &self.held.state, event, now)
             .map_err(|illegal| illegal.to_string())?;
         self.stage.commit(transaction).await?;

@@ -1,27 +1,49 @@
-//! The database of a stage: one of its own on the server that the caller names, with the plugins' schemas.
+//! The database of a stage, with the plugins' schemas: one of its own on the server that the caller names, or on one that runs
+//! for as long as the stage is there.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::task::spawn_blocking;
 use wasaga_domain::{
     clock::{Clock as _, SystemClock, UnixMillis},
     ids::PluginName,
     ports::{GuestDatabase as _, GuestTransaction, ModuleStore as _, NewModule},
     sql::SqlValue,
 };
+use wasaga_services::{Postgres, PostgresOptions};
 use wasaga_store::{Store, scratch::Scratch};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-pub(crate) struct Database(Scratch);
+pub(crate) struct Database {
+    scratch: Scratch,
+    /// Where the caller named none.
+    server: Option<Postgres>,
+}
 
 impl Database {
-    pub(crate) async fn new(server: &str) -> Result<Self, String> {
-        Scratch::new(server).await.map(Self).map_err(|error| error.to_string())
+    /// Makes one on the server of this url, or on a new one.
+    pub(crate) async fn new(server: Option<&str>) -> Result<Self, String> {
+        let (server, url) = match server {
+            Some(url) => (None, url.to_owned()),
+            None => {
+                let server = start().await?;
+                let url = server.url();
+                (Some(server), url)
+            }
+        };
+        match Scratch::new(&url).await {
+            Ok(scratch) => Ok(Self { scratch, server }),
+            Err(error) => {
+                stop(server).await;
+                Err(error.to_string())
+            }
+        }
     }
 
     pub(crate) fn store(&self) -> &Store {
-        &self.0.store
+        &self.scratch.store
     }
 
     /// Makes a plugin's schema and runs its migrations, as an activation does.
@@ -31,12 +53,12 @@ impl Database {
 
     /// Empties the plugin's tables and event streams.
     pub(crate) async fn clear(&self, plugin: &PluginName) -> Result<(), String> {
-        self.0.clear(plugin).await.map_err(|error| error.to_string())
+        self.scratch.clear(plugin).await.map_err(|error| error.to_string())
     }
 
     /// How many rows each of the plugin's tables has, and how many events it has stored.
     pub(crate) async fn counts(&self, plugin: &PluginName) -> Result<Vec<(String, i64)>, String> {
-        self.0.counts(plugin).await.map_err(|error| error.to_string())
+        self.scratch.counts(plugin).await.map_err(|error| error.to_string())
     }
 
     pub(crate) async fn commit(&self, guest: Box<dyn GuestTransaction>) -> Result<(), String> {
@@ -70,7 +92,8 @@ impl Database {
     }
 
     pub(crate) async fn drop(self) {
-        self.0.drop().await;
+        self.scratch.drop().await;
+        stop(self.server).await;
     }
 
     async fn begin(&self, plugin: &PluginName) -> Result<Box<dyn GuestTransaction>, String> {
@@ -80,6 +103,21 @@ impl Database {
             format!("plugin {plugin} has no schema here ({}): does it ask for sql?", error.message)
         })
     }
+}
+
+async fn start() -> Result<Postgres, String> {
+    // Nothing of it is read after a crash.
+    let options = PostgresOptions { fsync: false, ..PostgresOptions::default() };
+    let started = spawn_blocking(|| Postgres::start(options)).await;
+    started.expect("a start does not panic").map_err(|error| {
+        format!(
+            "a plugin asks for it, none is named (--database), and none can be started: {error:#}"
+        )
+    })
+}
+
+async fn stop(server: Option<Postgres>) {
+    let _ = spawn_blocking(|| drop(server)).await;
 }
 
 fn shown(value: &SqlValue) -> Value {

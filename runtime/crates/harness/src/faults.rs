@@ -179,7 +179,7 @@ impl Setting {
         disturb: impl Fn(usize) -> Disturbance,
     ) -> Result<End, String> {
         stage.clear().await?;
-        stage.clock.set(NOW);
+        stage.clock().set(NOW);
         if !self.sql.is_empty() {
             let database = stage.database.as_ref().ok_or("the scenario's SQL needs a database")?;
             database.run(stage.plugin(), &self.sql).await?;

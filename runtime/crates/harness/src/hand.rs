@@ -1,7 +1,7 @@
 //! Time that is moved by hand, and what has to know of it.
 
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicI64, Ordering},
 };
 
@@ -29,9 +29,11 @@ impl Clock for Hand {
     }
 }
 
-/// A database for guests whose deadlines are by a clock that is moved by hand, and not by the system's.
+/// The database of guests, whose deadlines are by a clock that is moved by hand, and not by the system's.
+#[derive(Default)]
 pub(crate) struct ByHand {
-    pub store: Store,
+    /// Set where a plugin asks for what needs it.
+    pub store: OnceLock<Store>,
     pub clock: Arc<Hand>,
 }
 
@@ -42,7 +44,8 @@ impl GuestDatabase for ByHand {
         plugin: &PluginName,
         deadline: UnixMillis,
     ) -> Result<Box<dyn GuestTransaction>, SqlError> {
+        let store = self.store.get().expect("what a plugin does not ask for is not linked");
         let left = deadline.since(self.clock.now());
-        self.store.begin(plugin, SystemClock.now().after(left)).await
+        store.begin(plugin, SystemClock.now().after(left)).await
     }
 }

@@ -1,5 +1,6 @@
 //! Tests of plugins before they ship: the real sandbox and the real rules of sagas, with ports in memory in the place of
-//! Kafka, of other hosts, which answer as a scenario says, and of time. SQL is the real one, on a database that the caller names.
+//! Kafka, of other hosts, which answer as a scenario says, and of time. SQL is the real one, on a Postgres that the caller names or
+//! that is started for it.
 //!
 //! A [`Scenario`] is data: what is given, what happens, and what has to come of it. [`faults`] needs none: it runs each step
 //! twice, fails each step, undoes each step twice and loses the host at every commit, and tells what came out otherwise.
@@ -31,3 +32,4 @@ pub use run::run;
 pub use scenario::{BadScenario, Scenario, scenarios};
 pub use shadow::Shadow;
 pub use stage::{Stage, StageError};
+pub use wasaga_plugin_host::Options;

@@ -44,9 +44,9 @@ async fn one(stage: &mut Stage, scenario: &Scenario) -> Result<(Vec<String>, Vec
     let Scenario { given, when, then, .. } = scenario;
     stage.configure(&given.config).await.map_err(|error| error.to_string())?;
     stage.clear().await?;
-    stage.clock.set(now(given)?);
+    stage.clock().set(now(given)?);
     let plugin = stage.plugin().clone();
-    let no_database = "the scenario speaks of SQL, and there is no database: name one (--database)";
+    let no_database = "the scenario speaks of SQL, and no plugin asks for it";
     if !given.sql.is_empty() {
         stage.database.as_ref().ok_or(no_database)?.run(&plugin, &given.sql).await?;
     }
@@ -100,14 +100,14 @@ async fn happens(stage: &Stage, given: &Given, when: &When) -> Result<Observed, 
                 .map_or_else(|| ErrorDetail::new("cancelled", "the scenario undoes it"), detail),
         );
     }
-    let mut open = OpenStep::first(place, stage.clock.now());
+    let mut open = OpenStep::first(place, stage.clock().now());
     open.attempt = when.attempt;
     if let Some(resume) = &when.resume {
         open.activity = Activity::Resume(course::arrival(&resume.with, |_| None)?);
     }
     let saga = held.facts.id.to_string();
     let _ = logs::take(&saga);
-    let report = stage.step(held.call(&open, stage.clock.now())).await;
+    let report = stage.step(held.call(&open, stage.clock().now())).await;
     let mut observed = observed(&report.outcome);
     if report.outcome.is_ok() {
         stage.commit(report.transaction).await?;
@@ -202,7 +202,7 @@ async fn task_happens(stage: &Stage, task: &TaskWhen, attempt: u32) -> Result<Ob
         name: name.clone(),
         value: value.clone().into(),
     };
-    let (topic, now) = (task.topic.clone(), stage.clock.now());
+    let (topic, now) = (task.topic.clone(), stage.clock().now());
     let call = TaskCall {
         id: TaskId(1),
         plugin: stage.plugin().clone(),

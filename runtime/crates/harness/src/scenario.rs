@@ -9,12 +9,12 @@ use std::{
 use serde::Deserialize;
 use serde_json::Value;
 
-/// A file that can't be read as scenarios.
+/// What can't be read as scenarios.
 #[derive(Debug, thiserror::Error)]
-#[error("{file}: {why}")]
+#[error("{place}: {why}")]
 pub struct BadScenario {
-    /// The file.
-    pub file: String,
+    /// The file, or the name of one that was made in code.
+    pub place: String,
     /// What is wrong, and where.
     pub why: String,
 }
@@ -239,7 +239,7 @@ struct File {
 
 /// The scenarios of a file, or of a directory's `.toml` and `.json` files in the order of their names.
 pub fn scenarios(path: &Path) -> Result<Vec<Scenario>, BadScenario> {
-    let bad = |why: String| BadScenario { file: path.display().to_string(), why };
+    let bad = |why: String| BadScenario { place: path.display().to_string(), why };
     if !path.is_dir() {
         return read(path);
     }
@@ -252,7 +252,7 @@ pub fn scenarios(path: &Path) -> Result<Vec<Scenario>, BadScenario> {
 }
 
 fn read(path: &Path) -> Result<Vec<Scenario>, BadScenario> {
-    let bad = |why: String| BadScenario { file: path.display().to_string(), why };
+    let bad = |why: String| BadScenario { place: path.display().to_string(), why };
     let text = fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
     let file: File = if path.extension().is_some_and(|kind| kind == "json") {
         serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?
@@ -266,6 +266,18 @@ fn read(path: &Path) -> Result<Vec<Scenario>, BadScenario> {
 }
 
 impl Scenario {
+    /// One that is made in code, of the members that a file has.
+    pub fn from_json(scenario: Value) -> Result<Self, BadScenario> {
+        let place = scenario["name"].as_str().unwrap_or("a scenario").to_owned();
+        match serde_json::from_value::<Self>(scenario) {
+            Ok(scenario) => match scenario.fault() {
+                None => Ok(scenario),
+                Some(why) => Err(BadScenario { place, why }),
+            },
+            Err(error) => Err(BadScenario { place, why: error.to_string() }),
+        }
+    }
+
     fn fault(&self) -> Option<String> {
         let When { execute, compensate, resume, task, saga, .. } = &self.when;
         let said = [

@@ -31,7 +31,7 @@ impl Shadow {
     pub async fn new(store: &Store, options: Options) -> Result<Self, StageError> {
         let (clock, http) = (Arc::new(Hand::default()), Arc::new(OtherHosts::default()));
         let options = Options { http: Some(http.clone()), replays: true, ..options };
-        let guests = Arc::new(ByHand { store: store.clone(), clock: clock.clone() });
+        let guests = Arc::new(ByHand { store: store.clone().into(), clock: clock.clone() });
         let modules: Arc<dyn ModuleStore> = Arc::new(store.clone());
         let host = PluginHost::new(options, Some(modules), Some(guests), clock.clone())
             .map_err(|error| StageError::Plugin(error.to_string()))?;

@@ -1,18 +1,17 @@
-//! Where plugins are tried: the real plugin host, a clock that moves by hand, and a database where one was named.
+//! Where plugins are tried: the real plugin host, a clock that moves by hand, and a database where a plugin asks for one.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::sync::oneshot;
 use wasaga_domain::{
     catalog::Catalog,
-    clock::UnixMillis,
     definition::Definition,
     ids::{Digest, PluginName},
+    manifest::Manifest,
     ports::{
-        CatalogSource as _, GuestDatabase, GuestTransaction, NewModule, StepCall,
-        StepExecutor as _, StepReport, TaskCall, TaskExecutor as _, TaskReport,
+        CatalogSource as _, GuestTransaction, NewModule, StepCall, StepExecutor as _, StepReport,
+        TaskCall, TaskExecutor as _, TaskReport,
     },
-    sql::SqlError,
 };
 use wasaga_plugin_host::{Grant, Grants, Options, PluginHost, SecretSource};
 
@@ -39,70 +38,49 @@ pub struct Stage {
     components: Vec<Vec<u8>>,
     options: Options,
     config: BTreeMap<String, String>,
-    pub(crate) clock: Arc<Hand>,
+    guests: Arc<ByHand>,
     pub(crate) http: Arc<OtherHosts>,
     pub(crate) database: Option<Database>,
     /// In the order of the components.
     pub(crate) plugins: Vec<PluginName>,
 }
 
-/// Stands in for a database that nobody has named.
-struct NoDatabase;
-
-#[async_trait::async_trait]
-impl GuestDatabase for NoDatabase {
-    async fn begin(
-        &self,
-        _: &PluginName,
-        _: UnixMillis,
-    ) -> Result<Box<dyn GuestTransaction>, SqlError> {
-        Err(SqlError::new("08003", "there is no database here: name one (--database)"))
-    }
-}
-
 impl Stage {
     /// Loads components under these options, but for the grants: all that they ask for is granted. The first one is the plugin
-    /// under test; the others run steps of its sagas. `server`: the url of a Postgres on which a database may be made.
+    /// under test; the others run steps of its sagas. Where one asks for SQL or the event store it gets a database of its own:
+    /// on the Postgres of the url `server`, whose role may create databases, or on one that is started, and stopped by
+    /// [`Stage::close`].
     pub async fn new(
         components: Vec<Vec<u8>>,
         options: Options,
         server: Option<&str>,
     ) -> Result<Self, StageError> {
-        let database = match server {
-            Some(server) => Some(Database::new(server).await.map_err(StageError::Database)?),
-            None => None,
-        };
-        let clock = Arc::new(Hand::default());
+        let guests = Arc::new(ByHand::default());
         let grants = Grants { grant_all: true, plugins: BTreeMap::new() };
         let http = Arc::new(OtherHosts::default());
         let options = Options { grants, http: Some(http.clone()), ..options };
-        let loaded = load(&components, options.clone(), &clock, database.as_ref()).await;
-        let (host, plugins) = match loaded {
-            Ok(loaded) => loaded,
-            Err(error) => {
-                if let Some(database) = database {
-                    database.drop().await;
-                }
-                return Err(error);
-            }
-        };
-        let config = BTreeMap::new();
-        let stage = Self { host, components, options, config, clock, http, database, plugins };
-        if let Err(error) = stage.migrate().await {
+        let (host, plugins) = load(&components, options.clone(), &guests).await?;
+        let (config, database) = (BTreeMap::new(), None);
+        let mut stage = Self { host, components, options, config, guests, http, database, plugins };
+        if let Err(error) = stage.set_up(server).await {
             stage.close().await;
             return Err(error);
         }
         Ok(stage)
     }
 
-    async fn migrate(&self) -> Result<(), StageError> {
-        let Some(database) = &self.database else { return Ok(()) };
-        for (bytes, name) in self.components.iter().zip(&self.plugins) {
-            let Some(plugin) = self.catalog().plugins.get(name).cloned() else { continue };
-            let manifest = plugin.manifest.as_ref().clone();
-            let (sql, event_store) = (manifest.capabilities.sql, manifest.capabilities.event_store);
-            let digest = Digest::of(bytes);
-            let module = NewModule { digest, bytes: bytes.clone(), manifest, sql, event_store };
+    /// Makes the plugins' schemas, where one of them asks for a database.
+    async fn set_up(&mut self, server: Option<&str>) -> Result<(), StageError> {
+        let catalog = self.catalog();
+        let manifests = self.plugins.iter().map(|name| catalog.plugins[name].manifest.as_ref());
+        let modules: Vec<_> = self.components.iter().zip(manifests).map(module).collect();
+        if !modules.iter().any(|module| module.sql || module.event_store) {
+            return Ok(());
+        }
+        let database = Database::new(server).await.map_err(StageError::Database)?;
+        self.guests.store.get_or_init(|| database.store().clone());
+        let database = self.database.insert(database);
+        for module in modules {
             database.migrate(module).await.map_err(StageError::Database)?;
         }
         Ok(())
@@ -123,17 +101,20 @@ impl Stage {
         let plugins = self.plugins.iter().map(|name| (name.clone(), grant.clone())).collect();
         let grants = Grants { grant_all: true, plugins };
         let options = Options { grants, ..self.options.clone() };
-        let database = self.database.as_ref();
-        (self.host, _) = load(&self.components, options, &self.clock, database).await?;
+        (self.host, _) = load(&self.components, options, &self.guests).await?;
         self.config = config.clone();
         Ok(())
     }
 
-    /// Takes the stage's database away. A stage that is dropped without leaves it on the server.
+    /// Takes the stage's database away. A stage that is dropped without leaves it on a server that was named.
     pub async fn close(self) {
         if let Some(database) = self.database {
             database.drop().await;
         }
+    }
+
+    pub(crate) fn clock(&self) -> &Hand {
+        &self.guests.clock
     }
 
     pub(crate) fn catalog(&self) -> Arc<Catalog> {
@@ -207,19 +188,19 @@ impl Stage {
     }
 }
 
+/// As an activation stores it.
+fn module((bytes, manifest): (&Vec<u8>, &Manifest)) -> NewModule {
+    let (sql, event_store) = (manifest.capabilities.sql, manifest.capabilities.event_store);
+    let (bytes, manifest) = (bytes.clone(), manifest.clone());
+    NewModule { digest: Digest::of(&bytes), bytes, manifest, sql, event_store }
+}
+
 async fn load(
     components: &[Vec<u8>],
     options: Options,
-    clock: &Arc<Hand>,
-    database: Option<&Database>,
+    guests: &Arc<ByHand>,
 ) -> Result<(Arc<PluginHost>, Vec<PluginName>), StageError> {
-    let database: Arc<dyn GuestDatabase> = match database {
-        Some(database) => {
-            Arc::new(ByHand { store: database.store().clone(), clock: clock.clone() })
-        }
-        None => Arc::new(NoDatabase),
-    };
-    let host = PluginHost::new(options, None, Some(database), clock.clone())
+    let host = PluginHost::new(options, None, Some(guests.clone()), guests.clock.clone())
         .map_err(|error| StageError::Plugin(error.to_string()))?;
     let mut plugins = Vec::new();
     for bytes in components {
