@@ -28,6 +28,11 @@ async fn guests_are_contained() {
         (json!({"do": "effects", "count": 100_000}), "limit", "limit"),
         (json!({"do": "effects", "count": 1_001}), "limit", "1001 effects: limit 1000"),
         (json!({"do": "ask_time", "times": 10_001}), "limit", "calls of the host: limit 10000"),
+        (
+            json!({"do": "ask_random", "bytes": 65_537}),
+            "limit",
+            "(plugins.guest_limits.random_bytes)",
+        ),
     ];
     let scripts: Vec<_> =
         misdeeds.iter().map(|(does, ..)| json!({"steps": {"b": [does]}})).collect();
@@ -39,7 +44,8 @@ async fn guests_are_contained() {
     for saga in &good {
         host.api.reaches(saga, "completed").await;
     }
-    host.logged("the call logs too much, its further lines are dropped: limit 100 lines").await;
+    host.logged("its further lines are dropped: limit 100 (plugins.guest_limits.log_lines)").await;
+    host.logged("1808 more bytes: limit 8192 (plugins.guest_limits.log_line_bytes)").await;
     for (saga, (_, code, names)) in bad.iter().zip(&misdeeds) {
         // A guest that reaches nothing outside did nothing: only the step before it is undone.
         let ended = host.api.reaches(saga, "compensated").await;
@@ -64,7 +70,7 @@ async fn guests_are_contained() {
 }
 
 #[tokio::test]
-async fn a_trap_in_any_export_is_an_attempt_that_failed() {
+async fn a_trap_in_any_export_of_steps_is_an_attempt_that_failed() {
     let world = World::embedded(&["probe-rust"]).await;
     let mut host = world.host().set("flows.in_retry", NO_RETRY).start().await;
     let trap = json!({"do": "trap"});
@@ -117,6 +123,30 @@ async fn a_guests_sql_is_committed_with_its_step_or_not_at_all() {
     let notes = "select note from plugin_probe_sql.marks order by note";
     assert_eq!(world.texts(notes).await, ["kept", "tried"]);
     promises(&world).await;
+}
+
+#[tokio::test]
+async fn what_a_guest_logs_stays_with_its_attempt() {
+    let world = World::embedded(&["probe-rust"]).await;
+    let host = world.host().set("log.format", "\"json\"").start().await;
+    let says = |text: &str| json!({"do": "imports", "message": text});
+    let script = json!({"steps": {"a": [says("of a")], "b": [{"do": "trap"}, says("of b")]}});
+    let saga = host.api.probe(&script).await;
+    let task = json!({"attempts": [{"do": "log", "lines": 1, "bytes": 5}]});
+    world.produce(&[Record::new("probe.tasks", "k", &task)]).await;
+    host.api.reaches(&saga, "completed").await;
+    for (message, subject) in [
+        ("of a", json!([saga, "a", 1])),
+        ("execute: ", json!([saga, "b", 1])),
+        ("of b", json!([saga, "b", 2])),
+        ("xxxxx", json!([null, null, 1])),
+    ] {
+        let line = host.logged(&format!("\"message\":\"{message}")).await;
+        let line: Value = serde_json::from_str(&line).expect("a line is an object");
+        assert_eq!((&line["target"], &line["plugin"]), (&json!("guest"), &json!("probe")));
+        assert_eq!(json!([line["saga"], line["step"], line["attempt"]]), subject, "{line}");
+        assert_eq!(line["task"].is_null(), subject[0] == json!(saga), "{line}");
+    }
 }
 
 #[tokio::test]

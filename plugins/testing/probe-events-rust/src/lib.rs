@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use wasaga_guest::{
     event_store::{self, Error, Event, Snapshot},
-    manifest::{Capabilities, Manifest, Saga, Step},
+    manifest::{Capabilities, Manifest, Saga, Step, Undo},
     prelude::*,
     sql,
 };
@@ -34,20 +34,28 @@ enum Question {
 impl Plugin for ProbeEvents {
     fn manifest() -> Manifest {
         Manifest::new("probe-events", env!("CARGO_PKG_VERSION"))
-            .saga(Saga::new("probe-events", 1).step(Step::new("a")))
+            .saga(Saga::new("probe-events", 1).step(Step::new("a").undo(Undo::new())))
             .capabilities(Capabilities::new().event_store())
     }
 }
 
 impl Steps for ProbeEvents {
     fn execute(task: &StepTask) -> Result<Outcome, Failure> {
-        let script: Script = task.input_json()?;
-        let answers: Vec<Value> = script.ask.into_iter().map(answer).collect();
-        if script.fail {
-            return Err(Failure::permanent("scripted", "the script says so"));
-        }
-        done_json(&answers).into()
+        follow(task)
     }
+
+    fn compensate(task: &StepTask, _: Option<Payload>) -> Result<Outcome, Failure> {
+        follow(task)
+    }
+}
+
+fn follow(task: &StepTask) -> Result<Outcome, Failure> {
+    let script: Script = task.input_json()?;
+    let answers: Vec<Value> = script.ask.into_iter().map(answer).collect();
+    if script.fail {
+        return Err(Failure::permanent("scripted", "the script says so"));
+    }
+    done_json(&answers).into()
 }
 
 fn answer(question: Question) -> Value {

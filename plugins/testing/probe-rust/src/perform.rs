@@ -211,7 +211,13 @@ fn exhaust_or_fail(action: Action) -> Result<(), Failure> {
             Ok(())
         }
         Action::AskTime { times } => {
-            (0..times).for_each(|_| drop(black_box(ambient::now_ms())));
+            for _ in 0..times {
+                black_box(ambient::now_ms());
+            }
+            Ok(())
+        }
+        Action::AskRandom { bytes } => {
+            black_box(ambient::random_bytes(bytes));
             Ok(())
         }
         Action::Overflow => {

@@ -86,6 +86,10 @@ pub enum Action {
     AskTime {
         times: u32,
     },
+    /// Asks the host for so many random bytes.
+    AskRandom {
+        bytes: u32,
+    },
     /// So many effects.
     Effects {
         count: usize,

@@ -11,7 +11,10 @@ use wasaga_domain::{
 use wasmtime::{PoolConcurrencyLimitError, Trap};
 
 use crate::{
-    bindings::wasaga::plugin::logging::Level, limits::Limits, state::CallState, trace::Trace,
+    bindings::wasaga::plugin::logging::Level,
+    limits::{Limits, told},
+    state::CallState,
+    trace::Trace,
 };
 
 /// An attempt that did nothing.
@@ -53,12 +56,12 @@ pub(crate) fn of_trap(error: &wasmtime::Error, state: &CallState, export: &str) 
     let own = trace.as_ref().and_then(|trace| Some(format!(" at {}", trace.own()?)));
     let said = state.log.last_error.as_ref().map(|line| format!("; it said: {line}"));
     let [own, said] = [own, said].map(Option::unwrap_or_default);
-    let told = format!("plugin {plugin}, {export}: {what}{own}{said}");
+    let message = format!("plugin {plugin}, {export}: {what}{own}{said}");
     if let Some(trace) = trace {
         let stack = format!("{export}: {what}{trace}");
         state.emit(Level::Warn, &state.access.secrets.redacted(stack));
     }
-    found(retryable(code, state.access.secrets.redacted(told)), state.reached_out())
+    found(retryable(code, state.access.secrets.redacted(message)), state.reached_out())
 }
 
 fn cause(error: &wasmtime::Error, state: &CallState) -> (&'static str, String) {
@@ -68,7 +71,8 @@ fn cause(error: &wasmtime::Error, state: &CallState) -> (&'static str, String) {
     match error.downcast_ref::<Trap>() {
         Some(Trap::Interrupt) => ("timeout", "it did not end by the attempt's deadline".into()),
         Some(Trap::StackOverflow) => {
-            ("limit", format!("its stack is full: limit {} bytes", state.limits.stack_bytes))
+            let bytes = format_args!("{} bytes", state.limits.stack_bytes);
+            ("limit", format!("its stack is full: {}", told(bytes, "stack_bytes")))
         }
         Some(trap) => ("trap", trap.to_string()),
         None => of_text(&error.root_cause().to_string(), &state.limits),
@@ -78,8 +82,8 @@ fn cause(error: &wasmtime::Error, state: &CallState) -> (&'static str, String) {
 /// wasmtime names some limits in words only.
 fn of_text(text: &str, limits: &Limits) -> (&'static str, String) {
     if text.contains("fuel allocated for hostcalls") {
-        let limit = limits.result_bytes;
-        ("limit", format!("it hands over too much at once: limit {limit} bytes"))
+        let bytes = format_args!("{} bytes", limits.result_bytes);
+        ("limit", format!("it hands over too much at once: {}", told(bytes, "result_bytes")))
     } else if text.contains("resource limit exceeded") || text.contains("exceeds the limit") {
         ("limit", text.to_owned())
     } else {

@@ -22,7 +22,7 @@ use crate::{
         http::{Error, Host, Request, Response},
         types::HeaderResult,
     },
-    limits::Limits,
+    limits::{self, Limits},
     secrets::Secrets,
     state::CallState,
 };
@@ -120,16 +120,17 @@ impl Requests {
         }
         let mut bytes = body.as_ref().map_or(0, Vec::len);
         bytes += headers.iter().map(|header| header.name.len() + header.value.len()).sum::<usize>();
-        if bytes > limits.http_request_bytes || headers.len() > limits.http_headers {
-            return Err(format!(
-                "the request has {} headers and {bytes} bytes: limit {} headers and {} bytes",
-                headers.len(),
-                limits.http_headers,
-                limits.http_request_bytes
-            ));
+        if bytes > limits.http_request_bytes {
+            let limit = limits::told(limits.http_request_bytes, "http_request_bytes");
+            return Err(format!("the request has {bytes} bytes: {limit}"));
+        }
+        if headers.len() > limits.http_headers {
+            let limit = limits::told(limits.http_headers, "http_headers");
+            return Err(format!("the request has {} headers: {limit}", headers.len()));
         }
         if self.sent == limits.http_requests {
-            return Err(format!("too many requests: limit {} a call", limits.http_requests));
+            let limit = limits::told(limits.http_requests, "http_requests");
+            return Err(format!("too many requests of one call: {limit}"));
         }
         let mut headers = headers.into_iter().map(header).collect::<Result<Vec<_>, _>>()?;
         self.sent += 1;

@@ -9,6 +9,7 @@ use crate::{
         types::{self, ErrorDetailResult, PayloadResult},
     },
     convert,
+    limits::told,
     state::{CallState, Subject},
 };
 
@@ -51,11 +52,9 @@ impl logging::Host for CallState {
             self.emit(level, &message);
         } else if self.log.lines == self.limits.log_lines {
             self.log.lines += 1;
-            let limit = self.limits.log_lines;
-            let told = format!(
-                "the call logs too much, its further lines are dropped: limit {limit} lines"
-            );
-            self.emit(Level::Warn, &told);
+            let limit = told(self.limits.log_lines, "log_lines");
+            let dropped = format!("the call logs too much, its further lines are dropped: {limit}");
+            self.emit(Level::Warn, &dropped);
         }
         if level == Level::Error {
             self.log.last_error = Some(message);
@@ -64,9 +63,14 @@ impl logging::Host for CallState {
     }
 }
 
-/// Cuts a text off, between two characters.
-fn cut(text: &mut String, bytes: usize) {
-    text.truncate(text.floor_char_boundary(bytes));
+/// Cuts a line off, between two characters, and says so.
+fn cut(line: &mut String, limit: usize) {
+    if line.len() > limit {
+        let kept = line.floor_char_boundary(limit);
+        let dropped = line.len() - kept;
+        line.truncate(kept);
+        line.push_str(&format!(" … {dropped} more bytes: {}", told(limit, "log_line_bytes")));
+    }
 }
 
 /// One tracing event; its level and the names of its fields are constants there.
@@ -115,7 +119,8 @@ impl ambient::Host for CallState {
         self.called()?;
         let limit = self.limits.random_bytes;
         if length > limit {
-            return Err(self.refuse(format!("random-bytes({length}): limit {limit} bytes a call")));
+            let limit = told(limit, "random_bytes");
+            return Err(self.refuse(format!("random-bytes({length}): {limit}")));
         }
         let mut bytes = vec![0; length as usize];
         self.chance.fill(&mut bytes);

@@ -1,5 +1,7 @@
 //! How much a guest may take.
 
+use std::fmt::Display;
+
 use serde::Deserialize;
 
 /// The bounds of guests, the same for every plugin of a host.
@@ -46,6 +48,11 @@ pub struct Limits {
     pub http_headers: usize,
     /// Calls that may run long beside the pool: see the module `pool`.
     pub long_calls: usize,
+}
+
+/// How a limit is told to who hits it: its value, and its key in the configuration.
+pub(crate) fn told(limit: impl Display, key: &str) -> String {
+    format!("limit {limit} (plugins.guest_limits.{key})")
 }
 
 impl Default for Limits {

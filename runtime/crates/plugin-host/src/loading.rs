@@ -29,7 +29,7 @@ use crate::{
     failure::unavailable,
     grants::Grants,
     guest::{Guest, Idle, Lane},
-    limits::Limits,
+    limits::{Limits, told},
     linking::{FITTING, Linkers},
     signatures::TrustedKeys,
     state::{CallState, LogBudget, MemoryBudget, Subject},
@@ -123,12 +123,12 @@ impl Loader {
         let (debug, limit) = (trace::debug_bytes(bytes), self.limits.debug_bytes);
         if debug > limit {
             return Err(format!(
-                "component has {debug} bytes of information for debuggers: limit {limit} \
-                 (plugins.guest_limits.debug_bytes): build it with lines alone, or without"
+                "component has {debug} bytes of information for debuggers: {}: build it with lines alone, or without",
+                told(limit, "debug_bytes")
             ));
         }
-        let component = Component::from_binary(&self.engine, bytes)
-            .map_err(|error| format!("component does not compile: {error:#}: build it anew"))?;
+        let component =
+            Component::from_binary(&self.engine, bytes).map_err(|error| uncompiled(&error))?;
         if let Some(cache) = &self.cache {
             cache.write(digest, &component);
         }
@@ -217,6 +217,28 @@ impl Loader {
             Ok(manifest)
         };
         described.now_or_never().expect("the synchronous lane never waits")
+    }
+}
+
+/// What wasmtime says of a component that is made of too much, and the key of that limit.
+const PARTS: [(&str, &str); 8] = [
+    ("core module instances", "core_instances"),
+    ("Wasm linear memories", "memories"),
+    ("defined memories count", "memories"),
+    ("tables, which exceeds", "tables"),
+    ("defined tables count", "tables"),
+    ("minimum element size", "table_elements"),
+    ("minimum byte size", "memory_bytes"),
+    ("instance allocation for this", "instance_bytes"),
+];
+
+fn uncompiled(error: &wasmtime::Error) -> String {
+    let text = format!("{error:#}");
+    match PARTS.iter().find(|(said, _)| text.contains(said)) {
+        Some((_, key)) => format!(
+            "component is made of too much: {text} (plugins.guest_limits.{key}): build it smaller, or raise the limit"
+        ),
+        None => format!("component does not compile: {text}: build it anew"),
     }
 }
 

@@ -24,7 +24,7 @@ use crate::{
     },
     convert,
     failure::retryable,
-    limits::Limits,
+    limits::{Limits, told},
     secrets::Secrets,
 };
 
@@ -94,7 +94,8 @@ impl<'a> Judge<'a> {
         let (returned, limit) = (effects.len(), self.limits.effects);
         if returned > limit {
             let plugin = self.access.name();
-            let message = format!("plugin {plugin}: {returned} effects: limit {limit}");
+            let limit = told(limit, "effects");
+            let message = format!("plugin {plugin}: {returned} effects: {limit}");
             return Err(retryable("limit", message));
         }
         effects.into_iter().map(|effect| self.effect(effect)).collect()
@@ -204,12 +205,13 @@ impl<'a> Judge<'a> {
         let Limits { payload_bytes, result_bytes, .. } = *self.limits;
         let plugin = self.access.name();
         if bytes > payload_bytes {
-            let message =
-                format!("plugin {plugin}: {what} of {bytes} bytes: limit {payload_bytes} bytes");
+            let limit = told(format_args!("{payload_bytes} bytes"), "payload_bytes");
+            let message = format!("plugin {plugin}: {what} of {bytes} bytes: {limit}");
             return Err(retryable("limit", message));
         }
         if self.bytes > result_bytes {
-            let message = format!("plugin {plugin}: result too large: limit {result_bytes} bytes");
+            let limit = told(format_args!("{result_bytes} bytes"), "result_bytes");
+            let message = format!("plugin {plugin}: result too large: {limit}");
             return Err(retryable("limit", message));
         }
         Ok(())

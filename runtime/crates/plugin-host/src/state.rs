@@ -19,7 +19,7 @@ use crate::{
     chance::{Chance, Seed},
     guest::Lane,
     http::Requests,
-    limits::Limits,
+    limits::{Limits, told},
     session::Session,
 };
 
@@ -59,7 +59,8 @@ impl CallState {
         self.host_calls += 1;
         let limit = self.limits.host_calls;
         if self.host_calls > limit {
-            return Err(self.refuse(format!("too many calls of the host: limit {limit}")));
+            let limit = told(limit, "host_calls");
+            return Err(self.refuse(format!("too many calls of the host: {limit}")));
         }
         Ok(())
     }
@@ -196,7 +197,8 @@ impl ResourceLimiter for MemoryBudget {
     ) -> wasmtime::Result<bool> {
         let used = self.used + desired.saturating_sub(current);
         if used > self.limit {
-            return self.refuse(format!("out of memory: limit {} bytes", self.limit));
+            let limit = told(format_args!("{} bytes", self.limit), "memory_bytes");
+            return self.refuse(format!("out of memory: {limit}"));
         }
         self.used = used;
         Ok(true)
@@ -209,7 +211,8 @@ impl ResourceLimiter for MemoryBudget {
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         if desired > self.table_limit {
-            return self.refuse(format!("table too large: limit {} elements", self.table_limit));
+            let limit = told(format_args!("{} elements", self.table_limit), "table_elements");
+            return self.refuse(format!("table too large: {limit}"));
         }
         Ok(true)
     }

@@ -10,7 +10,14 @@ pub(crate) const FRAMES: usize = 16;
 const NAME_CHARS: usize = 160;
 
 /// Files that are not a plugin's own: those of standard libraries and of dependencies.
-const FOREIGN_FILES: [&str; 4] = ["/rustlib/src/", "/rustc/", "/registry/src/", "wasi-libc"];
+const FOREIGN_FILES: [&str; 6] = [
+    "/rustlib/src/",
+    "/rustc/",
+    "/registry/src/",
+    "wasi-libc",
+    "libc-bottom-half/",
+    "libc-top-half/",
+];
 /// Functions that are not, where files are not known.
 const FOREIGN_FUNCTIONS: [&str; 9] =
     ["std::", "core::", "alloc::", "rust_", "__rust", "__", "abort", "runtime.", "_start"];

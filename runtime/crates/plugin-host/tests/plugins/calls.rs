@@ -139,7 +139,8 @@ async fn a_guest_gets_no_more_stack_than_its_limit() {
     let host = probe(generous()).await;
     let (class, code, message) = failed(run(&host, does(json!({"do": "overflow"}))).await);
     assert_eq!((class, code.as_str()), ("retryable", "limit"));
-    assert!(message.contains("its stack is full: limit 524288 bytes"), "{message}");
+    let limit = "its stack is full: limit 524288 bytes (plugins.guest_limits.stack_bytes)";
+    assert!(message.contains(limit), "{message}");
 }
 
 #[tokio::test]
@@ -179,7 +180,8 @@ async fn a_guest_gets_no_more_memory_than_its_limit() {
     let host = probe(Options { limits, ..generous() }).await;
     let (class, code, message) = failed(run(&host, does(json!({"do": "oom"}))).await);
     assert_eq!((class, code.as_str()), ("retryable", "limit"));
-    assert!(message.contains("out of memory: limit 8388608 bytes"), "{message}");
+    let limit = "out of memory: limit 8388608 bytes (plugins.guest_limits.memory_bytes)";
+    assert!(message.contains(limit), "{message}");
 }
 
 #[tokio::test]
@@ -189,10 +191,12 @@ async fn a_result_is_bounded() {
     assert!(matches!(big(1 << 19).await, Ok(StepOutcome::Done(_))));
     let (class, code, message) = failed(big((1 << 20) + 1).await);
     assert_eq!((class, code.as_str()), ("retryable", "limit"));
-    assert!(message.contains("output of 1048601 bytes: limit 1048576 bytes"), "{message}");
+    let limit = "output of 1048601 bytes: limit 1048576 bytes (plugins.guest_limits.payload_bytes)";
+    assert!(message.contains(limit), "{message}");
     let (class, code, message) = failed(big(8 << 20).await);
     assert_eq!((class, code.as_str()), ("retryable", "limit"));
-    assert!(message.contains("too much at once: limit 4194304 bytes"), "{message}");
+    let limit = "too much at once: limit 4194304 bytes (plugins.guest_limits.result_bytes)";
+    assert!(message.contains(limit), "{message}");
 }
 
 #[tokio::test]
@@ -203,7 +207,8 @@ async fn effects_are_counted() {
     assert_eq!(done.effects.len(), 1_000);
     let (class, code, message) = failed(effects(1_001).await);
     assert_eq!((class, code.as_str()), ("retryable", "limit"));
-    assert!(message.contains("1001 effects: limit 1000"), "{message}");
+    let limit = "1001 effects: limit 1000 (plugins.guest_limits.effects)";
+    assert!(message.contains(limit), "{message}");
     let (class, code, message) = failed(effects(1_000_000).await);
     assert_eq!((class, code.as_str()), ("retryable", "limit"));
     assert!(message.contains("limit"), "{message}");
@@ -217,7 +222,19 @@ async fn calls_of_the_host_are_counted() {
     assert!(matches!(ask(500).await, Ok(StepOutcome::Done(_))));
     let (class, code, message) = failed(ask(501).await);
     assert_eq!((class, code.as_str()), ("retryable", "limit"));
-    assert!(message.contains("too many calls of the host: limit 500"), "{message}");
+    let limit = "too many calls of the host: limit 500 (plugins.guest_limits.host_calls)";
+    assert!(message.contains(limit), "{message}");
+}
+
+#[tokio::test]
+async fn chance_is_bounded() {
+    let host = probe(generous()).await;
+    let ask = |bytes: u32| run(&host, does(json!({"do": "ask_random", "bytes": bytes})));
+    assert!(matches!(ask(64 << 10).await, Ok(StepOutcome::Done(_))));
+    let (class, code, message) = failed(ask(u32::MAX).await);
+    assert_eq!((class, code.as_str()), ("retryable", "limit"));
+    let limit = "random-bytes(4294967295): limit 65536 (plugins.guest_limits.random_bytes)";
+    assert!(message.contains(limit), "{message}");
 }
 
 /// Every call of one plugin spins, more of them than there are places for: another plugin's is answered before they end.

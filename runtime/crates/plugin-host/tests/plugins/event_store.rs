@@ -7,10 +7,11 @@ use std::{
 
 use serde_json::{Value, json};
 use wasaga_domain::{
+    attempt::Direction,
     clock::{Clock as _, SystemClock},
-    ports::{GuestDatabase, StepReport},
+    ports::{CallKind, GuestDatabase, StepReport},
 };
-use wasaga_plugin_host::{Options, PluginHost};
+use wasaga_plugin_host::{Grant, Grants, Options, PluginHost};
 
 use crate::{
     database::Database,
@@ -18,9 +19,13 @@ use crate::{
 };
 
 async fn host(database: &Arc<Database>) -> Arc<PluginHost> {
+    host_with(generous(), database).await
+}
+
+async fn host_with(options: Options, database: &Arc<Database>) -> Arc<PluginHost> {
     let database: Arc<dyn GuestDatabase> = database.clone();
     let clock = Arc::new(SystemClock);
-    let host = PluginHost::new(generous(), None, Some(database), clock).expect("a host");
+    let host = PluginHost::new(options, None, Some(database), clock).expect("a host");
     host.install_local(component("probe-events-rust")).await.expect("it loads");
     host
 }
@@ -88,6 +93,27 @@ async fn a_load_ends_by_the_deadline() {
     assert!(report.transaction.is_none());
     assert_eq!(failed(report.outcome).1, "timeout");
     assert_eq!(database.rolled_back.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_grant_of_one_phase_is_of_no_use_in_the_other() {
+    let database = Arc::new(Database::default());
+    let undo = Grant { event_store: true, ..Grant::default() };
+    let grant = Grant { compensate: Some(undo.into()), ..Grant::default() };
+    let plugins = [("probe-events".parse().expect("a name"), grant)].into();
+    let options = Options { grants: Grants { grant_all: false, plugins }, ..Options::default() };
+    let host = host_with(options, &database).await;
+    let append = json!({"ask": [{"append": ["s", 0, ["opened"]]}]});
+    let told = output(ask(&host, append.clone()).await.outcome);
+    let message = told[0]["error"].as_str().expect("a sentence");
+    let denied = "plugin probe-events is not granted the event store while it executes: ";
+    assert!(message.starts_with(denied), "{message}");
+    assert_eq!(database.begun.load(Ordering::Relaxed), 0);
+
+    let mut undo = call("probe-events", &append);
+    undo.attempt.direction = Direction::Undo;
+    undo.kind = CallKind::Compensate { undo: None };
+    assert_eq!(output(report(&host, undo).await.outcome), json!([1]));
 }
 
 #[tokio::test]

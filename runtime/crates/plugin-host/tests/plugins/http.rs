@@ -106,6 +106,8 @@ async fn what_may_not_be_sent_is_denied_by_name() {
     own["headers"] = json!({ "Idempotency-Key": "mine" });
     let mut large = asks("POST", &url, None);
     large["body_bytes"] = json!(1001);
+    let mut many = asks("POST", &url, None);
+    many["headers"] = (0..51).map(|n| (format!("h{n}"), json!("v"))).collect::<Value>();
     for (action, told) in [
         (
             asks("POST", "https://api.other.com/", None),
@@ -118,7 +120,8 @@ async fn what_may_not_be_sent_is_denied_by_name() {
         (asks("POST", "ftp://localhost/", None), "scheme ftp"),
         (asks("CONNECT", &url, None), "method \"CONNECT\""),
         (own, "header idempotency-key: the host sets it"),
-        (large, "limit 50 headers and 1000 bytes"),
+        (large, "1001 bytes: limit 1000 (plugins.guest_limits.http_request_bytes)"),
+        (many, "51 headers: limit 50 (plugins.guest_limits.http_headers)"),
     ] {
         let report = report(&host, probe_call(action.clone())).await;
         assert!(!report.reached_out);
@@ -130,7 +133,8 @@ async fn what_may_not_be_sent_is_denied_by_name() {
     assert!(server.requests().is_empty());
     let many = (0..3).fold(asks("GET", &url, None), |then, _| asks("GET", &url, Some(then)));
     let told = output(run(&host, many).await);
-    assert_eq!(told["message"], "too many requests: limit 3 a call");
+    let limit = "limit 3 (plugins.guest_limits.http_requests)";
+    assert_eq!(told["message"], format!("too many requests of one call: {limit}"));
     assert_eq!(server.requests().len(), 3);
 }
 
@@ -178,6 +182,17 @@ async fn an_error_says_what_is_known() {
         let (class, code, message) = failed(run(&host, action).await);
         assert_eq!((class, &*code), expected, "{url}: {message}");
     }
+}
+
+#[tokio::test]
+async fn an_answer_is_bounded() {
+    let (server, mut options) = (Server::start().await, granted(all()));
+    options.limits.http_response_bytes = 100;
+    let host = probe(options).await;
+    let told = output(run(&host, asks("GET", &server.url("/large"), None)).await);
+    assert_eq!(told["error"], "http-too-large");
+    let message = told["message"].as_str().expect("a message");
+    assert!(message.contains("100 bytes"), "{message}");
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ mod event_store;
 mod http;
 mod http_sdks;
 mod http_server;
+mod limits;
 mod loading;
 mod sql;
 mod stage;

@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use wasaga_domain::{ports::GuestTransaction, sql::SqlValue};
+use wasaga_domain::{
+    ports::{GuestTransaction, ModuleStore as _},
+    sql::SqlValue,
+};
 use wasaga_store::{
     StoreError,
     lanes::{Flow, Lane},
@@ -10,7 +13,7 @@ use wasaga_store::{
     testing_sql::Session,
 };
 
-use crate::stage::{begin, one, task, with_plugin};
+use crate::stage::{begin, module, one, task, with_plugin};
 
 #[tokio::test]
 async fn the_guests_sql_and_the_tasks_end_are_one() {
@@ -42,6 +45,39 @@ async fn the_guests_sql_and_the_tasks_end_are_one() {
         rows[0][0] == SqlValue::Int64(1) && rows[0][1] != SqlValue::Text("x".into()),
         "{rows:?}"
     );
+}
+
+#[tokio::test]
+async fn an_advisory_lock_is_gone_with_its_transaction() {
+    let db = with_plugin().await;
+    let (host, end) = task(&db).await;
+    let take =
+        "select pg_advisory_lock(n), pg_advisory_xact_lock(n + 9) from generate_series(1, 9) n";
+    let mut other = Session::open(&db.url).await;
+    let free = "select count(*) from generate_series(1, 18) n
+        where pg_try_advisory_lock(n) and pg_advisory_unlock(n)";
+
+    let mut tx = begin(&db.store).await;
+    tx.query(take, &[]).await.unwrap();
+    assert_eq!(other.number(free).await, 0);
+    // The host waits for none of them: another module, and the schema's state.
+    db.store.activate(module("other", &["create table secrets (s text)"])).await.unwrap();
+    db.store.migrate_up().await.unwrap();
+    assert!(db.store.tasks_finish_guest(host, &end, tx).await.unwrap());
+    all_free(&mut other, free).await;
+
+    let mut tx = begin(&db.store).await;
+    tx.query(take, &[]).await.unwrap();
+    drop(tx);
+    all_free(&mut other, free).await;
+}
+
+/// The connection is cleaned when the transaction has ended.
+async fn all_free(other: &mut Session, free: &str) {
+    let begun = Instant::now();
+    while other.number(free).await < 18 {
+        assert!(begun.elapsed() < Duration::from_secs(10), "a lock is left");
+    }
 }
 
 #[tokio::test]
