@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"wasaga.local/guest/internal/abi"
@@ -54,7 +56,7 @@ func Attempt(isResumed bool, handle func() error) (failure *abi.Failure) {
 	defer func() {
 		if panicked := recover(); panicked != nil {
 			slog.Error(fmt.Sprintf("panic: %v\n%s", panicked, debug.Stack()))
-			failure = lowerFailure(foreign("panic", fmt.Errorf("panic: %v", panicked), isResumed))
+			failure = lowerFailure(foreign("panic", fmt.Errorf("panic: %v%s", panicked, place()), isResumed))
 		}
 	}()
 	err := handle()
@@ -66,6 +68,25 @@ func Attempt(isResumed bool, handle func() error) (failure *abi.Failure) {
 		known = foreign("error", err, isResumed)
 	}
 	return lowerFailure(known)
+}
+
+// place is where a panic began, while it is recovered from: the innermost function that is not of Go's runtime.
+func place() string {
+	callers := make([]uintptr, 64)
+	frames := runtime.CallersFrames(callers[:runtime.Callers(0, callers)])
+	panicked := false
+	for {
+		frame, more := frames.Next()
+		if panicked && !strings.HasPrefix(frame.Function, "runtime.") {
+			return fmt.Sprintf(" at %s (%s:%d)", frame.Function, frame.File, frame.Line)
+		}
+		if frame.Function == "runtime.gopanic" {
+			panicked = true
+		}
+		if !more {
+			return ""
+		}
+	}
 }
 
 // foreign is a failure of the plugin itself: nobody knows what became of what was sent before a wait.

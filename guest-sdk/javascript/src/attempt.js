@@ -2,6 +2,7 @@
 
 import { Failure, Permanent, Retryable, Unknown } from "./failure.js";
 import { milliseconds, optionalPayload } from "./payload.js";
+import { place } from "./places.js";
 
 const detail = ({ code, message, data }) => ({ code, message, data: optionalPayload(data) });
 
@@ -16,7 +17,8 @@ function lowerFailure(failure) {
 function failureOf(thrown, isResumed) {
   if (thrown instanceof Failure) return thrown;
   console.error(thrown);
-  const message = thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown);
+  const message =
+    thrown instanceof Error ? `${thrown.name}: ${thrown.message}${place(thrown.stack)}` : String(thrown);
   return isResumed ? new Unknown("exception", message) : new Retryable("exception", message);
 }
 

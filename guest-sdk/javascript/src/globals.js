@@ -2,11 +2,12 @@
 
 import { nowMs, randomBytes } from "wasaga:plugin/ambient@0.1.0";
 import { log } from "wasaga:plugin/logging@0.1.0";
+import { traced } from "./places.js";
 import { decode, encode } from "./text.js";
 
 const shown = (value) => {
   if (typeof value === "string") return value;
-  if (value instanceof Error) return `${value.name}: ${value.message}\n${value.stack ?? ""}`.trimEnd();
+  if (value instanceof Error) return `${value.name}: ${value.message}\n${traced(value.stack)}`.trimEnd();
   try {
     return JSON.stringify(value) ?? String(value);
   } catch {

@@ -140,6 +140,20 @@ def described(error: BaseException) -> str:
     return "\n".join([*lines, f"{type(error).__name__}: {error}"])
 
 
+def place(error: BaseException) -> str:
+    """Where in the plugin's own code it was raised."""
+    own = ""
+    at = error.__traceback__
+    while at is not None:
+        code = at.tb_frame.f_code
+        # componentize-py numbers the directories that it takes modules from.
+        name = code.co_filename.lstrip("/").partition("/")[2]
+        if "python3" not in code.co_filename and not name.startswith("wasaga/"):
+            own = f" at {code.co_qualname} ({name}:{at.tb_lineno})"
+        at = at.tb_next
+    return own
+
+
 def begin() -> None:
     """A call begins: all of them start from one snapshot, with one seed."""
     random = sys.modules.get("random")

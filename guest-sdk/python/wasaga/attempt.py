@@ -35,6 +35,6 @@ def attempt(*, is_resumed: bool = False) -> Iterator[None]:
         raise Err(_lower(failure)) from None
     except Exception as error:
         ambient.log_error(ambient.described(error))
-        said = f"{type(error).__name__}: {error}"
+        said = f"{type(error).__name__}: {error}{ambient.place(error)}"
         kind = Unknown if is_resumed else Retryable
         raise Err(_lower(kind("exception", said))) from None

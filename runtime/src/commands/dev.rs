@@ -201,13 +201,18 @@ impl Bench {
 
 /// What to write into a host's configuration for a plugin that asks for something.
 fn grant_table(manifest: &Manifest) -> Option<String> {
-    let Capabilities { sql, event_store, topics, config_keys, .. } = &manifest.capabilities;
+    let Capabilities { sql, event_store, http_hosts, topics, config_keys, secrets } =
+        &manifest.capabilities;
+    let hosts: Vec<_> = http_hosts.iter().map(ToString::to_string).collect();
     let values: Vec<_> = config_keys.iter().map(|key| format!("{key} = \"\"")).collect();
+    let sources: Vec<_> = secrets.iter().map(|key| format!("{key} = {{ file = \"\" }}")).collect();
     let lines = [
         sql.then(|| "sql = true".to_owned()),
         event_store.then(|| "event_store = true".to_owned()),
+        (!hosts.is_empty()).then(|| format!("http_hosts = {hosts:?}")),
         (!topics.is_empty()).then(|| format!("topics = {topics:?}")),
         (!values.is_empty()).then(|| format!("config = {{ {} }}", values.join(", "))),
+        (!sources.is_empty()).then(|| format!("secrets = {{ {} }}", sources.join(", "))),
     ];
     let lines: Vec<_> = lines.into_iter().flatten().map(|line| line + "\n").collect();
     (!lines.is_empty()).then(|| format!("[plugins.{}.grant]\n{}", manifest.name, lines.concat()))

@@ -1,10 +1,13 @@
 //! `wasaga dev`: what is saved becomes active, unless it does not build, or does not do what its scenarios say.
 
-use std::fs;
+use std::{fs, path::Path, process::Stdio};
 
 use serde_json::{Value, json};
+use tokio::process::{Child, Command};
 use wasaga_services::process::{Signal, signal};
-use wasaga_tests::{Host, PATIENCE, World, eventually};
+use wasaga_tests::{Host, PATIENCE, World, environment, eventually};
+
+use crate::new_project::{BUILD, succeeds, texts};
 
 async fn card(host: &Host) -> Value {
     let saga = host.api.post("/api/v1/greetings/hello", &json!({"name": "Ada"})).await.saga();
@@ -29,7 +32,8 @@ async fn dev_swaps_in_what_is_saved() {
     // What production has to grant is told.
     saved(
         "\"steps\": [\"write\", \"say\"],",
-        "\"steps\": [\"write\", \"say\"], \"capabilities\": {\"topics\": [\"cards\"]},",
+        "\"steps\": [\"write\", \"say\"], \"capabilities\": {\"sql\": true, \"topics\": [\"cards\"],
+            \"http_hosts\": [\"*.example.com\"], \"config_keys\": [\"style\"], \"secrets\": [\"token\"]},",
     );
 
     host = world.host().by(&["dev", &shown]).unset("plugins.grant_all").start().await;
@@ -40,8 +44,16 @@ async fn dev_swaps_in_what_is_saved() {
         .await
     };
     active("0.1.0").await;
-    host.logged("[plugins.hello.grant]").await;
-    host.logged("topics = [\"cards\"]").await;
+    for line in [
+        "[plugins.hello.grant]",
+        "sql = true",
+        "http_hosts = [\"*.example.com\"]",
+        "topics = [\"cards\"]",
+        "config = { style = \"\" }",
+        "secrets = { token = { file = \"\" } }",
+    ] {
+        host.logged(line).await;
+    }
     assert_eq!(card(&host).await, "Hello, Ada!");
 
     saved("\"version\": \"0.1.0\"", "\"version\": \"0.2.0\"");
@@ -62,4 +74,69 @@ async fn dev_swaps_in_what_is_saved() {
     signal(host.pid(), Signal::INT);
     let status = host.ended(PATIENCE).await;
     assert!(status.success(), "{status}:\n{}", host.log());
+}
+
+/// `wasaga dev` of a project, for a host that runs already.
+fn dev(project: &Path, into: &Path) -> Child {
+    let beside = |name| environment::plugins().with_file_name(name);
+    let mut command = Command::new(environment::host());
+    command.arg("dev").arg(project).arg("--into").arg(into);
+    command.env("WASAGA_PLUGINS__CACHE_DIR", beside("guests-compiled"));
+    command.env("CARGO_TARGET_DIR", beside("new-projects"));
+    command.stdin(Stdio::null()).kill_on_drop(true).spawn().expect("wasaga can be started")
+}
+
+/// A new project in this language: built on every save, and swapped into a host.
+async fn swaps_in(language: &str, source: &str) {
+    let world = World::embedded(&[]).await;
+    let host = world.host().start().await;
+    let name = format!("dev-{language}");
+    let parent = world.plugins.path().parent().expect("it is in the test's directory");
+    succeeds(parent, &texts(["new", &name, "--language", language])).await;
+    let project = parent.join(&name);
+    let mut dev = dev(&project, world.plugins.path());
+    let active = async |version: &str| {
+        eventually(format!("version {version} is active"), BUILD, async || {
+            host.api.plugin(&name).await.filter(|plugin| plugin["version"] == version)
+        })
+        .await
+    };
+    active("0.1.0").await;
+    let source = project.join(source);
+    let text = fs::read_to_string(&source).expect("it is there");
+    fs::write(&source, text.replacen("0.1.0", "0.2.0", 1)).expect("it can be written");
+    active("0.2.0").await;
+    let pid = dev.id().expect("it runs");
+    signal(pid, Signal::INT);
+    dev.wait().await.expect("it is ours");
+}
+
+#[tokio::test]
+async fn dev_rust() {
+    swaps_in("rust", "Cargo.toml").await;
+}
+
+#[tokio::test]
+async fn dev_c() {
+    swaps_in("c", "src/plugin.c").await;
+}
+
+#[tokio::test]
+async fn dev_go() {
+    swaps_in("go", "main.go").await;
+}
+
+#[tokio::test]
+async fn dev_javascript() {
+    swaps_in("javascript", "src/plugin.js").await;
+}
+
+#[tokio::test]
+async fn dev_typescript() {
+    swaps_in("typescript", "src/plugin.ts").await;
+}
+
+#[tokio::test]
+async fn dev_python() {
+    swaps_in("python", "src/plugin.py").await;
 }

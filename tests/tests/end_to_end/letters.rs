@@ -168,6 +168,41 @@ async fn dead_letters_go_to_plugins() {
 }
 
 #[tokio::test]
+async fn a_trap_on_any_flow_is_an_attempt_that_failed() {
+    let world = World::on_kafka(&["letters-rust"]).await;
+    let retry = "{ fixed = { delay_ms = 20, max_attempts = 2 } }";
+    let mut host = world.host();
+    for flow in ["in_retry", "handle_out_retry", "dead_retry"] {
+        host = host.set(&format!("flows.{flow}"), retry);
+    }
+    let mut host = host.start().await;
+    world
+        .run(
+            "select wasaga.emit('letters.out', 'first', '{\"out\": \"trap\"}');
+             select wasaga.emit('letters.out', 'second', '{\"out\": \"never\", \"dead\": \"trap\"}');
+             select wasaga.emit('letters.out', 'good', '{}')",
+        )
+        .await;
+    let trap = json!({"in": "trap", "dead": "trap"});
+    world.produce(&[record("both", &trap), record("good", &json!({}))]).await;
+    let letters = |flow: &str| {
+        format!(
+            "select concat_ws(' ', convert_from(key, 'UTF8'), reason ->> 'code', attempts, status, handling_attempts,
+                handling_error ->> 'code')
+            from wasaga.dead_letter_{flow} order by key"
+        )
+    };
+    let expected = ["first trap 2 ready 1", "second never 1 error 2 trap"];
+    until(&world, "on their way out", &letters("out"), &expected).await;
+    until(&world, "on its way in", &letters("in"), &["both trap 2 error 2 trap"]).await;
+    let told = "select handling_error ->> 'message' from wasaga.dead_letter_in";
+    let told = world.texts(told).await.concat();
+    assert!(told.contains("handle-dead-in") && told.contains("the message says so"), "{told}");
+    until(&world, "the others go on", DONE, &["good in"]).await;
+    host.ready().await;
+}
+
+#[tokio::test]
 async fn messages_out_go_through_a_plugin() {
     let world = World::on_kafka(&["letters-rust"]).await;
     let retry = "{ fixed = { delay_ms = 300, max_attempts = 3 } }";

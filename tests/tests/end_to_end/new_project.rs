@@ -7,7 +7,7 @@ use serde_json::json;
 use wasaga_tests::{PATIENCE, World, check::promises, environment, eventually};
 
 /// How long a build may take that compiles its language's standard library first, on a machine that does other things.
-const BUILD: Duration = Duration::from_mins(8);
+pub(crate) const BUILD: Duration = Duration::from_mins(8);
 
 pub(crate) async fn wasaga(directory: &Path, arguments: &[&OsStr]) -> Output {
     let beside = |name| environment::plugins().with_file_name(name);

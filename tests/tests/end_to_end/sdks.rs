@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 use wasaga_tests::{PATIENCE, Record, World, check::promises_with, eventually};
 
 /// Messages in and out, waits of every kind, SQL, events, a child, a foreign error, an undo, and what hears of it all.
-async fn does_it_all(language: &str) {
+/// `place`: what tells where in the plugin's own code an attempt failed by its own mistake.
+async fn does_it_all(language: &str, place: &str) {
     let name = format!("sdk-{language}");
     let world = World::embedded(&[&name]).await;
     let grant = format!("plugins.{name}.grant");
@@ -15,8 +16,8 @@ async fn does_it_all(language: &str) {
     };
 
     let saga = run("one", json!({"n": 1})).await;
-    let saga = host.api.reaches(&saga, "completed").await;
-    let outputs = &saga["outputs"];
+    let completed = host.api.reaches(&saga, "completed").await;
+    let outputs = &completed["outputs"];
     assert_eq!(outputs["ask"], json!({"n": 2, "asked": 1}));
     assert_eq!(outputs.get("skip"), None);
     let row = json!({"id": "one", "n": 7, "half": 0.5, "yes": true, "deep": {"deep": [1]}, "nothing": null});
@@ -32,6 +33,12 @@ async fn does_it_all(language: &str) {
     assert!([finished, finished_by_output].contains(&outputs["rest"]["finished"]), "{outputs}");
     // Its first attempt failed by the plugin's own mistake.
     assert_eq!(outputs["fail"], json!({"attempt": 2}));
+    let failed = format!(
+        "select error ->> 'message' from wasaga.journal
+         where saga_id = '{saga}' and step = 'fail' and kind = 'retrying'"
+    );
+    let failed = world.texts(&failed).await.concat();
+    assert!(failed.contains(place), "{failed}");
 
     let saga = run("two", json!({"n": 2, "fail": "please"})).await;
     let ended = host.api.reaches(&saga, "compensated").await;
@@ -73,20 +80,20 @@ async fn does_it_all(language: &str) {
 
 #[tokio::test]
 async fn c_sdk() {
-    does_it_all("c").await;
+    does_it_all("c", " at fail (src/plugin.c:150)").await;
 }
 
 #[tokio::test]
 async fn go_sdk() {
-    does_it_all("go").await;
+    does_it_all("go", "panic: nothing at main.fail (sdk/main.go:162)").await;
 }
 
 #[tokio::test]
 async fn javascript_sdk() {
-    does_it_all("javascript").await;
+    does_it_all("javascript", " at execute (src/plugin.js:74)").await;
 }
 
 #[tokio::test]
 async fn python_sdk() {
-    does_it_all("python").await;
+    does_it_all("python", " at fail (plugin.py:158)").await;
 }

@@ -1,5 +1,5 @@
 //! A plugin on all four task flows. A message says itself what becomes of it: `{"in": …, "out": …, "dead": …}`, each `ok`
-//! (as where it is absent), `never`, `later` (on the second attempt), `always` (fails for now) or `drop`.
+//! (as where it is absent), `never`, `later` (on the second attempt), `always` (fails for now), `trap` or `drop`.
 //!
 //! Records come on `letters.in`; what is done with one is told on `letters.done`. Messages to `letters.out` are stamped
 //! before they are published. Dead letters of `letters.in` are told on `letters.done`, and those to `letters.out` are
@@ -35,6 +35,7 @@ enum Say {
     Never,
     Later,
     Always,
+    Trap,
     Drop,
 }
 
@@ -44,6 +45,7 @@ impl Say {
             Self::Never => Err(Failure::permanent("never", "the message says so")),
             Self::Later if attempt < 2 => Err(Failure::retryable("later", "the message says so")),
             Self::Always => Err(Failure::retryable("always", "the message says so")),
+            Self::Trap => panic!("the message says so"),
             Self::Ok | Self::Later | Self::Drop => Ok(()),
         }
     }

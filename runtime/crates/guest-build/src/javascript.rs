@@ -1,6 +1,8 @@
 //! Guests in JavaScript and TypeScript: checked by tsc where there is a tsconfig.json, bundled by esbuild, and run by `QuickJS` in
 //! the component. The tools come from npm, in the versions of the SDK's lock file.
 
+mod lines;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -39,7 +41,9 @@ pub(crate) fn build(
     esbuild.args(["--target=es2022", "--external:wasaga:*", "--log-level=warning"]);
     esbuild.arg(format!("--alias:wasaga-guest={}", project.sdk.join("src/index.js").display()));
     esbuild.arg(format!("--outfile={}", bundle.display()));
+    esbuild.args(["--sourcemap=external", "--sources-content=false"]);
     run(&mut esbuild)?;
+    lines::append(project, &bundle)?;
 
     let mut componentize = Command::new(tools.join("componentize-qjs"));
     componentize.arg("-w").arg(&project.wit).args(["-n", &project.world]).arg("-j").arg(&bundle);
