@@ -37,7 +37,7 @@ const LAST: Duration = Duration::from_secs(10);
 /// Emits by `wasaga.emit`, with nobody to tell the relay of it; answers with the times from each answer to a commit to the
 /// arrival of its records, sorted.
 pub async fn under(
-    outbox: Outbox,
+    outbox: &Outbox,
     client: &ClientOptions,
     rate: f64,
     seconds: Duration,
