@@ -70,14 +70,21 @@ func Attempt(isResumed bool, handle func() error) (failure *abi.Failure) {
 	return lowerFailure(known)
 }
 
-// place is where a panic began, while it is recovered from: the innermost function that is not of Go's runtime.
+// place is where a panic began, while it is recovered from: the innermost function of the plugin's own module.
 func place() string {
 	callers := make([]uintptr, 64)
 	frames := runtime.CallersFrames(callers[:runtime.Callers(0, callers)])
+	module := "main"
+	if built, ok := debug.ReadBuildInfo(); ok {
+		module = built.Main.Path
+	}
+	isOwn := func(function string) bool {
+		return strings.HasPrefix(function, "main.") || strings.HasPrefix(function, module+"/")
+	}
 	panicked := false
 	for {
 		frame, more := frames.Next()
-		if panicked && !strings.HasPrefix(frame.Function, "runtime.") {
+		if panicked && isOwn(frame.Function) {
 			return fmt.Sprintf(" at %s (%s:%d)", frame.Function, frame.File, frame.Line)
 		}
 		if frame.Function == "runtime.gopanic" {

@@ -3,12 +3,15 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
 use uuid::Uuid;
-use wasaga_tests::environment;
+use wasaga_services::process;
+use wasaga_tests::{PATIENCE, environment};
 
 struct Ran {
     code: i32,
@@ -61,7 +64,8 @@ fn file(name: &str, text: &str) -> PathBuf {
 fn wasaga_test(arguments: &[&Path], options: &[&str]) -> Ran {
     let mut command = Command::new(environment::host());
     // Where no configuration lies.
-    command.current_dir(environment::plugins()).arg("test").args(arguments).args(options);
+    command.current_dir(environment::plugins()).env_remove("WASAGA_TEST_DATABASE");
+    command.arg("test").args(arguments).args(options);
     let ended = command.output().expect("wasaga runs");
     Ran {
         code: ended.status.code().unwrap_or(-1),
@@ -102,6 +106,38 @@ fn a_scenario_with_sql_needs_no_server() {
     let refused = wasaga_test(&[&self::plugin("greeting-rust"), &sql], &["--format", "json"]);
     assert!(refused.cases()[0].1[0].contains("no plugin asks for it"), "{}", refused.out);
     fs::remove_file(sql).expect("it is there");
+}
+
+#[test]
+fn what_it_starts_ends_with_it() {
+    let mut command = Command::new(environment::host());
+    command.current_dir(environment::plugins()).env_remove("WASAGA_TEST_DATABASE");
+    command.arg("test").arg(plugin("probe-sql-rust")).arg("--faults").stdout(Stdio::null());
+    let mut child = command.spawn().expect("wasaga runs");
+    // `postgres -D DIRECTORY`
+    let server = || {
+        process::tree(child.id()).into_iter().find_map(|process| {
+            let line = fs::read(format!("/proc/{}/cmdline", process.pid)).ok()?;
+            let line = String::from_utf8_lossy(&line).into_owned();
+            let mut arguments = line.split('\0');
+            let is_server = arguments.next().is_some_and(|program| program.ends_with("/postgres"));
+            let directory = arguments.nth(1).filter(|_| is_server)?;
+            Some((process.pid, PathBuf::from(directory)))
+        })
+    };
+    let begun = Instant::now();
+    let (pid, directory) = loop {
+        if let Some(server) = server() {
+            break server;
+        }
+        assert!(begun.elapsed() < PATIENCE, "it starts no Postgres");
+        thread::sleep(Duration::from_millis(5));
+    };
+    process::signal(child.id(), process::Signal::TERM);
+    let ended = child.wait().expect("it is ours");
+    assert_eq!(ended.code(), Some(1));
+    assert!(!directory.exists(), "{}", directory.display());
+    assert!(!Path::new(&format!("/proc/{pid}")).exists());
 }
 
 #[test]

@@ -19,7 +19,8 @@ static wasaga_outcome *failure(wasaga_plugin_http_error_t *error) {
       break;
     default: {
       unsigned long long limit = error->val.too_large;
-      failed = wasaga_unknown("http-too-large", "the answer has more than %llu bytes", limit);
+      failed = wasaga_unknown("http-too-large", "the answer has more than %llu bytes"
+                              " (plugins.guest_limits.http_response_bytes)", limit);
     }
   }
   wasaga_plugin_http_error_free(error);

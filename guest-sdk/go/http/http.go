@@ -62,7 +62,7 @@ func failure(err *hostError) error {
 	case 2:
 		return wasaga.Unknown("http-maybe-sent", "%s", text())
 	}
-	return wasaga.Unknown("http-too-large", "the answer has more than %d bytes", err.Body)
+	return wasaga.Unknown("http-too-large", "the answer has more than %d bytes (plugins.guest_limits.http_response_bytes)", err.Body)
 }
 
 // Send sends a request.

@@ -15,7 +15,7 @@ function failure(thrown) {
     case "maybe-sent":
       return new Unknown("http-maybe-sent", val);
     case "too-large":
-      return new Unknown("http-too-large", `the answer has more than ${val} bytes`);
+      return new Unknown("http-too-large", `the answer has more than ${val} bytes (plugins.guest_limits.http_response_bytes)`);
     default:
       return thrown;
   }

@@ -1,6 +1,6 @@
 // Where something was thrown, in the plugin's own files: `wasaga build` bundles them into one, and leaves a table of its lines.
 
-const FRAME = /^\s*at (.*) \((.*):(\d+):\d+\)$/;
+const FRAME = /^\s*at (.*) \(.*:(\d+):\d+\)$/;
 
 /** The place in the plugin's own files of a line of the bundle; undefined where it is none of theirs. */
 function placeOf(line) {
@@ -15,8 +15,8 @@ function frames(stack) {
   return String(stack ?? "")
     .split("\n")
     .map((text) => {
-      const [, name, file, line] = FRAME.exec(text) ?? [];
-      return { text, name, file, place: line && placeOf(Number(line)) };
+      const [, name, line] = FRAME.exec(text) ?? [];
+      return { text, name, place: line && placeOf(Number(line)) };
     });
 }
 

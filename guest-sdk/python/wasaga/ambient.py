@@ -140,15 +140,18 @@ def described(error: BaseException) -> str:
     return "\n".join([*lines, f"{type(error).__name__}: {error}"])
 
 
+_STANDARD_LIBRARY = os.path.dirname(linecache.__file__)
+
+
 def place(error: BaseException) -> str:
     """Where in the plugin's own code it was raised."""
     own = ""
     at = error.__traceback__
     while at is not None:
         code = at.tb_frame.f_code
-        # componentize-py numbers the directories that it takes modules from.
+        # componentize-py numbers the directories that it takes modules from; what is frozen or made has no file.
         name = code.co_filename.lstrip("/").partition("/")[2]
-        if "python3" not in code.co_filename and not name.startswith("wasaga/"):
+        if name and not code.co_filename.startswith((_STANDARD_LIBRARY, "<")) and not name.startswith("wasaga/"):
             own = f" at {code.co_qualname} ({name}:{at.tb_lineno})"
         at = at.tb_next
     return own

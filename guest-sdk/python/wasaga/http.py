@@ -37,7 +37,8 @@ def _failure(error: host.Error) -> Failure:
         case host.Error_MaybeSent(value=why):
             return Unknown("http-maybe-sent", why)
         case host.Error_TooLarge(value=limit):
-            return Unknown("http-too-large", f"the answer has more than {limit} bytes")
+            told = f"the answer has more than {limit} bytes (plugins.guest_limits.http_response_bytes)"
+            return Unknown("http-too-large", told)
 
 
 def request(

@@ -124,7 +124,8 @@ impl From<Error> for Failure {
             Error::NotSent(why) => Self::retryable("http-not-sent", why),
             Error::MaybeSent(why) => Self::unknown("http-maybe-sent", why),
             Error::TooLarge(bytes) => {
-                let what = format!("the answer has more than {bytes} bytes");
+                let key = "plugins.guest_limits.http_response_bytes";
+                let what = format!("the answer has more than {bytes} bytes ({key})");
                 Self::unknown("http-too-large", what)
             }
         }
@@ -141,6 +142,8 @@ mod tests {
         assert!(matches!(Failure::from(Error::NotSent("x".into())), Failure::Retryable(_)));
         assert!(matches!(Failure::from(Error::MaybeSent("x".into())), Failure::Unknown(_)));
         let large = Failure::from(Error::TooLarge(5));
-        assert_eq!(large.detail().message, "the answer has more than 5 bytes");
+        let told =
+            "the answer has more than 5 bytes (plugins.guest_limits.http_response_bytes)";
+        assert_eq!(large.detail().message, told);
     }
 }

@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::{
-    process::Command,
+    process::{Child, Command},
     sync::mpsc::{UnboundedReceiver, unbounded_channel},
     task::{block_in_place, spawn_blocking},
     time::timeout,
@@ -20,7 +20,10 @@ use tracing::{instrument::WithSubscriber as _, subscriber::NoSubscriber};
 use wasaga_domain::manifest::{Capabilities, Manifest};
 use wasaga_guest_build::{Project, publish};
 use wasaga_plugin_host::Grants;
-use wasaga_services::{Postgres, PostgresOptions};
+use wasaga_services::{
+    Postgres, PostgresOptions,
+    process::{Signal, signal},
+};
 
 use super::{plugins, project};
 use crate::{
@@ -175,14 +178,14 @@ impl Bench {
             return Ok(());
         }
         let mut test = Command::new(env::current_exe()?);
-        test.arg("test").arg(component).arg(scenarios).kill_on_drop(true);
+        test.arg("test").arg(component).arg(scenarios);
         if let Some(url) = &self.config.database.url {
             test.env("WASAGA_TEST_DATABASE", url.expose());
         }
         if let Some(compiled) = &self.config.plugins.cache_dir {
             test.env("WASAGA_PLUGINS__CACHE_DIR", compiled);
         }
-        if !test.status().await?.success() {
+        if !Trial(test.spawn()?).0.wait().await?.success() {
             bail!("its scenarios fail");
         }
         Ok(())
@@ -195,6 +198,17 @@ impl Bench {
                 println!("what it asks for, production has to grant:\n\n{table}");
             }
             self.told = table;
+        }
+    }
+}
+
+/// A `wasaga test` under way. Dropped, it is asked to end, and takes down what it has started.
+struct Trial(Child);
+
+impl Drop for Trial {
+    fn drop(&mut self) {
+        if let Some(pid) = self.0.id() {
+            signal(pid, Signal::TERM);
         }
     }
 }

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 use wasaga_domain::ids::SagaId;
@@ -18,7 +18,10 @@ use wasaga_harness::{
 };
 
 use super::saga::saga_id;
-use crate::{config::Config, host::startup};
+use crate::{
+    config::Config,
+    host::{signals::Signals, startup},
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct Test {
@@ -66,30 +69,20 @@ impl Test {
             bail!("nothing to try: name a file of scenarios, or say --faults or --record SAGA");
         }
         capture();
-        let mut told = self.told()?;
+        let told = self.told()?;
         let input = self.input.as_deref().map(json).transpose()?;
         let components = [&self.plugin].into_iter().chain(&self.with);
         let components = components.map(|file| read(file)).collect::<anyhow::Result<_>>()?;
         let options = config.plugins.options(&config.definitions);
+        // What the stage starts is not to outlive this.
+        let mut signals = Signals::listen()?;
         let mut stage = Stage::new(components, options, self.database.as_deref()).await?;
-        if let Some(saga) = self.record {
-            match recorded(config, saga, &stage, self.out.as_deref()).await {
-                Ok(scenarios) => told.extend(scenarios),
-                Err(why) => {
-                    stage.close().await;
-                    return Err(why);
-                }
-            }
-            if self.out.is_none() {
-                stage.close().await;
-                return Ok(());
-            }
-        }
-        let mut report = run(&mut stage, &told).await;
-        if self.faults {
-            report.cases.extend(faults(&mut stage, &told, input.as_ref()).await.cases);
-        }
+        let tried = tokio::select! {
+            tried = self.try_on(&mut stage, told, input.as_ref(), config) => tried,
+            () = signals.stop() => Err(anyhow!("interrupted")),
+        };
         stage.close().await;
+        let Some(report) = tried? else { return Ok(()) };
         self.print(&report)?;
         if report.cases.is_empty() {
             bail!("nothing was tried: there is no scenario, and the plugin defines no saga");
@@ -98,6 +91,27 @@ impl Test {
             bail!("{} of {} cases failed", report.failed(), report.cases.len());
         }
         Ok(())
+    }
+
+    /// None: a record was printed, and nothing is to be tried.
+    async fn try_on(
+        &self,
+        stage: &mut Stage,
+        mut told: Vec<Scenario>,
+        input: Option<&Value>,
+        config: &Config,
+    ) -> anyhow::Result<Option<Report>> {
+        if let Some(saga) = self.record {
+            told.extend(recorded(config, saga, stage, self.out.as_deref()).await?);
+            if self.out.is_none() {
+                return Ok(None);
+            }
+        }
+        let mut report = run(stage, &told).await;
+        if self.faults {
+            report.cases.extend(faults(stage, &told, input).await.cases);
+        }
+        Ok(Some(report))
     }
 
     fn told(&self) -> anyhow::Result<Vec<Scenario>> {

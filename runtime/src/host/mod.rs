@@ -9,7 +9,7 @@ mod parts;
 mod plugins;
 mod probe;
 mod sagas;
-mod signals;
+pub(crate) mod signals;
 pub(crate) mod startup;
 
 use std::{

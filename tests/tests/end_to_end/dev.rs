@@ -108,7 +108,8 @@ async fn swaps_in(language: &str, source: &str) {
     active("0.2.0").await;
     let pid = dev.id().expect("it runs");
     signal(pid, Signal::INT);
-    dev.wait().await.expect("it is ours");
+    let ended = tokio::time::timeout(PATIENCE, dev.wait()).await.expect("Ctrl-C ends it");
+    assert!(ended.expect("it is ours").success());
 }
 
 #[tokio::test]

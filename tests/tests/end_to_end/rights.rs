@@ -23,7 +23,7 @@ async fn what_is_granted_for_the_undo_alone_is_had_in_the_undo_alone() {
     let world = World::embedded(&["probe-sql-rust"]).await;
     let topics = r#"topics = ["probe-sql.*"]"#;
     let undo = format!(r#"{topics}, sql = true, config = {{ greeting = "hello" }}"#);
-    let grant = format!(r#"{{ {topics}, compensate = {{ {undo} }} }}"#);
+    let grant = format!("{{ {topics}, compensate = {{ {undo} }} }}");
     let host = world
         .host()
         .set("plugins.grant_all", false)

@@ -45,7 +45,7 @@ async fn guests_are_contained() {
         host.api.reaches(saga, "completed").await;
     }
     host.logged("its further lines are dropped: limit 100 (plugins.guest_limits.log_lines)").await;
-    host.logged("1808 more bytes: limit 8192 (plugins.guest_limits.log_line_bytes)").await;
+    host.logged("1808 more bytes: limit 8192 bytes (plugins.guest_limits.log_line_bytes)").await;
     for (saga, (_, code, names)) in bad.iter().zip(&misdeeds) {
         // A guest that reaches nothing outside did nothing: only the step before it is undone.
         let ended = host.api.reaches(saga, "compensated").await;

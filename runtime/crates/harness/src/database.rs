@@ -25,13 +25,12 @@ pub(crate) struct Database {
 impl Database {
     /// Makes one on the server of this url, or on a new one.
     pub(crate) async fn new(server: Option<&str>) -> Result<Self, String> {
-        let (server, url) = match server {
-            Some(url) => (None, url.to_owned()),
-            None => {
-                let server = start().await?;
-                let url = server.url();
-                (Some(server), url)
-            }
+        let (server, url) = if let Some(url) = server {
+            (None, url.to_owned())
+        } else {
+            let server = start().await?;
+            let url = server.url();
+            (Some(server), url)
         };
         match Scratch::new(&url).await {
             Ok(scratch) => Ok(Self { scratch, server }),
@@ -110,9 +109,7 @@ async fn start() -> Result<Postgres, String> {
     let options = PostgresOptions { fsync: false, ..PostgresOptions::default() };
     let started = spawn_blocking(|| Postgres::start(options)).await;
     started.expect("a start does not panic").map_err(|error| {
-        format!(
-            "a plugin asks for it, none is named (--database), and none can be started: {error:#}"
-        )
+        format!("a plugin asks for one, no server is named, and none can be started: {error:#}")
     })
 }
 

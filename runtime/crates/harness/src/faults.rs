@@ -181,14 +181,14 @@ impl Setting {
         stage.clear().await?;
         stage.clock().set(NOW);
         if !self.sql.is_empty() {
-            let database = stage.database.as_ref().ok_or("the scenario's SQL needs a database")?;
-            database.run(stage.plugin(), &self.sql).await?;
+            stage.database()?.run(stage.plugin(), &self.sql).await?;
         }
         let input = content::payload(&self.input);
         if let Some(refusal) = self.definition.refusal(&input) {
             return Err(format!("{refusal}: give an input by a scenario or by --input"));
         }
         stage.http.play_on(&self.http);
+        let _alone = logs::alone().await;
         let held = course::held(stage, &self.definition, self.business_key.clone(), input);
         let mut course = Course::new(stage, held, &self.outputs);
         course.arrivals = self.arrivals.clone();

@@ -44,7 +44,7 @@ impl GuestDatabase for ByHand {
         plugin: &PluginName,
         deadline: UnixMillis,
     ) -> Result<Box<dyn GuestTransaction>, SqlError> {
-        let store = self.store.get().expect("what a plugin does not ask for is not linked");
+        let store = self.store.get().expect("who asks for no database is denied before");
         let left = deadline.since(self.clock.now());
         store.begin(plugin, SystemClock.now().after(left)).await
     }

@@ -6,6 +6,7 @@ use std::{
     sync::{Mutex, OnceLock, PoisonError},
 };
 
+use tokio::sync::MutexGuard;
 use tracing::{
     Event, Subscriber,
     field::{Field, Visit},
@@ -24,6 +25,13 @@ fn lines() -> &'static Lines {
 /// a subscriber of their own keeps it.
 pub fn capture() {
     let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(Guests));
+}
+
+/// Nothing else happens on any stage of this process until this is dropped: lines are told apart by the saga's or task's id,
+/// which is the same on each.
+pub(crate) async fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    ALONE.lock().await
 }
 
 /// Takes out what was logged for a saga or task.

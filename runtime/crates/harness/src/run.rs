@@ -46,19 +46,20 @@ async fn one(stage: &mut Stage, scenario: &Scenario) -> Result<(Vec<String>, Vec
     stage.clear().await?;
     stage.clock().set(now(given)?);
     let plugin = stage.plugin().clone();
-    let no_database = "the scenario speaks of SQL, and no plugin asks for it";
     if !given.sql.is_empty() {
-        stage.database.as_ref().ok_or(no_database)?.run(&plugin, &given.sql).await?;
+        stage.database()?.run(&plugin, &given.sql).await?;
     }
     stage.http.play(&given.http);
-    let happened = happens(stage, given, when).await;
+    let happened = {
+        let _alone = logs::alone().await;
+        happens(stage, given, when).await
+    };
     let asked = stage.http.asked();
     let observed = happened?;
     let mut misses = observed.misses(then);
     misses.extend(asked.unexpected.into_iter().chain(asked.unused));
     for check in &then.sql {
-        let database = stage.database.as_ref().ok_or(no_database)?;
-        let rows = database.rows(&plugin, &check.query).await?;
+        let rows = stage.database()?.rows(&plugin, &check.query).await?;
         if rows != check.rows {
             let (expected, rows) = (Value::from(check.rows.clone()), Value::from(rows));
             misses.push(format!("sql: {}: expected {expected}, got {rows}", check.query));

@@ -40,7 +40,7 @@ pub struct Stage {
     config: BTreeMap<String, String>,
     guests: Arc<ByHand>,
     pub(crate) http: Arc<OtherHosts>,
-    pub(crate) database: Option<Database>,
+    database: Option<Database>,
     /// In the order of the components.
     pub(crate) plugins: Vec<PluginName>,
 }
@@ -111,6 +111,11 @@ impl Stage {
         if let Some(database) = self.database {
             database.drop().await;
         }
+    }
+
+    pub(crate) fn database(&self) -> Result<&Database, &'static str> {
+        let none = "the scenario speaks of SQL, and no plugin asks for it";
+        self.database.as_ref().ok_or(none)
     }
 
     pub(crate) fn clock(&self) -> &Hand {

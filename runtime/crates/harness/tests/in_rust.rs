@@ -11,7 +11,8 @@ async fn stage(package: &str) -> Stage {
     capture();
     let directory = std::env::var("WASAGA_TEST_PLUGINS").expect("run `cargo xtask test`");
     let file = Path::new(&directory).join(package).with_extension("wasm");
-    let component = std::fs::read(&file).unwrap_or_else(|error| panic!("{file:?}: {error}"));
+    let component =
+        std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     Stage::new(vec![component], Options::default(), None).await.expect("the plugin is fit")
 }
 

@@ -151,7 +151,7 @@ impl ClientOptions {
         let mut config = ClientConfig::new();
         config.set("client.id", "wasaga").set_log_level(RDKafkaLogLevel::Info);
         let defaults: &[(&str, &str)] = match side {
-            Side::Producer => &[("partitioner", "murmur2_random"), ("linger.ms", "2")],
+            Side::Producer => &[("partitioner", "murmur2_random"), ("linger.ms", "1")],
             // Topics that appear later are found within seconds.
             Side::Consumer => &[
                 ("auto.offset.reset", "earliest"),

@@ -12,7 +12,7 @@ use wasmtime::{PoolConcurrencyLimitError, Trap};
 
 use crate::{
     bindings::wasaga::plugin::logging::Level,
-    limits::{Limits, told},
+    limits::{Limits, told_bytes},
     state::CallState,
     trace::Trace,
 };
@@ -71,8 +71,8 @@ fn cause(error: &wasmtime::Error, state: &CallState) -> (&'static str, String) {
     match error.downcast_ref::<Trap>() {
         Some(Trap::Interrupt) => ("timeout", "it did not end by the attempt's deadline".into()),
         Some(Trap::StackOverflow) => {
-            let bytes = format_args!("{} bytes", state.limits.stack_bytes);
-            ("limit", format!("its stack is full: {}", told(bytes, "stack_bytes")))
+            let limit = told_bytes(state.limits.stack_bytes, "stack_bytes");
+            ("limit", format!("its stack is full: {limit}"))
         }
         Some(trap) => ("trap", trap.to_string()),
         None => of_text(&error.root_cause().to_string(), &state.limits),
@@ -82,8 +82,8 @@ fn cause(error: &wasmtime::Error, state: &CallState) -> (&'static str, String) {
 /// wasmtime names some limits in words only.
 fn of_text(text: &str, limits: &Limits) -> (&'static str, String) {
     if text.contains("fuel allocated for hostcalls") {
-        let bytes = format_args!("{} bytes", limits.result_bytes);
-        ("limit", format!("it hands over too much at once: {}", told(bytes, "result_bytes")))
+        let limit = told_bytes(limits.result_bytes, "result_bytes");
+        ("limit", format!("it hands over too much at once: {limit}"))
     } else if text.contains("resource limit exceeded") || text.contains("exceeds the limit") {
         ("limit", text.to_owned())
     } else {

@@ -22,7 +22,7 @@ use crate::{
         http::{Error, Host, Request, Response},
         types::HeaderResult,
     },
-    limits::{self, Limits},
+    limits::{Limits, told, told_bytes},
     secrets::Secrets,
     state::CallState,
 };
@@ -121,15 +121,15 @@ impl Requests {
         let mut bytes = body.as_ref().map_or(0, Vec::len);
         bytes += headers.iter().map(|header| header.name.len() + header.value.len()).sum::<usize>();
         if bytes > limits.http_request_bytes {
-            let limit = limits::told(limits.http_request_bytes, "http_request_bytes");
+            let limit = told_bytes(limits.http_request_bytes, "http_request_bytes");
             return Err(format!("the request has {bytes} bytes: {limit}"));
         }
         if headers.len() > limits.http_headers {
-            let limit = limits::told(limits.http_headers, "http_headers");
+            let limit = told(limits.http_headers, "http_headers");
             return Err(format!("the request has {} headers: {limit}", headers.len()));
         }
         if self.sent == limits.http_requests {
-            let limit = limits::told(limits.http_requests, "http_requests");
+            let limit = told(limits.http_requests, "http_requests");
             return Err(format!("too many requests of one call: {limit}"));
         }
         let mut headers = headers.into_iter().map(header).collect::<Result<Vec<_>, _>>()?;
@@ -176,7 +176,7 @@ impl CallState {
         if matches!(ended, Err(HttpError::Denied(_) | HttpError::NotSent(_))) {
             requests.reached_out = before;
         }
-        let (outcome, status) = told(&ended);
+        let (outcome, status) = outcome(&ended);
         let plugin = access.name().to_owned();
         tracing::debug!(plugin, method, host = place, outcome, status, took = ?begun.elapsed(), "a plugin's request");
         metrics::counter!("wasaga_guest_http_requests_total", "plugin" => plugin, "outcome" => outcome)
@@ -211,7 +211,7 @@ fn exchange(
 }
 
 /// How a request ended, for the log and the metrics.
-fn told(ended: &Result<HttpResponse, HttpError>) -> (&'static str, Option<u16>) {
+fn outcome(ended: &Result<HttpResponse, HttpError>) -> (&'static str, Option<u16>) {
     match ended {
         Ok(answer) => ("answered", Some(answer.status)),
         Err(HttpError::Denied(_)) => ("denied", None),

@@ -9,7 +9,7 @@ use crate::{
         types::{self, ErrorDetailResult, PayloadResult},
     },
     convert,
-    limits::told,
+    limits::{told, told_bytes},
     state::{CallState, Subject},
 };
 
@@ -69,7 +69,9 @@ fn cut(line: &mut String, limit: usize) {
         let kept = line.floor_char_boundary(limit);
         let dropped = line.len() - kept;
         line.truncate(kept);
-        line.push_str(&format!(" … {dropped} more bytes: {}", told(limit, "log_line_bytes")));
+        let limit = told_bytes(limit, "log_line_bytes");
+        let said = format!(" … {dropped} more bytes: {limit}");
+        line.push_str(&said);
     }
 }
 
@@ -119,7 +121,7 @@ impl ambient::Host for CallState {
         self.called()?;
         let limit = self.limits.random_bytes;
         if length > limit {
-            let limit = told(limit, "random_bytes");
+            let limit = told_bytes(limit, "random_bytes");
             return Err(self.refuse(format!("random-bytes({length}): {limit}")));
         }
         let mut bytes = vec![0; length as usize];

@@ -55,6 +55,11 @@ pub(crate) fn told(limit: impl Display, key: &str) -> String {
     format!("limit {limit} (plugins.guest_limits.{key})")
 }
 
+/// The same for a limit in bytes.
+pub(crate) fn told_bytes(limit: impl Display, key: &str) -> String {
+    told(format_args!("{limit} bytes"), key)
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

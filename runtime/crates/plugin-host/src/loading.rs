@@ -29,7 +29,7 @@ use crate::{
     failure::unavailable,
     grants::Grants,
     guest::{Guest, Idle, Lane},
-    limits::{Limits, told},
+    limits::{Limits, told_bytes},
     linking::{FITTING, Linkers},
     signatures::TrustedKeys,
     state::{CallState, LogBudget, MemoryBudget, Subject},
@@ -124,7 +124,7 @@ impl Loader {
         if debug > limit {
             return Err(format!(
                 "component has {debug} bytes of information for debuggers: {}: build it with lines alone, or without",
-                told(limit, "debug_bytes")
+                told_bytes(limit, "debug_bytes")
             ));
         }
         let component =

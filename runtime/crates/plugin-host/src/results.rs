@@ -24,7 +24,7 @@ use crate::{
     },
     convert,
     failure::retryable,
-    limits::{Limits, told},
+    limits::{Limits, told, told_bytes},
     secrets::Secrets,
 };
 
@@ -205,12 +205,12 @@ impl<'a> Judge<'a> {
         let Limits { payload_bytes, result_bytes, .. } = *self.limits;
         let plugin = self.access.name();
         if bytes > payload_bytes {
-            let limit = told(format_args!("{payload_bytes} bytes"), "payload_bytes");
+            let limit = told_bytes(payload_bytes, "payload_bytes");
             let message = format!("plugin {plugin}: {what} of {bytes} bytes: {limit}");
             return Err(retryable("limit", message));
         }
         if self.bytes > result_bytes {
-            let limit = told(format_args!("{result_bytes} bytes"), "result_bytes");
+            let limit = told_bytes(result_bytes, "result_bytes");
             let message = format!("plugin {plugin}: result too large: {limit}");
             return Err(retryable("limit", message));
         }

@@ -19,7 +19,7 @@ use crate::{
     chance::{Chance, Seed},
     guest::Lane,
     http::Requests,
-    limits::{Limits, told},
+    limits::{Limits, told, told_bytes},
     session::Session,
 };
 
@@ -197,7 +197,7 @@ impl ResourceLimiter for MemoryBudget {
     ) -> wasmtime::Result<bool> {
         let used = self.used + desired.saturating_sub(current);
         if used > self.limit {
-            let limit = told(format_args!("{} bytes", self.limit), "memory_bytes");
+            let limit = told_bytes(self.limit, "memory_bytes");
             return self.refuse(format!("out of memory: {limit}"));
         }
         self.used = used;

@@ -27,9 +27,7 @@ const START_PATIENCE: Duration = Duration::from_mins(1);
 const STOP_PATIENCE: Duration = Duration::from_secs(15);
 
 /// What kafka-server-start.sh and kafka-run-class.sh of Apache Kafka 4 give to its virtual machine.
-/// And what keeps disk and kernel out of its pauses: else it writes its own statistics into a mapped file, and fetches the pages
-/// of its heap as it comes to them.
-const AS_SHIPPED: [&str; 9] = [
+const AS_SHIPPED: [&str; 7] = [
     "-Xmx1G",
     "-Xms1G",
     "-server",
@@ -37,9 +35,10 @@ const AS_SHIPPED: [&str; 9] = [
     "-XX:MaxGCPauseMillis=20",
     "-XX:InitiatingHeapOccupancyPercent=35",
     "-XX:+ExplicitGCInvokesConcurrent",
-    "-XX:+PerfDisableSharedMem",
-    "-XX:+AlwaysPreTouch",
 ];
+/// What keeps disk and kernel out of its pauses: else it writes its own statistics into a mapped file, and fetches the pages of its
+/// heap as it comes to them.
+const UNDISTURBED: [&str; 2] = ["-XX:+PerfDisableSharedMem", "-XX:+AlwaysPreTouch"];
 
 /// How the broker is set up; the default is what the tests use.
 #[derive(Clone, Debug)]
@@ -179,7 +178,7 @@ impl Kafka {
                 .arg(format!("-Xmx{heap}m"))
                 // Start-up counts here, not the last tenth of throughput.
                 .args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]),
-            None => command.args(AS_SHIPPED),
+            None => command.args(AS_SHIPPED).args(UNDISTURBED),
         };
         command
             .arg("-Xshare:auto")

@@ -15,16 +15,15 @@ pub(super) fn append(project: &Project, bundle: &Path) -> Result<()> {
         |path: &Path| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
     let map = SourceMap::from_slice(&read(&map)?).context("esbuild's source map can't be read")?;
     let directory = bundle.parent().context("a bundle is in a directory")?;
-    let own = |source: &str| own(project, &directory.join(source));
+    let own = |source: &str| own(&project.directory, &project.sdk, &directory.join(source));
     let mut bundled = read(bundle)?;
     bundled.extend(table(&map, own).into_bytes());
     fs::write(bundle, bundled).with_context(|| format!("cannot write {}", bundle.display()))
 }
 
 /// The name of a source in the project, where it is the project's own.
-fn own(project: &Project, source: &Path) -> Option<String> {
-    let [source, directory, sdk] =
-        [source, &project.directory, &project.sdk].map(|path| fs::canonicalize(path).ok());
+fn own(project: &Path, sdk: &Path, source: &Path) -> Option<String> {
+    let [source, directory, sdk] = [source, project, sdk].map(|path| fs::canonicalize(path).ok());
     let (source, directory, sdk) = (source?, directory?, sdk?);
     let inner = source.strip_prefix(directory).ok()?;
     let is_own = !source.starts_with(sdk) && !inner.starts_with("node_modules");
@@ -53,7 +52,32 @@ fn table(map: &SourceMap, own: impl Fn(&str) -> Option<String>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::{env, process};
+
     use super::*;
+
+    #[test]
+    fn a_projects_own_sources_are_not_what_it_is_built_with() {
+        let base = env::temp_dir().join(format!("wasaga-lines-{}", process::id()));
+        let (project, elsewhere) = (base.join("project"), base.join("elsewhere"));
+        let sdk = project.join("sdk/javascript");
+        for made in [&sdk, &project.join("build")] {
+            fs::create_dir_all(made).expect("it can be made");
+        }
+        for (directory, file, expected) in [
+            (&project, "src/plugin.ts", Some("src/plugin.ts")),
+            (&project, "sdk/javascript/src/index.js", None),
+            (&project, "node_modules/left/index.js", None),
+            (&elsewhere, "shared.ts", None),
+        ] {
+            let source = directory.join(file);
+            fs::create_dir_all(source.parent().expect("it is in one")).expect("it can be made");
+            fs::write(&source, "").expect("it can be written");
+            let told = project.join("build/../..").join(source.strip_prefix(&base).expect("in it"));
+            assert_eq!(own(&project, &sdk, &told).as_deref(), expected, "{file}");
+        }
+        fs::remove_dir_all(base).expect("it is there");
+    }
 
     #[test]
     fn a_line_is_told_by_its_first_statement() {

@@ -233,7 +233,7 @@ async fn chance_is_bounded() {
     assert!(matches!(ask(64 << 10).await, Ok(StepOutcome::Done(_))));
     let (class, code, message) = failed(ask(u32::MAX).await);
     assert_eq!((class, code.as_str()), ("retryable", "limit"));
-    let limit = "random-bytes(4294967295): limit 65536 (plugins.guest_limits.random_bytes)";
+    let limit = "random-bytes(4294967295): limit 65536 bytes (plugins.guest_limits.random_bytes)";
     assert!(message.contains(limit), "{message}");
 }
 

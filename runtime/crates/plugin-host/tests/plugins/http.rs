@@ -120,7 +120,7 @@ async fn what_may_not_be_sent_is_denied_by_name() {
         (asks("POST", "ftp://localhost/", None), "scheme ftp"),
         (asks("CONNECT", &url, None), "method \"CONNECT\""),
         (own, "header idempotency-key: the host sets it"),
-        (large, "1001 bytes: limit 1000 (plugins.guest_limits.http_request_bytes)"),
+        (large, "1001 bytes: limit 1000 bytes (plugins.guest_limits.http_request_bytes)"),
         (many, "51 headers: limit 50 (plugins.guest_limits.http_headers)"),
     ] {
         let report = report(&host, probe_call(action.clone())).await;
@@ -192,7 +192,8 @@ async fn an_answer_is_bounded() {
     let told = output(run(&host, asks("GET", &server.url("/large"), None)).await);
     assert_eq!(told["error"], "http-too-large");
     let message = told["message"].as_str().expect("a message");
-    assert!(message.contains("100 bytes"), "{message}");
+    let limit = "more than 100 bytes (plugins.guest_limits.http_response_bytes)";
+    assert!(message.contains(limit), "{message}");
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ async fn more_for_debuggers_than_a_trap_may_read_is_refused() {
     let limits = Limits { debug_bytes: 1000, ..Limits::default() };
     let host = host(Options { limits, ..generous() });
     let reason = rejection(host.install_local(component("probe-rust")).await);
-    assert!(reason.contains("limit 1000 (plugins.guest_limits.debug_bytes)"), "{reason}");
+    assert!(reason.contains("limit 1000 bytes (plugins.guest_limits.debug_bytes)"), "{reason}");
 }
 
 #[tokio::test]
