@@ -142,8 +142,7 @@ mod tests {
         assert!(matches!(Failure::from(Error::NotSent("x".into())), Failure::Retryable(_)));
         assert!(matches!(Failure::from(Error::MaybeSent("x".into())), Failure::Unknown(_)));
         let large = Failure::from(Error::TooLarge(5));
-        let told =
-            "the answer has more than 5 bytes (plugins.guest_limits.http_response_bytes)";
+        let told = "the answer has more than 5 bytes (plugins.guest_limits.http_response_bytes)";
         assert_eq!(large.detail().message, told);
     }
 }
