@@ -242,11 +242,15 @@ impl Stage {
         session.texts(&sql).await.into_iter().flatten().collect()
     }
 
-    /// A message of the replies' topic comes in, as the inbox delivers it.
+    /// A message of the replies' topic comes in, as the inbox delivers it: again where a wait is registered at the same time.
     pub async fn reply(&self, correlation: &str) {
         let sql = format!(
-            "do $$ begin perform wasaga.replies_deliver(array['{REPLIES}'], array['{correlation}'],
-             array[null]::bytea[], array['[]']::jsonb[], array['yes']::bytea[], 60000); end $$"
+            "do $$ begin loop begin
+                 perform wasaga.replies_deliver(array['{REPLIES}'], array['{correlation}'],
+                     array[null]::bytea[], array['[]']::jsonb[], array['yes']::bytea[], 60000);
+                 return;
+             exception when serialization_failure then null;
+             end; end loop; end $$"
         );
         self.session().await.run(&sql).await;
     }
