@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -113,31 +113,49 @@ fn what_it_starts_ends_with_it() {
     let mut command = Command::new(environment::host());
     command.current_dir(environment::plugins()).env_remove("WASAGA_TEST_DATABASE");
     command.arg("test").arg(plugin("probe-sql-rust")).arg("--faults").stdout(Stdio::null());
-    let mut child = command.spawn().expect("wasaga runs");
+    let mut child = Killed(command.spawn().expect("wasaga runs"));
     // `postgres -D DIRECTORY`
-    let server = || {
+    let (pid, directory) = child.within_patience(|child| {
         process::tree(child.id()).into_iter().find_map(|process| {
             let line = fs::read(format!("/proc/{}/cmdline", process.pid)).ok()?;
             let line = String::from_utf8_lossy(&line).into_owned();
-            let mut arguments = line.split('\0');
-            let is_server = arguments.next().is_some_and(|program| program.ends_with("/postgres"));
-            let directory = arguments.nth(1).filter(|_| is_server)?;
-            Some((process.pid, PathBuf::from(directory)))
+            match line.split('\0').collect::<Vec<_>>()[..] {
+                [program, "-D", directory, ..] if program.ends_with("/postgres") => {
+                    Some((process.pid, PathBuf::from(directory)))
+                }
+                _ => None,
+            }
         })
-    };
-    let begun = Instant::now();
-    let (pid, directory) = loop {
-        if let Some(server) = server() {
-            break server;
-        }
-        assert!(begun.elapsed() < PATIENCE, "it starts no Postgres");
-        thread::sleep(Duration::from_millis(5));
-    };
-    process::signal(child.id(), process::Signal::TERM);
-    let ended = child.wait().expect("it is ours");
+    });
+    process::signal(child.0.id(), process::Signal::TERM);
+    let ended = child.within_patience(|child| child.try_wait().expect("it is ours"));
     assert_eq!(ended.code(), Some(1));
     assert!(!directory.exists(), "{}", directory.display());
     assert!(!Path::new(&format!("/proc/{pid}")).exists());
+}
+
+/// A process that does not outlive its test.
+struct Killed(Child);
+
+impl Killed {
+    fn within_patience<T>(&mut self, mut look: impl FnMut(&mut Child) -> Option<T>) -> T {
+        let begun = Instant::now();
+        loop {
+            if let Some(found) = look(&mut self.0) {
+                return found;
+            }
+            assert!(begun.elapsed() < PATIENCE, "not within {PATIENCE:?}");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        // It has ended, unless the test failed.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 #[test]

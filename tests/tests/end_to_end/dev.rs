@@ -3,11 +3,11 @@
 use std::{fs, path::Path, process::Stdio};
 
 use serde_json::{Value, json};
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 use wasaga_services::process::{Signal, signal};
-use wasaga_tests::{Host, PATIENCE, World, environment, eventually};
+use wasaga_tests::{Host, PATIENCE, World, eventually};
 
-use crate::new_project::{BUILD, succeeds, texts};
+use crate::new_project::{BUILD, program, succeeds, texts};
 
 async fn card(host: &Host) -> Value {
     let saga = host.api.post("/api/v1/greetings/hello", &json!({"name": "Ada"})).await.saga();
@@ -78,12 +78,9 @@ async fn dev_swaps_in_what_is_saved() {
 
 /// `wasaga dev` of a project, for a host that runs already.
 fn dev(project: &Path, into: &Path) -> Child {
-    let beside = |name| environment::plugins().with_file_name(name);
-    let mut command = Command::new(environment::host());
-    command.arg("dev").arg(project).arg("--into").arg(into);
-    command.env("WASAGA_PLUGINS__CACHE_DIR", beside("guests-compiled"));
-    command.env("CARGO_TARGET_DIR", beside("new-projects"));
-    command.stdin(Stdio::null()).kill_on_drop(true).spawn().expect("wasaga can be started")
+    let mut command = program();
+    command.arg("dev").arg(project).arg("--into").arg(into).stdin(Stdio::null());
+    command.spawn().expect("wasaga can be started")
 }
 
 /// A new project in this language: built on every save, and swapped into a host.

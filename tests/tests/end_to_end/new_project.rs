@@ -9,16 +9,17 @@ use wasaga_tests::{PATIENCE, World, check::promises, environment, eventually};
 /// How long a build may take that compiles its language's standard library first, on a machine that does other things.
 pub(crate) const BUILD: Duration = Duration::from_mins(8);
 
-pub(crate) async fn wasaga(directory: &Path, arguments: &[&OsStr]) -> Output {
+/// `wasaga`, for which what projects have in common is built once.
+pub(crate) fn program() -> tokio::process::Command {
     let beside = |name| environment::plugins().with_file_name(name);
-    let ran = tokio::process::Command::new(environment::host())
-        .args(arguments)
-        .current_dir(directory)
-        .env("WASAGA_PLUGINS__CACHE_DIR", beside("guests-compiled"))
-        // What projects have in common is built once.
-        .env("CARGO_TARGET_DIR", beside("new-projects"))
-        .kill_on_drop(true)
-        .output();
+    let mut command = tokio::process::Command::new(environment::host());
+    command.env("WASAGA_PLUGINS__CACHE_DIR", beside("guests-compiled"));
+    command.env("CARGO_TARGET_DIR", beside("new-projects")).kill_on_drop(true);
+    command
+}
+
+pub(crate) async fn wasaga(directory: &Path, arguments: &[&OsStr]) -> Output {
+    let ran = program().args(arguments).current_dir(directory).output();
     tokio::time::timeout(BUILD, ran).await.expect("it ends in time").expect("wasaga can be started")
 }
 
