@@ -1,10 +1,14 @@
 //! The host's own lease: one row that beats. While it does, everything the host holds is its own; when it does not,
-//! all of that is another's, and the host goes on under a new id.
+//! all of that is another's, and the host goes on under a new id. A host lets go before others may take over.
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use tokio::{sync::watch, task::JoinHandle, time};
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{self, Instant, timeout_at},
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use wasaga_domain::ids::HostId;
@@ -44,12 +48,13 @@ impl HostLease {
         version: &'static str,
         lease: Duration,
     ) -> Result<Self, StoreError> {
+        let asked = Instant::now();
         let first = leases.register(&name, version, lease).await?;
         info!(host = %first, name, "registered");
         let (sender, host) = watch::channel(Some(first));
         let stop = CancellationToken::new();
         let beats = Beats { leases, name, version, lease, sender };
-        let beating = tokio::spawn(beats.run(stop.clone()));
+        let beating = tokio::spawn(beats.run(asked, stop.clone()));
         Ok(Self { host, stop, beating })
     }
 
@@ -80,8 +85,8 @@ struct Beats<L> {
 }
 
 impl<L: Leases> Beats<L> {
-    async fn run(self, stop: CancellationToken) {
-        stop.run_until_cancelled(self.beat()).await;
+    async fn run(self, asked: Instant, stop: CancellationToken) {
+        stop.run_until_cancelled(self.beat(asked)).await;
         let host = *self.sender.borrow();
         if let Some(host) = host
             && let Err(error) = self.leases.leave(host).await
@@ -90,42 +95,64 @@ impl<L: Leases> Beats<L> {
         }
     }
 
-    async fn beat(&self) {
-        let mut last = time::Instant::now();
+    /// Beats, the lease being good from when it was last asked for; lets go at [`Self::trusted`] after that at the latest,
+    /// whatever a beat is waiting for.
+    async fn beat(&self, mut asked: Instant) {
         let mut ticks = time::interval(self.lease / 3);
         ticks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
         loop {
-            ticks.tick().await;
-            let before = time::Instant::now();
-            let host = *self.sender.borrow();
-            let beaten = match host {
-                Some(host) => self.in_time(self.leases.beat(host, self.lease)).await,
-                None => Ok(false),
+            let turn = async {
+                ticks.tick().await;
+                self.turn().await
             };
-            match beaten {
-                Ok(true) => last = before,
+            let holds = self.sender.borrow().is_some();
+            let turned =
+                if holds { timeout_at(asked + self.trusted(), turn).await } else { Ok(turn.await) };
+            match turned {
+                Ok(Some(at)) => asked = at,
+                Ok(None) => {}
+                Err(_) => {
+                    warn!("no heartbeat for most of a lease: this host lets go of what it holds");
+                    self.sender.send_replace(None);
+                }
+            }
+        }
+    }
+
+    /// How much of its lease a host counts on. The rest is for what it must stop then, and for a clock that runs slower
+    /// than that of Postgres.
+    fn trusted(&self) -> Duration {
+        self.lease * 9 / 10
+    }
+
+    /// Prolongs the lease, or gets one under a new id. Answers with when it asked for it, if it has one.
+    async fn turn(&self) -> Option<Instant> {
+        let asked = Instant::now();
+        let host = *self.sender.borrow();
+        if let Some(host) = host {
+            match self.in_time(self.leases.beat(host, self.lease)).await {
+                Ok(true) => return Some(asked),
                 Ok(false) => {
-                    if let Some(host) = host {
-                        warn!(%host, "the lease has ended: whatever this host held is another's now");
-                        self.sender.send_replace(None);
-                    }
-                    let register = self.leases.register(&self.name, self.version, self.lease);
-                    match self.in_time(register).await {
-                        Ok(host) => {
-                            info!(%host, "registered again");
-                            last = before;
-                            self.sender.send_replace(Some(host));
-                        }
-                        Err(error) => warn!(%error, "cannot register"),
-                    }
+                    warn!(%host, "the lease has ended: whatever this host held is another's now");
+                    self.sender.send_replace(None);
                 }
                 Err(error) => {
                     warn!(%error, "no heartbeat");
-                    // By this host's clock the lease is over: better to hold nothing than to believe so.
-                    if host.is_some() && last.elapsed() > self.lease {
-                        self.sender.send_replace(None);
-                    }
+                    return None;
                 }
+            }
+        }
+        let asked = Instant::now();
+        let register = self.leases.register(&self.name, self.version, self.lease);
+        match self.in_time(register).await {
+            Ok(host) => {
+                info!(%host, "registered again");
+                self.sender.send_replace(Some(host));
+                Some(asked)
+            }
+            Err(error) => {
+                warn!(%error, "cannot register");
+                None
             }
         }
     }
