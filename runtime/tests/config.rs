@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use wasaga::config::{Brokers, Config, DatabaseUrl, LogFormat, Migrate};
+use wasaga_domain::retry::RetryPolicy;
 
 const EXAMPLE: &str = include_str!("../../wasaga.example.toml");
 
@@ -40,6 +41,40 @@ fn what_the_example_shows_in_comments_is_well_formed() {
 }
 
 #[test]
+fn each_flow_has_its_own_limits() {
+    let config = Config::from_toml(
+        "[flows]\nin = 1\nin_per_plugin = 2\nhandle_out = 3\nhandle_out_per_plugin = 4\ndead_in = 5\n\
+         dead_in_per_plugin = 6\ndead_out = 7\ndead_out_per_plugin = 8\nout = 9\npublish_first = 10\n\
+         publish_first_ms = 111\nin_timeout_ms = 12\nearly_reply_ttl_ms = 13\nretention_ms = 14\n\
+         dead_letter_retention_ms = 15\n\
+         in_retry = { fixed = { delay_ms = 16 } }\nhandle_out_retry = { fixed = { delay_ms = 17 } }\n\
+         dead_retry = { fixed = { delay_ms = 18 } }\nout_retry = { fixed = { delay_ms = 19 } }\n\
+         [plugins.some.flows]\nin = 20\nhandle_out = 21\ndead_in = 22\ndead_out = 23\n\
+         [plugins.other]\nrecord_http = true",
+    )
+    .expect("it parses");
+    let (inbox, relay, publisher) = (config.inbox(), config.relay(), config.publisher());
+    let flows = [&inbox.r#in, &inbox.handle_out, &inbox.dead_in, &inbox.dead_out];
+    assert_eq!(flows.map(|flow| flow.concurrency), [1, 3, 5, 7]);
+    assert_eq!(flows.map(|flow| flow.plugin_concurrency), [2, 4, 6, 8]);
+    let fixed = |delay_ms| RetryPolicy::Fixed { delay_ms, max_attempts: None };
+    let own = [("some", 20), ("some", 21), ("some", 22), ("some", 23)];
+    let own = own.map(|(name, limit)| [(name.parse().expect("a name"), limit)].into());
+    assert_eq!(flows.map(|flow| flow.of_plugins.clone()), own);
+    assert_eq!(flows.map(|flow| flow.retry.clone()), [16, 17, 18, 18].map(fixed));
+    assert_eq!((relay.max_messages, relay.retry), (9, fixed(19)));
+    assert_eq!((publisher.at_once, publisher.within), (10, Duration::from_millis(111)));
+    let ms = [
+        inbox.attempt_timeout,
+        inbox.early_reply_ttl,
+        inbox.retention,
+        relay.retention,
+        inbox.letter_retention,
+    ];
+    assert_eq!(ms, [12, 13, 14, 14, 15].map(Duration::from_millis));
+}
+
+#[test]
 fn unknown_keys_name_the_nearest_one() {
     for (toml, says) in [
         ("[server]\nprot = 1", "unknown key server.prot: did you mean server.port?"),
@@ -69,6 +104,16 @@ fn bad_values_are_named() {
         ("[retention]\ntombstones = \"1s\"", "retention.tombstones: must be at least 1m"),
         ("[retention]\narchive = false\narchive_keep = \"1d\"", "there is no archive"),
         ("[flows]\ndead_in = 0", "flows.dead_in = 0: must be at least 1"),
+        ("[plugins.p.flows]\nin = 0", "plugins.p.flows.in = 0: must be at least 1"),
+        (
+            "[flows]\nin_retry = { fixed = { delay_ms = 1, max_attempts = 0 } }",
+            "flows.in_retry: max_attempts must be at least 1",
+        ),
+        ("[flows]\nout_retry = { fixed = { delay_ms = 0 } }", "flows.out_retry: delay_ms must be"),
+        (
+            "[flows.out_retry.exponential]\ninitial_ms = 1\nmultiplier = 2.0\nmax_delay_ms = 9\njitter = 0.1",
+            "flows.out_retry: jitter must be 0",
+        ),
         ("[database]\nmax_connections = 6", "flows.publish_first = 4: each holds a connection"),
         ("[kafka]\nembedded = true\nbrokers = \"a:1\"", "exclude each other"),
         ("[topics.orders]\ncodec = \"xml\"", "topics.orders.codec"),

@@ -9,6 +9,7 @@ mod codecs;
 mod database;
 mod engine;
 mod error;
+mod flows;
 mod kafka;
 mod log;
 mod plugins;
@@ -31,8 +32,9 @@ use wasaga_domain::definition::Overrides;
 
 pub use codecs::{Registry, Topic};
 pub use database::{Database, DatabaseUrl, Migrate};
-pub use engine::{Engine, Flows};
+pub use engine::Engine;
 pub use error::ConfigError;
+pub use flows::{Flows, PluginFlows};
 pub use kafka::{Brokers, Kafka, OAuth, Properties};
 pub use log::{Log, LogFormat};
 pub use plugins::Plugins;

@@ -15,7 +15,7 @@ use wasaga_domain::{definition::Overrides, ids::PluginName};
 use wasaga_egress::Egress;
 use wasaga_plugin_host::{Grant, Grants, Limits, Options, TrustedKeys};
 
-use super::{ConfigError, at_least, secrets};
+use super::{ConfigError, PluginFlows, at_least, flows::Own, secrets};
 
 /// Where plugins come from, and what each of them may do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +46,8 @@ pub struct Plugins {
     pub calls_per_instance: BTreeMap<PluginName, u32>,
     /// Plugins of which it is kept what their requests came to.
     pub record_http: BTreeSet<PluginName>,
+    /// How much of the task flows each takes at once, where it has limits of its own.
+    pub flows: BTreeMap<PluginName, PluginFlows>,
 }
 
 /// The keys that are not a plugin's name. But for the first they have an underscore, as no plugin's name has.
@@ -73,6 +75,9 @@ struct OfPlugin {
     /// Whether it is kept what its requests came to.
     #[serde(default)]
     record_http: bool,
+    /// How much of the task flows it takes at once.
+    #[serde(default)]
+    flows: PluginFlows,
 }
 
 impl Default for Plugins {
@@ -91,6 +96,7 @@ impl Default for Plugins {
             grants: BTreeMap::new(),
             calls_per_instance: BTreeMap::new(),
             record_http: BTreeSet::new(),
+            flows: BTreeMap::new(),
         }
     }
 }
@@ -141,6 +147,12 @@ impl Plugins {
         TrustedKeys::parse(&self.trusted_keys).map_err(wrong)
     }
 
+    /// How many calls of one flow each plugin has at once that has a limit of its own there.
+    pub(super) fn own_limits(&self, of: Own) -> BTreeMap<PluginName, usize> {
+        let own = |(name, flows): (&PluginName, _)| Some((name.clone(), of(flows)?));
+        self.flows.iter().filter_map(own).collect()
+    }
+
     fn cache(&self) -> Option<PathBuf> {
         let Some(named) = &self.cache_dir else {
             let home = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
@@ -161,6 +173,7 @@ impl Plugins {
                 (!(64 << 10..=1 << 20).contains(&stack)).then(|| format!("{told}, and is {stack}"))
             })
             .or_else(|| self.trusted().err())
+            .or_else(|| self.flows.iter().find_map(|(name, flows)| flows.fault(name.as_str())))
     }
 }
 
@@ -196,10 +209,12 @@ impl<'de> Visitor<'de> for Section {
                 name => {
                     let name: PluginName =
                         name.parse().map_err(|_| M::Error::unknown_field(name, &KEYS))?;
-                    let OfPlugin { grant, calls_per_instance, record_http } = map.next_value()?;
+                    let OfPlugin { grant, calls_per_instance, record_http, flows } =
+                        map.next_value()?;
                     let calls = calls_per_instance.map(|calls| (name.clone(), calls.get()));
                     plugins.calls_per_instance.extend(calls);
                     plugins.record_http.extend(record_http.then(|| name.clone()));
+                    plugins.flows.insert(name.clone(), flows);
                     plugins.grants.insert(name, grant);
                 }
             }

@@ -37,6 +37,9 @@ pub enum ConfigError {
     /// librdkafka refuses the options together.
     #[error("kafka options: {0}")]
     Together(String),
+    /// A relay can't retry so.
+    #[error("the relay's retry: {0}")]
+    Retry(&'static str),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -196,8 +199,9 @@ impl ClientOptions {
         }
         let timeout = config.get("message.timeout.ms").and_then(|ms| ms.parse::<u128>().ok());
         if config.get("topic.metadata.propagation.max.ms").is_none() {
-            // Shorter than the timeout, or an unknown topic would look like a broker that does not answer.
-            let wait = (timeout.unwrap_or(longest) / 2).min(3_000);
+            // Ended, and noticed by librdkafka, which looks each second, before the timeout: or an unknown topic would
+            // look like a broker that does not answer.
+            let wait = (timeout.unwrap_or(longest).saturating_sub(1_000) / 2).min(3_000);
             config.set("topic.metadata.propagation.max.ms", wait.to_string());
         }
         Ok(config)

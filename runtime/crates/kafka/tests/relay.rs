@@ -10,9 +10,14 @@ use rdkafka::{
 };
 use support::{World, broker, by_key, client, log::Log, read, register, topic};
 use tokio::sync::watch;
+use wasaga_domain::retry::RetryPolicy;
 use wasaga_kafka::RelayOptions;
 
 const WAITING: &str = "task_out where status = 'wait'";
+
+fn attempts(max: u32) -> RetryPolicy {
+    RetryPolicy::Fixed { delay_ms: 100, max_attempts: Some(max) }
+}
 
 fn quick() -> RelayOptions {
     RelayOptions { sweep: Duration::from_millis(100), ..RelayOptions::default() }
@@ -149,7 +154,7 @@ async fn a_message_is_given_up_after_its_last_refusal() {
     mock.request_errors(RDKafkaApiKey::Produce, &[refusal; 3]);
     world.emit(&topic, "'k'", "'1'", "null").await;
     world.emit(&topic, "'k'", "'2'", "null").await;
-    let relay = world.relay(&client(&broker, &[]), RelayOptions { max_attempts: 3, ..quick() });
+    let relay = world.relay(&client(&broker, &[]), RelayOptions { retry: attempts(3), ..quick() });
     wait_until!("both end", world.count(WAITING).await == 0);
     relay.stop().await;
     assert_eq!(by_key(&read(&broker, &topic, 1))["k"], ["2"]);
@@ -167,7 +172,7 @@ async fn an_applications_message_has_its_own_maximum_of_attempts() {
     let rollback = format!("{{\"topic\": \"{topic}\", \"key\": \"k\", \"payload\": \"undone\"}}");
     let emit = format!("'{topic}', 'k', '1', max_attempts => 2, rollback => '{rollback}'");
     world.sql.run(&format!("select wasaga.emit({emit})")).await;
-    let relay = world.relay(&client(&broker, &[]), RelayOptions { max_attempts: 10, ..quick() });
+    let relay = world.relay(&client(&broker, &[]), RelayOptions { retry: attempts(10), ..quick() });
     wait_until!("its rollback is published", world.count(WAITING).await == 0);
     relay.stop().await;
     assert_eq!(by_key(&read(&broker, &topic, 1))["k"], ["\"undone\""]);
@@ -247,5 +252,36 @@ async fn a_broker_that_comes_back_gets_everything_in_order() {
     relay.stop().await;
     for (key, values) in by_key(&read(&broker, &topic, 20)) {
         assert!(values.is_sorted(), "{key}: {values:?}");
+    }
+}
+
+/// Hashes of these keys by Java's producer: Kafka's own `UtilsTest.testMurmur2`.
+const HASHES: [(&str, i32); 6] = [
+    ("21", -973_932_308),
+    ("foobar", -790_332_482),
+    ("a-little-bit-long-string", -985_981_536),
+    ("a-little-bit-longer-string", -1_486_304_829),
+    ("lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58_897_971),
+    ("abc", 479_470_107),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_has_the_partition_that_javas_producer_gives_it() {
+    let mut world = World::new().await;
+    let mock = MockCluster::new(1).expect("a mock");
+    let (broker, topic) = (mock.bootstrap_servers(), topic("partitions"));
+    let partitions = 7;
+    mock.create_topic(&topic, partitions, 1).expect("a topic");
+    for (key, _) in HASHES {
+        world.emit(&topic, &format!("'{key}'"), "'1'", "null").await;
+    }
+    let relay = world.relay(&client(&broker, &[]), quick());
+    wait_until!("everything is published", world.count(WAITING).await == 0);
+    relay.stop().await;
+    let seen = read(&broker, &topic, HASHES.len());
+    for (key, hash) in HASHES {
+        let of_key = seen.iter().find(|record| record.key.as_deref() == Some(key));
+        let partition = of_key.map(|record| record.partition);
+        assert_eq!(partition, Some((hash & i32::MAX) % partitions), "{key}");
     }
 }

@@ -23,7 +23,7 @@ mod locate;
 mod look;
 mod look_out;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use tokio::{
@@ -33,7 +33,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use wasaga_domain::{
     clock::Clock,
-    ids::HostId,
+    ids::{HostId, PluginName},
     ports::{CatalogSource, TaskExecutor},
     retry::RetryPolicy,
     value_reader::ValueReader,
@@ -45,8 +45,10 @@ use wasaga_store::{Store, lanes::Flow};
 pub struct FlowLimits {
     /// Calls of plugins at once.
     pub concurrency: usize,
-    /// Calls of one plugin at once.
+    /// Calls of one plugin at once, where it has no limit of its own.
     pub plugin_concurrency: usize,
+    /// Calls at once of each plugin that has one.
+    pub of_plugins: BTreeMap<PluginName, usize>,
     /// How often a task that failed is tried again.
     pub retry: RetryPolicy,
 }
@@ -76,11 +78,19 @@ pub struct InboxOptions {
     pub grace: Duration,
 }
 
+impl FlowLimits {
+    /// Calls of this plugin at once.
+    pub(crate) fn of_plugin(&self, name: &PluginName) -> usize {
+        self.of_plugins.get(name).copied().unwrap_or(self.plugin_concurrency)
+    }
+}
+
 impl Default for InboxOptions {
     fn default() -> Self {
         let limits = |concurrency, plugin_concurrency| FlowLimits {
             concurrency,
             plugin_concurrency,
+            of_plugins: BTreeMap::new(),
             retry: RetryPolicy::Exponential {
                 initial_ms: 100,
                 multiplier: 2.0,

@@ -8,6 +8,7 @@ mod early;
 mod flows;
 mod halves;
 mod interruptions;
+mod limits;
 
 use std::{
     collections::HashMap,
@@ -142,6 +143,7 @@ impl World {
     }
 }
 
+/// What the first plugin takes part in.
 fn manifest(more: &[&str]) -> Manifest {
     let hears = |topic: &str| Subscription { topic: topic.into(), correlation: None };
     let mut subscriptions = vec![
@@ -180,10 +182,13 @@ pub fn send(topic: &str) -> Effect {
 struct Plugins(Mutex<Arc<Catalog>>);
 
 impl Plugins {
-    fn catalog(manifest: Manifest) -> Arc<Catalog> {
-        let plugin =
-            Plugin { digest: Digest::of(b"x"), manifest: Arc::new(manifest), lifecycle: false };
-        let plugins = [("worker".parse().unwrap(), plugin)].into();
+    fn catalog(manifests: impl IntoIterator<Item = Manifest>) -> Arc<Catalog> {
+        let plugins = manifests.into_iter().map(|manifest| {
+            let name = manifest.name.clone();
+            let manifest = Arc::new(manifest);
+            (name, Plugin { digest: Digest::of(b"x"), manifest, lifecycle: false })
+        });
+        let plugins = plugins.collect();
         let definitions = [("coded".into(), codecs::active())].into();
         Arc::new(Catalog { plugins, definitions })
     }
@@ -207,6 +212,7 @@ pub struct FakePlugin {
     blocked: Mutex<HashMap<String, oneshot::Receiver<()>>>,
     calls: Mutex<Vec<TaskCall>>,
     sql: Mutex<Option<Sql>>,
+    gate: Mutex<Option<limits::Gate>>,
 }
 
 fn value_of(call: &TaskCall) -> String {
@@ -279,8 +285,12 @@ impl TaskExecutor for FakePlugin {
         };
         let blocked = self.blocked.lock().unwrap().remove(&value);
         let sql = self.sql.lock().unwrap().clone();
+        let gate = self.gate.lock().unwrap().clone();
         self.calls.lock().unwrap().push(call.clone());
         tokio::spawn(async move {
+            if let Some(gate) = gate {
+                gate.pass(&call).await;
+            }
             if let Some(blocked) = blocked {
                 blocked.await.expect("the test releases it");
             }
@@ -312,11 +322,16 @@ impl Host {
     }
 
     pub async fn start_on(store: Store) -> Self {
+        Self::start_with(store, |_| {}).await
+    }
+
+    /// With options of the test's own.
+    pub async fn start_with(store: Store, set: impl FnOnce(&mut InboxOptions)) -> Self {
         let id = store.host_register("test", "1", Duration::from_mins(1)).await.unwrap();
         let (lease, host) = watch::channel(Some(id));
         let plugin = Arc::new(FakePlugin::default());
         let values = Arc::new(codecs::FakeCodec::default());
-        let plugins = Arc::new(Plugins(Mutex::new(Plugins::catalog(manifest(&[])))));
+        let plugins = Arc::new(Plugins(Mutex::new(Plugins::catalog([manifest(&[])]))));
         let (stored, sagas) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let parts = InboxParts {
             store: store.clone(),
@@ -340,18 +355,24 @@ impl Host {
         ] {
             limits.retry = retry.clone();
         }
+        set(&mut options);
         let handle = Inbox::start(parts, options);
         Self { plugin, values, stored, sagas, plugins, handle, store, id, _lease: lease }
     }
 
     pub fn subscribe(&self, topic: &str) {
-        *self.plugins.0.lock().unwrap() = Plugins::catalog(manifest(&[topic]));
+        *self.plugins.0.lock().unwrap() = Plugins::catalog([manifest(&[topic])]);
     }
 
     /// The plugin sees this topic's messages before they are published, and no other's.
     pub fn names_out(&self, topic: &str) {
         let named = Manifest { out_topics: vec![topic.into()], ..manifest(&[]) };
-        *self.plugins.0.lock().unwrap() = Plugins::catalog(named);
+        *self.plugins.0.lock().unwrap() = Plugins::catalog([named]);
+    }
+
+    /// A second plugin beside the first.
+    pub fn add(&self, second: Manifest) {
+        *self.plugins.0.lock().unwrap() = Plugins::catalog([manifest(&[]), second]);
     }
 
     /// What the database sees when its process is killed.

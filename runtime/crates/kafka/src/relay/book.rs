@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use wasaga_domain::retry::RetryPolicy;
 use wasaga_store::task_out::{Excluded, TaskOut};
 
 /// Messages that may queue behind one key; later ones stay in the table, so that a hot key leaves room for others.
@@ -16,8 +17,8 @@ const QUEUE: usize = 64;
 /// Keys of one topic that may rest by themselves: of a topic with more of them nothing is read until some are over, so that
 /// what a read leaves out stays short.
 const RESTING_KEYS: usize = 1_000;
-const FIRST_REST: Duration = Duration::from_millis(100);
-const LONGEST_REST: Duration = Duration::from_secs(10);
+/// For so many of the longest rests after its end a rest is remembered: the next one in that time is longer.
+const REMEMBERED: u32 = 6;
 
 /// What rests.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -27,7 +28,7 @@ enum Place {
     Row(i64),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Rest {
     failures: u32,
     until: Instant,
@@ -45,8 +46,9 @@ pub(super) struct Sending {
 }
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Book {
+    retry: RetryPolicy,
     /// Rows that a read must not bring: ready, queued, sending, or published and not marked yet.
     known: HashSet<i64>,
     bytes: usize,
@@ -61,6 +63,21 @@ pub(super) struct Book {
 }
 
 impl Book {
+    /// `retry` tells how long rests are, and after how many refusals a message is given up.
+    pub(super) fn new(retry: RetryPolicy) -> Self {
+        Self {
+            retry,
+            known: HashSet::new(),
+            bytes: 0,
+            ready: VecDeque::new(),
+            busy: HashMap::new(),
+            sending: HashMap::new(),
+            published: Vec::new(),
+            rests: HashMap::new(),
+            stale: None,
+        }
+    }
+
     /// Messages in hand.
     pub(super) fn len(&self) -> usize {
         self.known.len()
@@ -84,7 +101,8 @@ impl Book {
     /// Begins a read: what it must leave out. [`Self::read`] ends it.
     pub(super) fn start_read(&mut self, now: Instant) -> Excluded {
         self.stale = Some(HashSet::new());
-        self.rests.retain(|_, rest| rest.until + 6 * LONGEST_REST > now);
+        let remembered = REMEMBERED * self.delay(u32::MAX);
+        self.rests.retain(|_, rest| rest.until + remembered > now);
         let mut excluded =
             Excluded { ids: self.known.iter().copied().collect(), ..Excluded::default() };
         for ((topic, key), _) in self.busy.iter().filter(|(_, queue)| queue.len() >= QUEUE) {
@@ -174,16 +192,14 @@ impl Book {
     }
 
     /// It was refused, and its topic rests; the message stays in hand until [`Self::counted`] or [`Self::given_up`].
-    /// Answers with whether this was its last refusal, `max_attempts` where the message has none of its own, and when
-    /// the rest ends.
-    pub(super) fn refused(
-        &mut self,
-        id: i64,
-        max_attempts: i32,
-        now: Instant,
-    ) -> Option<(bool, Instant)> {
+    /// Answers with whether this was its last refusal, by the policy where the message has no maximum of its own, and
+    /// when the rest ends.
+    pub(super) fn refused(&mut self, id: i64, now: Instant) -> Option<(bool, Instant)> {
         let sending = self.sending.get(&id)?;
-        let is_last = sending.attempts + 1 >= sending.max_attempts.unwrap_or(max_attempts);
+        let refusals = i64::from(sending.attempts) + 1;
+        let max = sending.max_attempts.map(i64::from);
+        let is_last =
+            max.or(self.retry.max_attempts().map(i64::from)).is_some_and(|max| refusals >= max);
         let topic = sending.topic.clone();
         Some((is_last, self.rest(Place::Topic(topic), now)))
     }
@@ -268,13 +284,20 @@ impl Book {
         if let Some(stale) = &mut self.stale {
             stale.insert(place.clone());
         }
-        let rest = self.rests.entry(place).or_insert(Rest { failures: 0, until: now });
+        let Rest { failures, until } =
+            self.rests.get(&place).copied().unwrap_or(Rest { failures: 0, until: now });
         // Many messages of one topic fail at once: that is one failure.
-        if rest.until <= now {
-            rest.until = now + LONGEST_REST.min(FIRST_REST * 2_u32.pow(rest.failures.min(16)));
-            rest.failures += 1;
+        if until > now {
+            return until;
         }
+        let rest = Rest { failures: failures + 1, until: now + self.delay(failures + 1) };
+        self.rests.insert(place, rest);
         rest.until
+    }
+
+    /// A key that failed rests however often it has: what is given up is refused, or can never be published.
+    fn delay(&self, failures: u32) -> Duration {
+        self.retry.delay_without_end(failures, None, 0.0)
     }
 
     fn rests_at(&self, place: &Place, now: Instant) -> bool {

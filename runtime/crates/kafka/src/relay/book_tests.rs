@@ -1,6 +1,9 @@
 //! The book on random events: what is handed to the broker keeps the order of each key.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    iter,
+};
 
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -23,6 +26,18 @@ fn row(id: i64, topic: &str, key: Option<u8>) -> TaskOut {
     }
 }
 
+const FIRST_REST: Duration = Duration::from_millis(100);
+
+fn book() -> Book {
+    Book::new(RetryPolicy::Exponential {
+        initial_ms: 100,
+        multiplier: 2.0,
+        max_delay_ms: 10_000,
+        max_attempts: Some(3),
+        jitter: 0.0,
+    })
+}
+
 fn sends(book: &mut Book) -> Vec<i64> {
     let mut ids = Vec::new();
     while let Some(row) = book.next() {
@@ -34,7 +49,7 @@ fn sends(book: &mut Book) -> Vec<i64> {
 
 #[test]
 fn one_message_of_a_key_at_a_time() {
-    let (mut book, now) = (Book::default(), Instant::now());
+    let (mut book, now) = (book(), Instant::now());
     book.start_read(now);
     let rows =
         vec![row(1, "t", Some(1)), row(2, "t", Some(1)), row(3, "t", Some(2)), row(4, "t", None)];
@@ -46,7 +61,7 @@ fn one_message_of_a_key_at_a_time() {
 
 #[test]
 fn a_failed_key_rests_and_the_others_go_on() {
-    let (mut book, now) = (Book::default(), Instant::now());
+    let (mut book, now) = (book(), Instant::now());
     book.start_read(now);
     book.read(vec![row(1, "t", Some(1)), row(2, "t", Some(1)), row(3, "t", Some(2))], now);
     sends(&mut book);
@@ -58,9 +73,80 @@ fn a_failed_key_rests_and_the_others_go_on() {
     assert!(book.start_read(until).keys.is_empty());
 }
 
+/// Fails, or is refused, as often as there are rests, each as soon as the last one is over.
+fn rests(
+    book: &mut Book,
+    count: usize,
+    mut fail: impl FnMut(&mut Book, Instant) -> Instant,
+) -> Vec<u128> {
+    let mut now = Instant::now();
+    let rest = || {
+        book.start_read(now);
+        book.read(vec![row(1, "t", Some(1))], now);
+        assert_eq!(sends(book), [1], "it is not read after its rest");
+        let until = fail(book, now);
+        let rest = until - now;
+        now = until;
+        rest.as_millis()
+    };
+    iter::repeat_with(rest).take(count).collect()
+}
+
+#[test]
+fn rests_grow_as_the_policy_says_and_a_failure_without_verdict_never_ends() {
+    let mut book = book();
+    let grown = rests(&mut book, 9, |book, now| book.failed(1, now).expect("it was being sent"));
+    assert_eq!(grown, [100, 200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000]);
+}
+
+#[test]
+fn an_acknowledged_message_begins_its_keys_rests_anew() {
+    let (mut book, now) = (book(), Instant::now());
+    rests(&mut book, 3, |book, now| book.failed(1, now).expect("it was being sent"));
+    let later = now + Duration::from_mins(1);
+    book.start_read(later);
+    book.read(vec![row(1, "t", Some(1))], later);
+    sends(&mut book);
+    book.acknowledged(1, later);
+    book.start_read(later);
+    book.read(vec![row(2, "t", Some(1))], later);
+    sends(&mut book);
+    assert_eq!(book.failed(2, later), Some(later + FIRST_REST));
+}
+
+#[test]
+fn a_topics_rests_grow_too_and_its_last_refusal_is_the_policys_or_the_messages_own() {
+    let mut book = book();
+    let grown = rests(&mut book, 4, |book, now| {
+        let (_, until) = book.refused(1, now).expect("it was being sent");
+        book.counted(1);
+        until
+    });
+    assert_eq!(grown, [100, 200, 400, 800]);
+
+    let without_end = RetryPolicy::Fixed { delay_ms: 5, max_attempts: None };
+    let last = |retry: &RetryPolicy, own: Option<i32>, attempts: i32| {
+        let (mut book, now) = (Book::new(retry.clone()), Instant::now());
+        book.start_read(now);
+        book.read(vec![TaskOut { attempts, max_attempts: own, ..row(1, "t", Some(1)) }], now);
+        sends(&mut book);
+        book.refused(1, now).expect("it was being sent").0
+    };
+    for (own, attempts, expected) in [
+        (None, 1, (false, false)),
+        (None, 2, (true, false)),
+        (Some(2), 0, (false, false)),
+        (Some(2), 1, (true, true)),
+        (Some(5), 3, (false, false)),
+    ] {
+        let told = (last(&self::book().retry, own, attempts), last(&without_end, own, attempts));
+        assert_eq!(told, expected, "maximum {own:?}, refused {attempts} times before");
+    }
+}
+
 #[test]
 fn what_a_read_leaves_out_is_bounded_however_many_keys_rest() {
-    let (mut book, now) = (Book::default(), Instant::now());
+    let (mut book, now) = (book(), Instant::now());
     let key =
         |id: i64| TaskOut { key: Some(id.to_be_bytes().to_vec()), ..row(id, "poisoned", None) };
     let bound = RESTING_KEYS as i64;
@@ -84,7 +170,7 @@ fn what_a_read_leaves_out_is_bounded_however_many_keys_rest() {
 
 #[test]
 fn what_a_read_brings_of_a_key_that_failed_meanwhile_is_stale() {
-    let (mut book, now) = (Book::default(), Instant::now());
+    let (mut book, now) = (book(), Instant::now());
     book.start_read(now);
     book.read(vec![row(1, "t", Some(1))], now);
     sends(&mut book);
@@ -96,7 +182,7 @@ fn what_a_read_brings_of_a_key_that_failed_meanwhile_is_stale() {
 
 #[test]
 fn a_hot_key_leaves_room() {
-    let (mut book, now) = (Book::default(), Instant::now());
+    let (mut book, now) = (book(), Instant::now());
     book.start_read(now);
     book.read((1..1_000).map(|id| row(id, "t", Some(1))).collect(), now);
     assert_eq!(book.len(), QUEUE + 1);
@@ -135,10 +221,9 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 /// Postgres and the broker as the book sees them.
-#[derive(Default)]
 struct World {
     book: Book,
-    now: Option<Instant>,
+    now: Instant,
     table: BTreeMap<i64, TaskOut>,
     ended: BTreeSet<i64>,
     sending: BTreeSet<i64>,
@@ -148,13 +233,21 @@ struct World {
 }
 
 impl World {
-    fn now(&mut self) -> Instant {
-        *self.now.get_or_insert_with(Instant::now)
+    fn new() -> Self {
+        Self {
+            book: book(),
+            now: Instant::now(),
+            table: BTreeMap::new(),
+            ended: BTreeSet::new(),
+            sending: BTreeSet::new(),
+            deciding: BTreeSet::new(),
+            read: None,
+            next: 0,
+        }
     }
 
     fn start_read(&mut self) {
-        let now = self.now();
-        let excluded = self.book.start_read(now);
+        let excluded = self.book.start_read(self.now);
         let keys: HashSet<_> = excluded.key_topics.iter().zip(&excluded.keys).collect();
         let chosen = self.table.values().filter(|row| {
             !excluded.ids.contains(&row.id)
@@ -165,7 +258,7 @@ impl World {
     }
 
     fn apply(&mut self, event: Event) {
-        let now = self.now();
+        let now = self.now;
         let reports: Vec<_> = self.sending.difference(&self.deciding).copied().collect();
         let pick = |index: prop::sample::Index, of: &[i64]| {
             (!of.is_empty()).then(|| of[index.index(of.len())])
@@ -197,7 +290,7 @@ impl World {
             Event::Refuse(index) => {
                 if let Some(id) = pick(index, &reports) {
                     self.deciding.insert(id);
-                    self.book.refused(id, 10, now);
+                    self.book.refused(id, now);
                 }
             }
             Event::Decide(index, last) => {
@@ -225,7 +318,7 @@ impl World {
                 self.book.producer_lost(&self.deciding.iter().copied().collect(), now);
                 self.sending = self.deciding.clone();
             }
-            Event::Wait(ms) => self.now = Some(now + Duration::from_millis(ms)),
+            Event::Wait(ms) => self.now += Duration::from_millis(ms),
             Event::StartRead => {}
         }
     }
@@ -252,7 +345,7 @@ impl World {
 proptest! {
     #[test]
     fn keys_keep_their_order_and_nothing_is_left_behind(events in prop::collection::vec(event(), 1..200)) {
-        let mut world = World::default();
+        let mut world = World::new();
         for event in events {
             world.apply(event);
             world.send();
@@ -273,7 +366,7 @@ proptest! {
             for id in world.sending.clone() {
                 world.sending.remove(&id);
                 world.ended.insert(id);
-                let now = world.now();
+                let now = world.now;
                 world.book.acknowledged(id, now);
                 world.send();
             }

@@ -22,7 +22,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
-use wasaga_domain::ids::HostId;
+use wasaga_domain::{ids::HostId, retry::RetryPolicy};
 use wasaga_store::{
     Outbox, StoreError,
     lanes::{Flow, Lane},
@@ -47,8 +47,10 @@ pub struct RelayOptions {
     pub max_messages: usize,
     /// Bytes in hand at most, roughly.
     pub max_bytes: usize,
-    /// Tries of a message that its topic refuses (unknown topic, missing right) before it is given up.
-    pub max_attempts: i32,
+    /// How long a key rests whose message failed, or a topic that refuses its messages (unknown topic, missing right);
+    /// and after how many refusals a message is given up that has no maximum of its own. Without jitter: one relay alone
+    /// publishes.
+    pub retry: RetryPolicy,
     /// How long published messages are kept.
     pub retention: Duration,
     /// How long a stop waits for what the broker has not acknowledged.
@@ -64,9 +66,32 @@ impl Default for RelayOptions {
             batch: 2_000,
             max_messages: 10_000,
             max_bytes: 64 << 20,
-            max_attempts: 10,
+            retry: RetryPolicy::Exponential {
+                initial_ms: 100,
+                multiplier: 2.0,
+                max_delay_ms: 10_000,
+                max_attempts: Some(10),
+                jitter: 0.0,
+            },
             retention: Duration::from_hours(1),
             stop_within: Duration::from_secs(8),
+        }
+    }
+}
+
+impl RelayOptions {
+    /// What is wrong with a policy for [`Self::retry`], if anything is.
+    pub fn retry_fault(retry: &RetryPolicy) -> Option<&'static str> {
+        match retry {
+            RetryPolicy::Exponential { jitter, .. } if *jitter > 0.0 => {
+                Some("jitter must be 0: one relay alone publishes, and meets no others")
+            }
+            RetryPolicy::Fixed { delay_ms: 0, .. } => Some("delay_ms must be at least 1"),
+            RetryPolicy::Exponential { initial_ms: 0, .. } => Some("initial_ms must be at least 1"),
+            RetryPolicy::Exponential { max_delay_ms: 0, .. } => {
+                Some("max_delay_ms must be at least 1")
+            }
+            _ => retry.fault(),
         }
     }
 }
@@ -102,6 +127,9 @@ impl Relay {
         wake: Arc<Notify>,
         health: BrokerHealth,
     ) -> Result<RelayHandle, ConfigError> {
+        if let Some(fault) = RelayOptions::retry_fault(&options.retry) {
+            return Err(ConfigError::Retry(fault));
+        }
         let config = client.producer(options.lease)?;
         let stop = CancellationToken::new();
         let within = options.stop_within;

@@ -50,8 +50,7 @@ impl Leader<'_> {
                 }
             }
             Verdict::Refused => {
-                let Some((is_last, until)) = self.book.refused(id, self.options.max_attempts, now)
-                else {
+                let Some((is_last, until)) = self.book.refused(id, now) else {
                     return;
                 };
                 self.next_read = self.next_read.min(until.into());

@@ -117,12 +117,13 @@ pub async fn emit(sql: &mut Session, topic: &str, key: &str, value: &str, rollba
     .await;
 }
 
-/// A consumed record: key, value, headers.
+/// A consumed record.
 #[derive(Debug, PartialEq)]
 pub struct Seen {
     pub key: Option<String>,
     pub value: String,
     pub headers: Vec<(String, String)>,
+    pub partition: i32,
 }
 
 /// Reads a topic from its start until `count` records came.
@@ -161,6 +162,7 @@ pub fn read_until(bootstrap: &str, topic: &str, enough: impl Fn(&[Seen]) -> bool
                 key: record.key().map(text),
                 value: text(record.payload().unwrap_or_default()),
                 headers,
+                partition: record.partition(),
             });
         }
     }

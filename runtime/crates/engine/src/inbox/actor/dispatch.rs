@@ -89,7 +89,7 @@ impl Actor {
                 }
                 Some(Recipient::Plugin(plugin)) => {
                     let of_plugin = planned.entry(plugin.clone()).or_default();
-                    if !room || *of_plugin >= self.limits.plugin_concurrency {
+                    if !room || *of_plugin >= self.limits.of_plugin(&plugin) {
                         back.push(key);
                     } else if let [task] = self.board.begin(&key, 1, now)[..] {
                         total += 1;
