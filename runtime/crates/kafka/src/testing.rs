@@ -8,7 +8,7 @@ use rdkafka::{
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer as _},
     error::KafkaError,
-    message::{Header, OwnedHeaders},
+    message::{Header, Headers, OwnedHeaders},
     metadata::MetadataTopic,
     producer::{BaseProducer, BaseRecord, Producer as _},
     types::RDKafkaErrorCode,
@@ -65,6 +65,17 @@ pub fn produce(client: &ClientOptions, topic: &str, records: &[Record]) -> Resul
     producer.flush(PATIENCE)
 }
 
+/// A record as it was read: bytes that are no text are replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Its key.
+    pub key: String,
+    /// Its headers, in their order.
+    pub headers: Vec<(String, String)>,
+    /// Its value.
+    pub value: String,
+}
+
 /// Reads a topic from its start or from its end.
 pub struct Reader(BaseConsumer);
 
@@ -90,6 +101,20 @@ impl Reader {
         let Some(record) = self.0.poll(TICK) else { return Ok(None) };
         let came = Instant::now();
         Ok(Some((record?.payload().unwrap_or_default().to_vec(), came)))
+    }
+
+    /// All of the next record; nothing where none comes within a moment.
+    pub fn next_whole(&self) -> Result<Option<Seen>, KafkaError> {
+        let Some(record) = self.0.poll(TICK) else { return Ok(None) };
+        let record = record?;
+        let text =
+            |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
+        let headers = record.headers().into_iter().flat_map(Headers::iter);
+        Ok(Some(Seen {
+            key: text(record.key()),
+            headers: headers.map(|header| (header.key.to_owned(), text(header.value))).collect(),
+            value: text(record.payload()),
+        }))
     }
 }
 

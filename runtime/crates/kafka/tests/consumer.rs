@@ -13,7 +13,12 @@ use rdkafka::{
     client::DefaultClientContext,
     mocking::MockCluster,
 };
-use support::{World, broker, client, group::members, outage::Way, produce, secured, topic};
+use support::{
+    World, broker, client,
+    group::{lag, members},
+    outage::Way,
+    produce, secured, topic,
+};
 use wasaga_domain::{
     catalog::{Catalog, Plugin},
     ids::Digest,
@@ -297,6 +302,46 @@ async fn the_group_is_kept_and_nothing_lost_while_postgres_is_away() {
         305
     );
     assert_eq!(world.sql.number("select max(next) from wasaga.next_offsets").await, 305);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kafka_is_told_of_what_is_stored_and_of_nothing_else() {
+    let mut world = World::new().await;
+    let (broker, topic) = (broker(), topic("lag"));
+    let way = Way::to(&world.db.url).await;
+    world.db.store = Store::new(StoreOptions::new(way.url(&world.db.url))).expect("a url");
+    let spread: Vec<(Option<i32>, &str, &[u8])> =
+        (0..40).map(|n| (Some(n % 4), "a", &b"v"[..])).collect();
+    produce(&broker, &topic, &spread);
+    let options = ConsumerOptions { group: self::topic("group"), ..ConsumerOptions::default() };
+    let group = options.group.clone();
+    assert_eq!(lag(&broker, &group, &topic), 40);
+    let consumer = consume_in(&world, &client(&broker, &[]), &[&topic], options);
+    wait_until!("the first are committed", lag(&broker, &group, &topic) == 0);
+    assert_eq!(world.count("task_in").await, 40);
+    way.set_open(false);
+    let since = Instant::now();
+    produce(&broker, &topic, &spread);
+    // For longer than it is from one commit to the next.
+    wait_until!("it has them, and can't store them", {
+        way.refused() >= 3 && since.elapsed() > Duration::from_secs(3)
+    });
+    assert_eq!(lag(&broker, &group, &topic), 40);
+    way.set_open(true);
+    wait_until!("they are committed", lag(&broker, &group, &topic) == 0);
+    produce(&broker, &topic, &spread);
+    wait_until!("the last are stored", world.count("task_in").await == 120);
+    consumer.stop().await;
+    wait_until!("the last are committed", lag(&broker, &group, &topic) == 0);
+
+    // Postgres knows where to go on, and Kafka has never heard of this group.
+    let options = ConsumerOptions { group: self::topic("another"), ..ConsumerOptions::default() };
+    let group = options.group.clone();
+    assert_eq!(lag(&broker, &group, &topic), 120);
+    let consumer = consume_in(&world, &client(&broker, &[]), &[&topic], options);
+    wait_until!("what was stored before is committed", lag(&broker, &group, &topic) == 0);
+    consumer.stop().await;
+    assert_eq!(world.count("task_in").await, 120);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rdkafka::mocking::MockCluster;
 use support::{Seen, World, broker, client, read, topic};
 use tokio::task::JoinHandle;
-use wasaga_kafka::{ClientOptions, Publisher, PublisherOptions, RelayOptions};
+use wasaga_kafka::{ClientOptions, Publisher, PublisherOptions, RelayOptions, testing::make_topic};
 use wasaga_store::{
     emit::NewMessage,
     publish_first::{PublishError, Published},
@@ -97,6 +97,25 @@ async fn publish_first_with_the_broker_down() {
     let seen = read(&broker, &topic, 3);
     assert_eq!(values(&seen), ["1", "2", "3"]);
     assert_eq!(header(&seen[1], "message-id"), message_id(&mut world, id).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_for_a_topic_that_the_broker_does_not_have_is_left_to_the_relay() {
+    let mut world = World::new().await;
+    let (broker, topic) = (broker(), topic("missing"));
+    let client = client(&broker, &[("producer.allow.auto.create.topics", "false")]);
+    let publisher = publisher(&world, &client, quick());
+    let Ok(Published::Stored { id }) = publisher.publish(&message(&topic, "k", 1)).await else {
+        panic!("what the broker refuses for now is stored")
+    };
+    assert_eq!(world.count(WAITING).await, 1);
+    make_topic(&client, &topic, 1).await.expect("it is made");
+    let relay = world.relay(&client, relay());
+    wait_until!("the relay goes on with it", world.count(WAITING).await == 0);
+    relay.stop().await;
+    let seen = read(&broker, &topic, 1);
+    assert_eq!(values(&seen), ["1"]);
+    assert_eq!(header(&seen[0], "message-id"), message_id(&mut world, id).await);
 }
 
 #[tokio::test]

@@ -45,6 +45,8 @@ pub(super) struct Held {
     pub(super) cluster: String,
     /// The stored next offset of each partition that is assigned.
     pub(super) next: HashMap<Partition, Option<i64>>,
+    /// Of these, what Kafka has acknowledged.
+    pub(super) committed: HashMap<Partition, i64>,
     /// Partitions that were taken away since this was looked at last.
     pub(super) revoked: Vec<Partition>,
     /// Topics of which too many tasks wait: what is assigned of them begins paused.
@@ -198,6 +200,7 @@ impl ConsumerContext for Context {
             for element in list.elements() {
                 let partition = (element.topic().to_owned(), element.partition());
                 held.next.remove(&partition);
+                held.committed.remove(&partition);
                 held.revoked.push(partition);
             }
             drop(held);
@@ -209,9 +212,17 @@ impl ConsumerContext for Context {
         }
     }
 
-    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
+    fn commit_callback(&self, result: KafkaResult<()>, list: &TopicPartitionList) {
         if let Err(error) = result {
             tracing::debug!(%error, "consumer: offsets were not committed to Kafka, which lag tools see");
+            return;
+        }
+        let mut held = self.held();
+        for element in list.elements() {
+            let partition = (element.topic().to_owned(), element.partition());
+            if let (Offset::Offset(next), Ok(())) = (element.offset(), element.error()) {
+                held.committed.insert(partition, next);
+            }
         }
     }
 

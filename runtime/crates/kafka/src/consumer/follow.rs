@@ -64,18 +64,26 @@ impl Worker {
             client.context().held().full = full;
         }
     }
+}
 
-    pub(super) fn commit(&mut self, client: &Client) {
-        if self.progress.commits.is_empty() {
-            return;
+/// Tells Kafka which stored offsets it has not acknowledged yet: nothing but lag tools reads them there.
+pub(super) fn commit(client: &Client) {
+    let mut list = TopicPartitionList::new();
+    {
+        let held = client.context().held();
+        for (partition, next) in &held.next {
+            if let Some(next) = *next
+                && held.committed.get(partition) != Some(&next)
+            {
+                let _ = list.add_partition_offset(&partition.0, partition.1, Offset::Offset(next));
+            }
         }
-        let mut list = TopicPartitionList::new();
-        for ((topic, partition), next) in self.progress.commits.drain() {
-            let _ = list.add_partition_offset(&topic, partition, Offset::Offset(next));
-        }
-        if let Err(error) = client.commit(&list, CommitMode::Async) {
-            tracing::debug!(%error, "consumer: offsets were not committed to Kafka, which lag tools see");
-        }
+    }
+    if list.count() == 0 {
+        return;
+    }
+    if let Err(error) = client.commit(&list, CommitMode::Async) {
+        tracing::debug!(%error, "consumer: offsets were not committed to Kafka, which lag tools see");
     }
 }
 

@@ -120,8 +120,7 @@ impl Worker {
         for (moved, made) in moves.into_iter().zip(inserted.made) {
             let partition = (moved.topic, moved.partition);
             if made {
-                client.context().held().next.insert(partition.clone(), Some(moved.next));
-                self.progress.commits.insert(partition, moved.next);
+                client.context().held().next.insert(partition, Some(moved.next));
             } else {
                 tracing::warn!(topic = %partition.0, partition = partition.1,
                     "consumer: the offset is not what it was: the partition is another's, and its records are dropped");

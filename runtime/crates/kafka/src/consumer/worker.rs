@@ -1,7 +1,7 @@
 //! The consumer's thread: poll, gather, store.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -23,6 +23,7 @@ use wasaga_store::Store;
 use super::{
     ConsumerOptions,
     context::{Context, Held, Partition},
+    follow::commit,
     keep::Batch,
     record,
 };
@@ -54,8 +55,6 @@ pub(super) struct Progress {
     pub(super) topics: Vec<String>,
     /// Partitions to be read again from their stored offset.
     pub(super) astray: HashSet<Partition>,
-    /// Stored offsets that Kafka does not know yet.
-    pub(super) commits: HashMap<Partition, i64>,
     /// Records since the chores were done last.
     pub(super) stored: i64,
     chores: Option<Instant>,
@@ -108,14 +107,14 @@ impl Worker {
                 self.follow_catalog(client);
                 self.follow_backlog(client);
                 self.find_astray(client);
-                self.commit(client);
+                commit(client);
             }
             let batch = self.gather(client);
             if !batch.records.is_empty() {
                 self.keep(client, batch);
             }
         }
-        self.commit(client);
+        commit(client);
     }
 
     /// Each second, and before one topic could take the others' room among the waiting tasks.

@@ -1,7 +1,7 @@
 //! What the broker says of a consumer group.
 
 use rdkafka::{
-    ClientConfig,
+    ClientConfig, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer as _},
     groups::GroupInfo,
 };
@@ -30,6 +30,30 @@ pub fn members(bootstrap: &str, group: &str) -> Vec<Member> {
         .collect();
     members.sort_by(|a, b| a.id.cmp(&b.id));
     members
+}
+
+/// How many of a topic's records a group has yet to commit, as tools show it.
+pub fn lag(bootstrap: &str, group: &str, topic: &str) -> i64 {
+    let client: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .set("group.id", group)
+        .create()
+        .expect("a client");
+    let metadata = client.fetch_metadata(Some(topic), BOUND).expect("the broker answers");
+    let mut all = TopicPartitionList::new();
+    for partition in metadata.topics()[0].partitions() {
+        all.add_partition(topic, partition.id());
+    }
+    let committed = client.committed_offsets(all, BOUND).expect("the broker answers");
+    let behind = committed.elements().into_iter().map(|element| {
+        let ends = client.fetch_watermarks(topic, element.partition(), BOUND);
+        let (_, end) = ends.expect("the broker answers");
+        match element.offset() {
+            Offset::Offset(next) => end - next,
+            _ => end,
+        }
+    });
+    behind.sum()
 }
 
 /// Counts an assignment of the consumer protocol: version, topics, of each its name and its partitions.
