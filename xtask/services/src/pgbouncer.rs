@@ -17,7 +17,7 @@ use crate::workdir::WorkDir;
 const START_PATIENCE: Duration = Duration::from_secs(10);
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
-/// A running pooler. Dropped, it is stopped.
+/// A running pooler; any login role of its server may connect. Dropped, it is stopped.
 pub struct PgBouncer {
     pooler: Option<Daemon>,
     port: u16,
@@ -26,7 +26,7 @@ pub struct PgBouncer {
 
 impl PgBouncer {
     /// Starts it before the server of `url` (`postgres://USER@127.0.0.1:PORT/…`, which trusts loopback), with
-    /// `connections` to each database of it.
+    /// `connections` to each database of it for each user.
     pub fn start(url: &str, connections: u32) -> Result<Self> {
         let program = find_binary("pgbouncer")
             .context("pgbouncer is missing: install it (Debian: apt-get install pgbouncer)")?;
@@ -55,8 +55,8 @@ impl PgBouncer {
             format!(
                 "[databases]\n* = host=127.0.0.1 port={server_port}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
                  listen_port = {port}\nunix_socket_dir =\nauth_type = trust\nauth_file = {}\n\
-                 pool_mode = transaction\ndefault_pool_size = {connections}\nmax_client_conn = 500\n\
-                 ignore_startup_parameters = extra_float_digits\n",
+                 auth_user = {user}\npool_mode = transaction\ndefault_pool_size = {connections}\n\
+                 max_client_conn = 500\nignore_startup_parameters = extra_float_digits\n",
                 users.display()
             ),
         )?;
@@ -73,8 +73,11 @@ impl PgBouncer {
         Ok(pooler)
     }
 
-    pub fn port(&self) -> u16 {
-        self.port
+    /// The url of a database of its server (`postgres://…@127.0.0.1:PORT/DATABASE`), by way of the pooler.
+    pub fn url(&self, direct: &str) -> Result<String> {
+        let (login, server) = direct.split_once("@127.0.0.1:").context("no url on loopback")?;
+        let (_, database) = server.split_once('/').context("the url names no database")?;
+        Ok(format!("{login}@127.0.0.1:{}/{database}", self.port))
     }
 }
 

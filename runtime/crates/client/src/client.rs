@@ -25,7 +25,15 @@ const WRITES: usize = 10_000;
 /// Adds a message in the connection's own transaction: it is sent with that one's commit, or not at all. Answers with its
 /// id; of a second message under one idempotency key, with the first one's.
 pub async fn add(connection: &mut PgConnection, message: &NewMessage) -> Result<i64, EmitError> {
-    Ok(one(&emit(connection, slice::from_ref(message)).await?))
+    Ok(one(&add_many(connection, slice::from_ref(message)).await?))
+}
+
+/// Adds all of these messages as [`add`] does one, or none; answers with their ids, in order.
+pub async fn add_many(
+    connection: &mut PgConnection,
+    messages: &[NewMessage],
+) -> Result<Vec<i64>, EmitError> {
+    emit(connection, messages).await
 }
 
 /// An outbox, and the broker where there is one. Cheap to clone.

@@ -39,16 +39,36 @@
 //! # })?;
 //! # anyhow::Ok(())
 //! ```
+//!
+//! Behind a pooler in transaction mode a [`Store`] is told of it, and the application's own sqlx names no statement that
+//! another transaction may find:
+//!
+//! ```no_run
+//! # use wasaga_client::{Client, NewMessage, Store, StoreOptions, add, sqlx::PgPool};
+//! # async fn place(message: &NewMessage) -> anyhow::Result<()> {
+//! let url = "postgres://wasaga:secret@pgbouncer:6432/wasaga";
+//! let client = Client::new(Store::new(StoreOptions { pgbouncer: true, ..StoreOptions::new(url) })?);
+//!
+//! let pool = PgPool::connect("postgres://shop:secret@pgbouncer:6432/wasaga?statement-cache-capacity=0").await?;
+//! let mut transaction = pool.begin_with("begin; deallocate all").await?;
+//! add(&mut transaction, message).await?;
+//! transaction.commit().await?;
+//! # Ok(())
+//! # }
+//! ```
 
 mod client;
 mod relay;
 mod write;
 
-pub use client::{Client, add};
+pub use client::{Client, add, add_many};
 pub use relay::{Relay, RelayError};
 pub use write::Write;
 
-pub use wasaga_domain::message_search::{MessageFilter, TaskStatus};
+pub use wasaga_domain::{
+    message_search::{MessageFilter, TaskStatus},
+    retry::RetryPolicy,
+};
 pub use wasaga_kafka::{BrokerHealth, ClientOptions, ConfigError, PublisherOptions, RelayOptions};
 /// The sqlx whose transactions [`add`] takes.
 pub use wasaga_store::sqlx;
