@@ -1,4 +1,4 @@
-//! Places an order: the message and the order are one commit, or neither is there. And the relay that publishes it, where
+//! Places an order: the messages and the order are one commit, or nothing is there. And the relay that publishes them, where
 //! no host runs.
 
 use std::{collections::BTreeMap, env};
@@ -8,6 +8,7 @@ use serde::Serialize;
 use sqlx::{Connection as _, PgConnection};
 use wasaga_client::{
     Client, ClientOptions, NewMessage, PublisherOptions, RelayOptions, Store, StoreOptions, add,
+    add_many,
 };
 
 #[derive(Serialize)]
@@ -16,7 +17,17 @@ struct Order<'a> {
     cents: i64,
 }
 
-async fn place(connection: &mut PgConnection, order: Order<'_>) -> Result<i64> {
+#[derive(Serialize)]
+struct Line<'a> {
+    line: usize,
+    product: &'a str,
+}
+
+async fn place(
+    connection: &mut PgConnection,
+    order: Order<'_>,
+    products: &[&str],
+) -> Result<Vec<i64>> {
     let Order { order_id, cents } = order;
     let message = NewMessage::to("orders.placed")
         .key(order_id)
@@ -24,15 +35,27 @@ async fn place(connection: &mut PgConnection, order: Order<'_>) -> Result<i64> {
         .idempotency_key(format!("place {order_id}"))
         .aggregate_id(order_id)
         .event_type("order.placed");
+    let line = |(product, line): (&str, usize)| -> Result<NewMessage> {
+        Ok(NewMessage::to("orders.lines")
+            .key(order_id)
+            .json(&Line { line, product })?
+            .header("product", product.to_owned())
+            .idempotency_key(format!("place {order_id} line {line}")))
+    };
+    let lines = products.iter().copied().zip(1..).map(line).collect::<Result<Vec<_>>>()?;
     let mut transaction = connection.begin().await?;
     let id = add(&mut transaction, &message).await?;
-    sqlx::query("insert into shop.orders (order_id, cents) values ($1, $2) on conflict do nothing")
-        .bind(order_id)
-        .bind(cents)
-        .execute(&mut *transaction)
-        .await?;
+    let line_ids = add_many(&mut transaction, &lines).await?;
+    sqlx::query(
+        "insert into shop.orders (order_id, cents, products) values ($1, $2, $3) on conflict do nothing",
+    )
+    .bind(order_id)
+    .bind(cents)
+    .bind(products)
+    .execute(&mut *transaction)
+    .await?;
     transaction.commit().await?;
-    Ok(id)
+    Ok([vec![id], line_ids].concat())
 }
 
 /// Publishes what anybody emits, until it is interrupted. Its user owns the schema `wasaga`.
@@ -55,13 +78,14 @@ async fn main() -> Result<()> {
     let url = env::var("DATABASE_URL").context("DATABASE_URL is not set")?;
     match &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["relay"] => relay(url).await,
-        [order_id, cents] => {
+        [order_id, cents, products @ ..] => {
             let mut connection = PgConnection::connect(&url).await?;
-            let placed = place(&mut connection, Order { order_id, cents: cents.parse()? }).await;
-            let message = placed.with_context(|| format!("order {order_id} is not placed"))?;
-            println!("order {order_id} is placed: message {message}");
+            let order = Order { order_id, cents: cents.parse()? };
+            let placed = place(&mut connection, order, products).await;
+            let messages = placed.with_context(|| format!("order {order_id} is not placed"))?;
+            println!("order {order_id} is placed: messages {messages:?}");
             Ok(())
         }
-        _ => bail!("usage: place ORDER CENTS, or: relay"),
+        _ => bail!("usage: place ORDER CENTS PRODUCT..., or: relay"),
     }
 }
