@@ -440,9 +440,17 @@ begin
     return found;
 end $$;
 
+-- A key as text; what is no text has its other bytes written as \ooo. A view's functions are called by whoever reads it.
+create function wasaga.key_text(p_key bytea) returns text language plpgsql immutable strict as $$
+begin
+    return convert_from(p_key, 'UTF8');
+exception when data_exception then
+    return encode(p_key, 'escape');
+end $$;
+
 -- The outbox in the columns of Debezium's outbox event router.
 create view wasaga.outbox as
-    select message_id as id, topic as aggregatetype, coalesce(aggregate_id, encode(key, 'escape')) as aggregateid,
+    select message_id as id, topic as aggregatetype, coalesce(aggregate_id, wasaga.key_text(key)) as aggregateid,
         event_type as type, value as payload, created_at as "timestamp"
     from wasaga.task_out;
 

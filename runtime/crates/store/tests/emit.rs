@@ -414,11 +414,93 @@ async fn the_outbox_has_debeziums_columns() {
     let (db, mut app) = Application::new().await;
     app.run("select wasaga.emit('orders.events', 'k', '{}', aggregate_id => 'o-1', event_type => 'placed')")
         .await;
-    app.run("select wasaga.emit('orders.events', 'k-2', payload_bytes => '\\xff')").await;
-    let rows = "select format('%s %s %s %s %s', o.id = t.message_id, aggregatetype, aggregateid, type, payload)
+    app.run("select wasaga.emit('orders.events', 'ö\\2', payload_bytes => '\\xff')").await;
+    app.run("select wasaga.emit('orders.events', key_bytes => '\\x6bff')").await;
+    let rows = "select format('%s %s %s %s %s %s', o.id = t.message_id, o.timestamp = t.created_at, aggregatetype,
+            aggregateid, type, payload)
         from wasaga.outbox o join wasaga.task_out t on t.message_id = o.id order by t.id";
-    let expected = ["t orders.events o-1 placed \\x7b7d", "t orders.events k-2  \\xff"];
+    let expected = [
+        "t t orders.events o-1 placed \\x7b7d",
+        "t t orders.events ö\\2  \\xff",
+        "t t orders.events k\\377  ",
+    ];
     assert_eq!(db.texts(rows).await, expected.map(|row| Some(row.to_owned())));
+}
+
+/// How Debezium publishes the outbox.
+const RECIPE: &str = include_str!("../../../../docs/debezium.md");
+
+/// A property of the connector.
+fn told(property: &str) -> &'static str {
+    let told = |line: &'static str| line.strip_prefix(property)?.strip_prefix('=');
+    RECIPE.lines().find_map(told).expect(property)
+}
+
+#[tokio::test]
+async fn debeziums_recipe_names_the_columns_that_hold_a_message() {
+    let (db, mut app) = Application::new().await;
+    let once = "emit('orders.placed', 'o-1', '{\"cents\": 1200}', idempotency_key => 'once',
+        event_type => 'order.placed', traceparent => '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01')";
+    let first = app.ask(once).await.unwrap();
+    assert_eq!(app.ask(once).await.unwrap(), first);
+    app.ask("emit('orders.removed', 'o-1')").await.unwrap();
+    app.ask("emit('orders.relayed', 'o-1')").await.unwrap();
+    db.run("update wasaga.task_out set status = 'ready' where topic = 'orders.relayed'").await;
+    let property = |name: &str| told(&format!("transforms.outbox.{name}"));
+    let headers = property("table.fields.additional.placement").split(',').map(|placed| {
+        let (column, header) = placed.split_once(":header:").expect(placed);
+        format!("'{header}', {column}")
+    });
+    let headers = headers.collect::<Vec<_>>().join(", ");
+    let [topic, key, payload, id] = [
+        "route.by.field",
+        "table.field.event.key",
+        "table.field.event.payload",
+        "table.field.event.id",
+    ]
+    .map(property);
+    let table = told("table.include.list");
+    let snapshot = told(&format!("snapshot.select.statement.overrides.{table}"));
+    let rows = format!(
+        "select format('%s %s %s %s', {topic}, {key}, {payload},
+            jsonb_strip_nulls(jsonb_build_object({headers}) - 'message-id')) from ({snapshot}) as rows"
+    );
+    let expected = [
+        "orders.placed \\x6f2d31 \\x7b2263656e7473223a20313230307d {\"eventType\": \"order.placed\", \
+         \"traceparent\": \"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\", \"idempotency-key\": \"once\"}",
+        "orders.removed \\x6f2d31  {}",
+    ];
+    assert_eq!(db.texts(&rows).await, expected.map(|row| Some(row.to_owned())));
+    // By it consumers know a record that comes again.
+    assert_eq!(numbers(&db, &format!("select count(distinct {id}) from {table}")).await, ["3"]);
+}
+
+#[tokio::test]
+async fn what_debezium_has_captured_is_deleted_as_documented() {
+    let (db, mut app) = Application::new().await;
+    let emit = |key: &str| format!("emit('t', 'k', '1', idempotency_key => '{key}')");
+    let mut ids = Vec::new();
+    for key in ["forgotten", "captured", "new"] {
+        ids.push(app.ask(&emit(key)).await.unwrap());
+        app.ask(&format!("accept('c', '{key}')")).await.unwrap();
+    }
+    db.run(
+        "update wasaga.task_out set created_at = now() - interval '1 year' where idempotency_key <> 'new';
+         update wasaga.emitted set until = now() where idempotency_key = 'forgotten';
+         update wasaga.accepted set until = now() where message_id = 'forgotten'",
+    )
+    .await;
+    let (_, cleaning) = RECIPE.split_once("## Cleaning up").unwrap();
+    let (_, sql) = cleaning.split_once("```sql").unwrap();
+    db.run(sql.split("```").next().unwrap()).await;
+    let left = "select string_agg(left_over, ' ' order by left_over) from (
+            select 'task ' || idempotency_key as left_over from wasaga.task_out
+            union all select 'key ' || idempotency_key from wasaga.emitted
+            union all select 'message ' || message_id from wasaga.accepted) as rows";
+    let expected = "key captured key new message captured message new task new";
+    assert_eq!(numbers(&db, left).await, [expected]);
+    assert_eq!(app.ask(&emit("captured")).await.unwrap(), ids[1], "its key is known for longer");
+    assert_ne!(app.ask(&emit("forgotten")).await.unwrap(), ids[0]);
 }
 
 #[tokio::test]
