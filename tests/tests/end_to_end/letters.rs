@@ -109,6 +109,64 @@ async fn redrive_after_edit() {
 }
 
 #[tokio::test]
+async fn many_on_their_way_out_are_redriven_or_discarded_by_topic() {
+    let world = World::on_kafka(&["letters-rust"]).await;
+    let host = world.host().start().await;
+    for (topic, key) in
+        [("letters.in", "a"), ("letters.other", "b"), ("letters.in", "c"), ("letters.other", "d")]
+    {
+        world.run(&format!("select wasaga.emit('{topic}', '{key}', {TOO_LARGE})")).await;
+    }
+    let letters = "select convert_from(key, 'UTF8') || ' ' || coalesce(ending, status)
+        from wasaga.dead_letter_out order by key";
+    until(&world, "all are given up", letters, &["a wait", "b wait", "c wait", "d wait"]).await;
+    let found = host.api.get("/api/v1/dead-letters/out?topic=letters.in").await.ok();
+    for letter in found["letters"].as_array().expect("a page has letters") {
+        let path = format!("/api/v1/dead-letters/out/{}", letter["letter_id"]);
+        host.api.patch(&path, &json!({"value": {"json": {}}})).await.ok();
+    }
+
+    let bulk = async |query: &str, body: Value| {
+        host.api.post(&format!("/api/v1/dead-letters/out/bulk/{query}"), &body).await
+    };
+    let redrive = "redrive?topic=letters.in&reason=kafka-message-size-too-large";
+    let dry = bulk(&format!("{redrive}&dry_run=true"), json!({})).await.ok();
+    assert_eq!((&dry["matched"], &dry["ended"]), (&json!(2), &json!(0)));
+    let done = bulk(redrive, json!({"by": "ada", "reason": "mended"})).await.ok();
+    assert_eq!((&done["matched"], &done["ended"]), (&json!(2), &json!(2)));
+    let heard = "select convert_from(key, 'UTF8') from wasaga.task_out where topic = 'letters.done' order by key";
+    until(&world, "both are published and handled", heard, &["a", "c"]).await;
+    let half = ["a redriven", "b wait", "c redriven", "d wait"];
+    assert_eq!(world.texts(letters).await, half);
+
+    let discard = "discard?topic=letters.other";
+    assert_eq!(bulk(discard, json!({})).await.status, 422, "somebody will ask why");
+    assert_eq!(world.texts(letters).await, half);
+    let done = bulk(discard, json!({"by": "ada", "reason": "no use"})).await.ok();
+    assert_eq!((&done["matched"], &done["ended"]), (&json!(2), &json!(2)));
+    let ended = ["a redriven", "b discarded", "c redriven", "d discarded"];
+    assert_eq!(world.texts(letters).await, ended);
+    let verbs = "select concat_ws(' ', convert_from(l.key, 'UTF8'), v.verb, v.by, v.reason, v.task_id is not null)
+        from wasaga.dead_letter_verbs v join wasaga.dead_letter_out l on l.id = v.letter_id and v.flow = 'out'
+        where v.verb <> 'edit' order by 1";
+    let expected = [
+        "a redrive ada mended t",
+        "b discard ada no use f",
+        "c redrive ada mended t",
+        "d discard ada no use f",
+    ];
+    assert_eq!(world.texts(verbs).await, expected);
+    let tasks = "select topic || ' ' || status || ' ' || count(*) from wasaga.task_out
+        where topic <> 'letters.done' group by topic, status order by 1";
+    let expected = [
+        "letters.in error_rollback_none 2",
+        "letters.in ready 2",
+        "letters.other error_rollback_none 2",
+    ];
+    until(&world, "nothing else is sent", tasks, &expected).await;
+}
+
+#[tokio::test]
 async fn rollback_message() {
     let world = World::on_kafka(&["letters-rust"]).await;
     let host = world.host().start().await;

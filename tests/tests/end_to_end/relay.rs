@@ -1,9 +1,10 @@
-//! The relay while its broker is killed, and while its host is: each on a real Kafka.
+//! The relay while its broker is killed, and while its host is, each on a real Kafka; and what wakes it.
 
 use std::time::{Duration, Instant};
 
+use serde_json::json;
 use wasaga_services::process;
-use wasaga_tests::{PATIENCE, World, check::promises, eventually};
+use wasaga_tests::{Host, PATIENCE, World, check::promises, eventually};
 
 /// Its tasks are done at once, and their records come from the topic `bench`.
 const WORKER: &str = "bench-tasks-rust";
@@ -103,4 +104,59 @@ async fn host_killed_between_publish_and_mark() {
     })
     .await;
     assert_eq!(world.number("select count(*) from wasaga.task_in").await, MESSAGES as i64);
+}
+
+/// Has a read of the outbox fail: the relay reads again when it is told of a message, or after a sweep.
+async fn put_to_rest(world: &World, host: &Host) {
+    let failed = || host.log().matches("the outbox can't be read").count();
+    let before = failed();
+    world.run("alter function wasaga.task_out_waiting rename to task_out_away").await;
+    eventually("a read fails", PATIENCE, async || (failed() > before).then_some(())).await;
+    world.run("alter function wasaga.task_out_away rename to task_out_waiting").await;
+}
+
+async fn published(world: &World, topic: &str) {
+    let ready = format!(
+        "select count(*) from wasaga.task_out where topic = '{topic}' and status = 'ready'"
+    );
+    eventually(format!("what is for {topic} is published"), PATIENCE, async || {
+        (world.number(&ready).await == 1).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_its_host_commits_wakes_it() {
+    let world = World::embedded(&["letters-rust", "probe-rust"]).await;
+    // What nobody tells of is found after the test.
+    let host = world.host().set("engine.sweep_ms", 600_000).set("flows.publish_first_ms", 10_000);
+    let host = host.start().await;
+
+    put_to_rest(&world, &host).await;
+    emit(&world, 1).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(world.number(WAITING).await, 1, "an application's commit tells nobody");
+    let event = json!({"topic": "woken.by-request"});
+    assert_eq!(host.api.post("/api/v1/events", &event).await.status, 201);
+    published(&world, "woken.by-request").await;
+    published(&world, "bench").await;
+
+    // A plugin's answer to what is on its way out.
+    put_to_rest(&world, &host).await;
+    world.run("select wasaga.emit('letters.out', 'k', '{}')").await;
+    published(&world, "letters.out").await;
+
+    // What a plugin sends that handles a record, which comes past the relay.
+    put_to_rest(&world, &host).await;
+    let record = json!({"topic": "letters.in", "key": "k", "payload": {}});
+    let first = host.api.post("/api/v1/events?mode=publish-first", &record).await;
+    assert_eq!(first.body["status"], "published", "{}", first.text);
+    published(&world, "letters.done").await;
+
+    // What a step sends.
+    put_to_rest(&world, &host).await;
+    let step = json!({"do": "done", "send": [{"topic": "probe.sent"}]});
+    let saga = host.api.probe(&json!({"steps": {"a": [step]}})).await;
+    published(&world, "probe.sent").await;
+    host.api.reaches(&saga, "completed").await;
 }
