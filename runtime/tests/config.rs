@@ -60,7 +60,7 @@ fn each_flow_has_its_own_limits() {
     let fixed = |delay_ms| RetryPolicy::Fixed { delay_ms, max_attempts: None };
     let own = [("some", 20), ("some", 21), ("some", 22), ("some", 23)];
     let own = own.map(|(name, limit)| [(name.parse().expect("a name"), limit)].into());
-    assert_eq!(flows.map(|flow| flow.of_plugins.clone()), own);
+    assert_eq!(flows.map(|flow| flow.plugin_overrides.clone()), own);
     assert_eq!(flows.map(|flow| flow.retry.clone()), [16, 17, 18, 18].map(fixed));
     assert_eq!((relay.max_messages, relay.retry), (9, fixed(19)));
     assert_eq!((publisher.at_once, publisher.within), (10, Duration::from_millis(111)));
@@ -110,6 +110,7 @@ fn bad_values_are_named() {
             "flows.in_retry: max_attempts must be at least 1",
         ),
         ("[flows]\nout_retry = { fixed = { delay_ms = 0 } }", "flows.out_retry: delay_ms must be"),
+        ("[flows]\nout_retry = { never = {} }", "flows.out_retry: never tells no rest"),
         (
             "[flows.out_retry.exponential]\ninitial_ms = 1\nmultiplier = 2.0\nmax_delay_ms = 9\njitter = 0.1",
             "flows.out_retry: jitter must be 0",

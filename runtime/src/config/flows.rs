@@ -68,7 +68,7 @@ pub struct PluginFlows {
 }
 
 /// One of a plugin's own limits.
-pub(super) type Own = fn(&PluginFlows) -> Option<usize>;
+pub(super) type OwnLimit = fn(&PluginFlows) -> Option<usize>;
 
 impl Default for Flows {
     fn default() -> Self {
@@ -113,12 +113,13 @@ impl Config {
     /// What the inbox is started with.
     pub fn inbox(&self) -> InboxOptions {
         let flows = &self.flows;
-        let limits = |concurrency, plugin_concurrency, own: Own, retry: &RetryPolicy| FlowLimits {
-            concurrency,
-            plugin_concurrency,
-            of_plugins: self.plugins.own_limits(own),
-            retry: retry.clone(),
-        };
+        let limits =
+            |concurrency, plugin_concurrency, own: OwnLimit, retry: &RetryPolicy| FlowLimits {
+                concurrency,
+                plugin_concurrency,
+                plugin_overrides: self.plugins.own_limits(own),
+                retry: retry.clone(),
+            };
         InboxOptions {
             r#in: limits(flows.r#in, flows.in_per_plugin, |own| own.r#in, &flows.in_retry),
             handle_out: limits(

@@ -15,7 +15,7 @@ use wasaga_domain::{definition::Overrides, ids::PluginName};
 use wasaga_egress::Egress;
 use wasaga_plugin_host::{Grant, Grants, Limits, Options, TrustedKeys};
 
-use super::{ConfigError, PluginFlows, at_least, flows::Own, secrets};
+use super::{ConfigError, PluginFlows, at_least, flows::OwnLimit, secrets};
 
 /// Where plugins come from, and what each of them may do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -148,7 +148,7 @@ impl Plugins {
     }
 
     /// How many calls of one flow each plugin has at once that has a limit of its own there.
-    pub(super) fn own_limits(&self, of: Own) -> BTreeMap<PluginName, usize> {
+    pub(super) fn own_limits(&self, of: OwnLimit) -> BTreeMap<PluginName, usize> {
         let own = |(name, flows): (&PluginName, _)| Some((name.clone(), of(flows)?));
         self.flows.iter().filter_map(own).collect()
     }

@@ -53,7 +53,7 @@ fn read(topic: &str, message_ids: &[String]) -> Vec<Value> {
     while records.len() < message_ids.len() {
         assert!(began.elapsed() < PATIENCE, "{topic}: of {message_ids:?} came {records:?}");
         let Some(seen) = reader.next_whole().expect("the topic can be read") else { continue };
-        assert_ne!(seen.key, "o-2", "{topic}: that order was refused");
+        assert_ne!(seen.key.as_deref(), Some("o-2"), "{topic}: that order was refused");
         let is_id =
             |(name, id): &(String, String)| name == "message-id" && message_ids.contains(id);
         if seen.headers.iter().any(is_id) {
@@ -140,9 +140,9 @@ async fn orders_are_placed(
     assert_eq!(world.rows(orders).await, [stored]);
 
     if let Pooled::By(options) = pooled {
-        let pooler = PgBouncer::start(world.database_url(), 1).expect("PgBouncer starts");
-        let pooled = pooler.url(&url).expect("it is on loopback") + options;
-        let program = program.set("DATABASE_URL", &pooled);
+        let bouncer = PgBouncer::start(world.database_url(), 1).expect("PgBouncer starts");
+        let by_it = bouncer.url(&url).expect("it is on loopback") + options;
+        let program = program.set("DATABASE_URL", &by_it);
         // The second finds the server connection as the first has left it.
         for _ in 0..2 {
             let again = place(&program, "o-1", "1200").await.expect("it is placed already");

@@ -68,6 +68,13 @@ async fn a_message_is_a_traced_cloud_event_and_is_rolled_back_where_it_is_given_
     let event = host.api.get(&format!("/api/v1/events/{}", written.body["id"])).await.ok();
     let seen = record(&world, "o-1").await;
     assert_eq!(seen["value"], placed["payload"]);
+    let time = seen["headers"][6][1].as_str().unwrap_or_default();
+    assert!(time.contains('T') && time.ends_with('Z'), "{time}");
+    let since = format!(
+        "select abs(extract(epoch from '{time}'::timestamptz - created_at))::bigint
+         from wasaga.task_out where idempotency_key = 'place-o-1'"
+    );
+    assert!(world.number(&since).await < 10, "{time}");
     let expected = json!([
         ["tenant", "acme"],
         ["ce_specversion", "1.0"],
@@ -75,7 +82,7 @@ async fn a_message_is_a_traced_cloud_event_and_is_rolled_back_where_it_is_given_
         ["ce_source", "/shop"],
         ["ce_type", "order.placed"],
         ["ce_subject", "order 1"],
-        ["ce_time", seen["headers"][6][1]],
+        ["ce_time", time],
         ["content-type", "application/json"],
         ["message-id", event["message_id"]],
         ["idempotency-key", "place-o-1"],

@@ -17,7 +17,7 @@ use crate::workdir::WorkDir;
 const START_PATIENCE: Duration = Duration::from_secs(10);
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
-/// A running pooler; any login role of its server may connect. Dropped, it is stopped.
+/// A running pooler, without prepared statements; any login role of its server may connect. Dropped, it is stopped.
 pub struct PgBouncer {
     pooler: Option<Daemon>,
     port: u16,
@@ -49,6 +49,13 @@ impl PgBouncer {
             account.map_or(Ok(()), |account| account.give(&file))?;
             Ok(file)
         };
+        // Since 1.21 it can follow statements that are prepared by name, and does so by default since 1.24.
+        let version = Command::new(&program).arg("--version").output()?;
+        let named = if follows_statements(&String::from_utf8_lossy(&version.stdout)) {
+            "max_prepared_statements = 0\n"
+        } else {
+            ""
+        };
         let users = file("users.txt", format!("\"{user}\" \"\"\n"))?;
         let settings = file(
             "pgbouncer.ini",
@@ -56,7 +63,7 @@ impl PgBouncer {
                 "[databases]\n* = host=127.0.0.1 port={server_port}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
                  listen_port = {port}\nunix_socket_dir =\nauth_type = trust\nauth_file = {}\n\
                  auth_user = {user}\npool_mode = transaction\ndefault_pool_size = {connections}\n\
-                 max_client_conn = 500\nignore_startup_parameters = extra_float_digits\n",
+                 max_client_conn = 500\nignore_startup_parameters = extra_float_digits\n{named}",
                 users.display()
             ),
         )?;
@@ -81,9 +88,28 @@ impl PgBouncer {
     }
 }
 
+/// Whether the program that says this of its version, as `PgBouncer 1.18.0`, has `max_prepared_statements`.
+fn follows_statements(version: &str) -> bool {
+    let mut numbers = version.split(|c: char| !c.is_ascii_digit()).filter(|part| !part.is_empty());
+    let mut number = || numbers.next().and_then(|part| part.parse::<u32>().ok()).unwrap_or(0);
+    (number(), number()) >= (1, 21)
+}
+
 impl Drop for PgBouncer {
     fn drop(&mut self) {
         // Its server has nothing to lose.
         let _ = self.pooler.take().map(|pooler| pooler.stop(Signal::INT, STOP_PATIENCE));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::follows_statements;
+
+    #[test]
+    fn versions_are_told_apart() {
+        let follows =
+            |version: &str| follows_statements(&format!("PgBouncer {version}\nlibevent 2.1.12"));
+        assert!(!follows("1.18.0") && !follows("1.9.0") && follows("1.21.0") && follows("1.24.1"));
     }
 }

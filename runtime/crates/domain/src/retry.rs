@@ -46,6 +46,18 @@ impl RetryPolicy {
         }
     }
 
+    /// The same without a maximum of attempts; what is tried once only is tried at the policies' longest pace.
+    pub fn without_end(&self) -> Self {
+        match self.clone() {
+            Self::Never {} => Self::Fixed { delay_ms: LONGEST_PAUSE_MS, max_attempts: None },
+            Self::Fixed { delay_ms, .. } => Self::Fixed { delay_ms, max_attempts: None },
+            Self::Exponential { initial_ms, multiplier, max_delay_ms, jitter, .. } => {
+                let max_attempts = None;
+                Self::Exponential { initial_ms, multiplier, max_delay_ms, max_attempts, jitter }
+            }
+        }
+    }
+
     /// How long to wait after `failures` failed attempts, or nothing when that was the last one.
     /// `chance` is in 0..1 and decides the jitter; `hint` is the worker's wish, which only lengthens the delay,
     /// and never past the policy's own longest.
@@ -74,24 +86,13 @@ impl RetryPolicy {
         hint: Option<Duration>,
         chance: f64,
     ) -> Duration {
-        let endless = match self.clone() {
-            Self::Never {} => Self::Fixed { delay_ms: LONGEST_PAUSE_MS, max_attempts: None },
-            Self::Fixed { delay_ms, .. } => {
-                // A policy of few quick attempts is not one of many.
-                let past = self.max_attempts().is_some_and(|max| failures >= max);
-                let delay_ms = if past { delay_ms.max(LONGEST_PAUSE_MS) } else { delay_ms };
-                Self::Fixed { delay_ms, max_attempts: None }
-            }
-            Self::Exponential { initial_ms, multiplier, max_delay_ms, jitter, .. } => {
-                Self::Exponential {
-                    initial_ms,
-                    multiplier,
-                    max_delay_ms,
-                    max_attempts: None,
-                    jitter,
-                }
-            }
-        };
+        let mut endless = self.without_end();
+        // A policy of few quick attempts is not one of many.
+        if let Self::Fixed { delay_ms, .. } = &mut endless
+            && self.max_attempts().is_some_and(|max| failures >= max)
+        {
+            *delay_ms = LONGEST_PAUSE_MS.max(*delay_ms);
+        }
         endless.delay(failures, hint, chance).unwrap_or(Duration::from_millis(LONGEST_PAUSE_MS))
     }
 

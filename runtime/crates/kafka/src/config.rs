@@ -198,12 +198,7 @@ impl ClientOptions {
             config.set("message.timeout.ms", longest.to_string());
         }
         let timeout = config.get("message.timeout.ms").and_then(|ms| ms.parse::<u128>().ok());
-        if config.get("topic.metadata.propagation.max.ms").is_none() {
-            // Ended, and noticed by librdkafka, which looks each second, before the timeout: or an unknown topic would
-            // look like a broker that does not answer.
-            let wait = (timeout.unwrap_or(longest).saturating_sub(1_000) / 2).min(3_000);
-            config.set("topic.metadata.propagation.max.ms", wait.to_string());
-        }
+        bound_propagation(&mut config, timeout.unwrap_or(longest));
         Ok(config)
     }
 
@@ -218,7 +213,7 @@ impl ClientOptions {
         let mut config = self.client(Side::Producer);
         let within = within.as_millis().max(10);
         config.set("message.timeout.ms", within.to_string());
-        config.set("topic.metadata.propagation.max.ms", (within / 2).min(3_000).to_string());
+        bound_propagation(&mut config, within);
         config
     }
 
@@ -231,6 +226,15 @@ impl ClientOptions {
             config.set("partition.assignment.strategy", "cooperative-sticky");
         }
         config
+    }
+}
+
+/// Bounds how long a topic may be unknown, unless the user does: that is over, and noticed by librdkafka, which looks each
+/// second, before a record times out, or an unknown topic would look like a broker that does not answer.
+fn bound_propagation(config: &mut ClientConfig, timeout_ms: u128) {
+    let key = "topic.metadata.propagation.max.ms";
+    if config.get(key).is_none() {
+        config.set(key, (timeout_ms.saturating_sub(1_000) / 2).min(3_000).to_string());
     }
 }
 

@@ -60,6 +60,27 @@ fn secrets_are_not_printed() {
 }
 
 #[test]
+fn an_unknown_topic_is_told_before_a_record_times_out() {
+    let told = |config: ClientConfig| {
+        let ms = |key| config.get(key).and_then(|ms| ms.parse::<u64>().ok()).expect(key);
+        (ms("topic.metadata.propagation.max.ms"), ms("message.timeout.ms"))
+    };
+    let relay = |lease, given: &[(&str, &str)]| {
+        let options = options(given).expect("they fit");
+        told(options.producer(Duration::from_millis(lease)).expect("it fits"))
+    };
+    assert_eq!(relay(10_000, &[]), (3_000, 7_000));
+    assert_eq!(relay(2_000, &[]), (200, 1_400));
+    assert_eq!(relay(1_000, &[]), (0, 700));
+    assert_eq!(relay(10_000, &[("producer.message.timeout.ms", "5000")]), (2_000, 5_000));
+    let given = ("producer.topic.metadata.propagation.max.ms", "7");
+    assert_eq!(relay(10_000, &[given]), (7, 7_000));
+    let publisher =
+        |within| told(options(&[]).expect("they fit").publisher(Duration::from_millis(within)));
+    assert_eq!((publisher(2_000), publisher(20_000)), ((500, 2_000), (3_000, 20_000)));
+}
+
+#[test]
 fn no_record_outlives_the_lease() {
     for value in ["10000", "0", "soon"] {
         let error = options(&[("delivery.timeout.ms", value)])

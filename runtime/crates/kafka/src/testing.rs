@@ -69,11 +69,13 @@ pub fn produce(client: &ClientOptions, topic: &str, records: &[Record]) -> Resul
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
     /// Its key.
-    pub key: String,
+    pub key: Option<String>,
     /// Its headers, in their order.
     pub headers: Vec<(String, String)>,
     /// Its value.
     pub value: String,
+    /// Where it was.
+    pub partition: i32,
 }
 
 /// Reads a topic from its start or from its end.
@@ -107,13 +109,16 @@ impl Reader {
     pub fn next_whole(&self) -> Result<Option<Seen>, KafkaError> {
         let Some(record) = self.0.poll(TICK) else { return Ok(None) };
         let record = record?;
-        let text =
-            |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let headers = record.headers().into_iter().flat_map(Headers::iter);
+        let header = |header: Header<'_, &[u8]>| {
+            (header.key.to_owned(), text(header.value.unwrap_or_default()))
+        };
         Ok(Some(Seen {
-            key: text(record.key()),
-            headers: headers.map(|header| (header.key.to_owned(), text(header.value))).collect(),
-            value: text(record.payload()),
+            key: record.key().map(text),
+            headers: headers.map(header).collect(),
+            value: text(record.payload().unwrap_or_default()),
+            partition: record.partition(),
         }))
     }
 }

@@ -177,8 +177,11 @@ async fn an_offset_beyond_the_end_means_a_new_topic() {
     wait_until!("they are stored", world.count("task_in").await == 5);
     consumer.stop().await;
     world.sql.run("update wasaga.next_offsets set next = 1000").await;
-    let consumer = consume(&world, &client, &[&topic]);
+    let options = ConsumerOptions { group: self::topic("group"), ..ConsumerOptions::default() };
+    let group = options.group.clone();
+    let consumer = consume_in(&world, &client, &[&topic], options);
     wait_until!("they are stored again", world.count("task_in").await == 10);
+    wait_until!("they are committed", lag(&broker, &group, &topic) == 0);
     consumer.stop().await;
     assert_eq!(world.sql.number("select next from wasaga.next_offsets").await, 5);
 }

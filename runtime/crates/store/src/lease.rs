@@ -95,66 +95,50 @@ impl<L: Leases> Beats<L> {
         }
     }
 
-    /// Beats, the lease being good from when it was last asked for; lets go at [`Self::trusted`] after that at the latest,
-    /// whatever a beat is waiting for.
+    /// Keeps a lease that was asked for at this time, or gets one under a new id. Lets go of it when what it trusts of
+    /// it is over, whatever a beat is waiting for.
     async fn beat(&self, mut asked: Instant) {
         let mut ticks = time::interval(self.lease / 3);
         ticks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
         loop {
-            let turn = async {
+            let held = *self.sender.borrow();
+            let Some(host) = held else {
                 ticks.tick().await;
-                self.turn().await
-            };
-            let holds = self.sender.borrow().is_some();
-            let turned =
-                if holds { timeout_at(asked + self.trusted(), turn).await } else { Ok(turn.await) };
-            match turned {
-                Ok(Some(at)) => asked = at,
-                Ok(None) => {}
-                Err(_) => {
-                    warn!("no heartbeat for most of a lease: this host lets go of what it holds");
-                    self.sender.send_replace(None);
+                asked = Instant::now();
+                let register = self.leases.register(&self.name, self.version, self.lease);
+                match self.in_time(register).await {
+                    Ok(host) => {
+                        info!(%host, "registered again");
+                        self.sender.send_replace(Some(host));
+                    }
+                    Err(error) => warn!(%error, "cannot register"),
                 }
-            }
-        }
-    }
-
-    /// How much of its lease a host counts on. The rest is for what it must stop then, and for a clock that runs slower
-    /// than that of Postgres.
-    fn trusted(&self) -> Duration {
-        self.lease * 9 / 10
-    }
-
-    /// Prolongs the lease, or gets one under a new id. Answers with when it asked for it, if it has one.
-    async fn turn(&self) -> Option<Instant> {
-        let asked = Instant::now();
-        let host = *self.sender.borrow();
-        if let Some(host) = host {
-            match self.in_time(self.leases.beat(host, self.lease)).await {
-                Ok(true) => return Some(asked),
-                Ok(false) => {
+                continue;
+            };
+            let beat = async {
+                ticks.tick().await;
+                (Instant::now(), self.in_time(self.leases.beat(host, self.lease)).await)
+            };
+            match timeout_at(asked + self.trusted(), beat).await {
+                Ok((at, Ok(true))) => asked = at,
+                Ok((_, Ok(false))) => {
                     warn!(%host, "the lease has ended: whatever this host held is another's now");
                     self.sender.send_replace(None);
+                    ticks.reset_immediately();
                 }
-                Err(error) => {
-                    warn!(%error, "no heartbeat");
-                    return None;
+                Ok((_, Err(error))) => warn!(%host, %error, "no heartbeat"),
+                Err(_) => {
+                    warn!(%host, "no heartbeat for most of the lease: this host lets go of what it holds");
+                    self.sender.send_replace(None);
                 }
             }
         }
-        let asked = Instant::now();
-        let register = self.leases.register(&self.name, self.version, self.lease);
-        match self.in_time(register).await {
-            Ok(host) => {
-                info!(%host, "registered again");
-                self.sender.send_replace(Some(host));
-                Some(asked)
-            }
-            Err(error) => {
-                warn!(%error, "cannot register");
-                None
-            }
-        }
+    }
+
+    /// How much of its lease a host counts on. The rest is for what it has to stop then, and for clocks that don't run
+    /// at one pace.
+    fn trusted(&self) -> Duration {
+        self.lease * 9 / 10
     }
 
     /// What takes longer than the time between two beats is as good as not done.

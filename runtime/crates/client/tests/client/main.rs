@@ -24,7 +24,9 @@ fn order(n: u32) -> NewMessage {
 fn kafka(client: Client, bootstrap: &str) -> Client {
     let options = BTreeMap::from([("bootstrap.servers".to_owned(), bootstrap.to_owned())]);
     let options = ClientOptions::new(options).unwrap();
-    client.with_kafka(options, PublisherOptions::default()).unwrap()
+    // Longer than a machine with much to do takes.
+    let within = Duration::from_secs(10);
+    client.with_kafka(options, PublisherOptions { within, ..PublisherOptions::default() }).unwrap()
 }
 
 /// Waits until a message is published.

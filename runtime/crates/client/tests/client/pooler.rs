@@ -109,6 +109,7 @@ async fn messages_are_published_first_or_by_a_relay() {
         assert_eq!(known, id);
         ids.push(id);
     }
+    // Nobody else is under way.
     let alone = client.publish(&order(20)).await.unwrap();
     let Published::Published { id, .. } = alone else { panic!("{alone:?}") };
     ids.push(id);

@@ -48,7 +48,7 @@ pub struct FlowLimits {
     /// Calls of one plugin at once, where it has no limit of its own.
     pub plugin_concurrency: usize,
     /// Calls at once of each plugin that has one.
-    pub of_plugins: BTreeMap<PluginName, usize>,
+    pub plugin_overrides: BTreeMap<PluginName, usize>,
     /// How often a task that failed is tried again.
     pub retry: RetryPolicy,
 }
@@ -81,7 +81,7 @@ pub struct InboxOptions {
 impl FlowLimits {
     /// Calls of this plugin at once.
     pub(crate) fn of_plugin(&self, name: &PluginName) -> usize {
-        self.of_plugins.get(name).copied().unwrap_or(self.plugin_concurrency)
+        self.plugin_overrides.get(name).copied().unwrap_or(self.plugin_concurrency)
     }
 }
 
@@ -90,7 +90,7 @@ impl Default for InboxOptions {
         let limits = |concurrency, plugin_concurrency| FlowLimits {
             concurrency,
             plugin_concurrency,
-            of_plugins: BTreeMap::new(),
+            plugin_overrides: BTreeMap::new(),
             retry: RetryPolicy::Exponential {
                 initial_ms: 100,
                 multiplier: 2.0,

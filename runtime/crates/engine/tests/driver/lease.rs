@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use tokio::time::timeout;
+use wasaga_domain::clock::{Clock as _, SystemClock};
 use wasaga_store::lease::HostLease;
 
 use crate::{
@@ -29,7 +30,7 @@ async fn lets_go_in_time(line: Line) {
         // More connections than the beats within a lease take.
         let pings = join_all((0..8).map(|_| store.ping())).await;
         assert!(pings.iter().all(Result::is_ok), "{pings:?}");
-        // A tenth of it is what the test has to look.
+        // A tenth of it is what the test has to notice.
         let good_for = Duration::from_secs(6);
         let lease = HostLease::start(store, "test".into(), "0", good_for).await.unwrap();
         let mut host = lease.host();
@@ -38,9 +39,10 @@ async fn lets_go_in_time(line: Line) {
         let lost = timeout(2 * good_for, host.wait_for(Option::is_none)).await;
         assert!(lost.is_ok(), "it still counts as held");
         drop(lost);
+        let at = SystemClock.now();
         let left = format!(
-            "select (lease_until > clock_timestamp())::text from wasaga.hosts where id = {}",
-            first.0
+            "select (lease_until > to_timestamp({} / 1000.0))::text from wasaga.hosts where id = {}",
+            at.0, first.0
         );
         assert_eq!(stage.db.texts(&left).await, [Some("true".into())], "others may lead already");
         proxy.turn(Line::Open);

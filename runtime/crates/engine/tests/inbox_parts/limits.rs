@@ -159,7 +159,7 @@ async fn of_a_plugin_in_a_flow_no_more_calls_run_than_may() {
     let gate = run(full, |flow, limits| {
         limits.concurrency = 2 * MESSAGES;
         limits.plugin_concurrency = of_most[flow];
-        limits.of_plugins = [("other".parse().unwrap(), of_other[flow])].into();
+        limits.plugin_overrides = [("other".parse().unwrap(), of_other[flow])].into();
     })
     .await;
     let most = |plugin: &str| FLOWS.map(|flow| gate.waiting(&format!("{flow} {plugin}")).most);

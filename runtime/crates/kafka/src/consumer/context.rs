@@ -17,7 +17,7 @@ use rdkafka::{
     client::OAuthToken,
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol},
-    error::{KafkaError, KafkaResult},
+    error::KafkaError,
     statistics::Statistics,
     types::RDKafkaRespErr,
     util::Timeout,
@@ -45,8 +45,11 @@ pub(super) struct Held {
     pub(super) cluster: String,
     /// The stored next offset of each partition that is assigned.
     pub(super) next: HashMap<Partition, Option<i64>>,
-    /// Of these, what Kafka has acknowledged.
-    pub(super) committed: HashMap<Partition, i64>,
+    /// Of these, what Kafka was told.
+    pub(super) told: HashMap<Partition, i64>,
+    /// Stored offsets beyond a partition's end, as its topic was made anew: Kafka is not told, or lag would be less than
+    /// nothing.
+    pub(super) beyond: HashMap<Partition, i64>,
     /// Partitions that were taken away since this was looked at last.
     pub(super) revoked: Vec<Partition>,
     /// Topics of which too many tasks wait: what is assigned of them begins paused.
@@ -126,7 +129,7 @@ impl Context {
         let Some(stored) = self.stored(&cluster, &partitions) else {
             return;
         };
-        let mut answers = true;
+        let (mut answers, mut beyond) = (true, Vec::new());
         for (mut element, (partition, next)) in
             list.elements().into_iter().zip(partitions.iter().zip(&stored))
         {
@@ -139,6 +142,7 @@ impl Context {
                         tracing::warn!(topic = %partition.0, partition = partition.1, next, high,
                             "consumer: the stored offset is beyond the end: the topic was made anew and is read from its start");
                         start = Offset::Beginning;
+                        beyond.push((partition.clone(), next));
                     }
                     Ok((low, _)) if next < low => {
                         tracing::warn!(topic = %partition.0, partition = partition.1, next, low,
@@ -155,6 +159,7 @@ impl Context {
         let mut held = self.held();
         held.cluster = cluster;
         held.next.extend(partitions.into_iter().zip(stored));
+        held.beyond.extend(beyond);
     }
 }
 
@@ -200,7 +205,8 @@ impl ConsumerContext for Context {
             for element in list.elements() {
                 let partition = (element.topic().to_owned(), element.partition());
                 held.next.remove(&partition);
-                held.committed.remove(&partition);
+                held.told.remove(&partition);
+                held.beyond.remove(&partition);
                 held.revoked.push(partition);
             }
             drop(held);
@@ -209,20 +215,6 @@ impl ConsumerContext for Context {
         };
         if let Err(error) = done {
             tracing::error!(%error, "consumer: an assignment failed");
-        }
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, list: &TopicPartitionList) {
-        if let Err(error) = result {
-            tracing::debug!(%error, "consumer: offsets were not committed to Kafka, which lag tools see");
-            return;
-        }
-        let mut held = self.held();
-        for element in list.elements() {
-            let partition = (element.topic().to_owned(), element.partition());
-            if let (Offset::Offset(next), Ok(())) = (element.offset(), element.error()) {
-                held.committed.insert(partition, next);
-            }
         }
     }
 

@@ -1,6 +1,9 @@
 //! What the consumer looks after each second: the topics to hear, how many tasks wait, and lag tools.
 
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use rdkafka::{
     Offset, TopicPartitionList,
@@ -10,12 +13,14 @@ use tokio::time::timeout;
 
 use super::{
     backlog,
-    context::{PATIENCE, of_topics},
+    context::{PATIENCE, Partition, of_topics},
     worker::{Client, Worker},
 };
 
 /// How long a broker may take to tell of a topic.
 const ASKING: Duration = Duration::from_secs(1);
+/// For so long a commit to Kafka that came to nothing may go unnoticed.
+const TELL_AGAIN: Duration = Duration::from_mins(1);
 
 impl Worker {
     pub(super) fn follow_catalog(&mut self, client: &Client) {
@@ -64,26 +69,35 @@ impl Worker {
             client.context().held().full = full;
         }
     }
-}
 
-/// Tells Kafka which stored offsets it has not acknowledged yet: nothing but lag tools reads them there.
-pub(super) fn commit(client: &Client) {
-    let mut list = TopicPartitionList::new();
-    {
-        let held = client.context().held();
-        for (partition, next) in &held.next {
-            if let Some(next) = *next
-                && held.committed.get(partition) != Some(&next)
-            {
-                let _ = list.add_partition_offset(&partition.0, partition.1, Offset::Offset(next));
+    /// Tells Kafka of stored offsets: nothing but lag tools reads them there. It does not answer, and so is told all of
+    /// them again from time to time.
+    pub(super) fn commit(&mut self, client: &Client) {
+        let mut held = client.context().held();
+        if self.progress.told.is_none_or(|at| at.elapsed() >= TELL_AGAIN) {
+            self.progress.told = Some(Instant::now());
+            held.told.clear();
+        }
+        let news: HashMap<Partition, i64> = (held.next.iter())
+            .filter_map(|(partition, next)| Some((partition, (*next)?)))
+            .filter(|(partition, next)| {
+                ![held.told.get(*partition), held.beyond.get(*partition)].contains(&Some(next))
+            })
+            .map(|(partition, next)| (partition.clone(), next))
+            .collect();
+        if news.is_empty() {
+            return;
+        }
+        let mut list = TopicPartitionList::new();
+        for ((topic, partition), next) in &news {
+            let _ = list.add_partition_offset(topic, *partition, Offset::Offset(*next));
+        }
+        match client.commit(&list, CommitMode::Async) {
+            Ok(()) => held.told.extend(news),
+            Err(error) => {
+                tracing::debug!(%error, "consumer: offsets were not committed to Kafka, which lag tools see");
             }
         }
-    }
-    if list.count() == 0 {
-        return;
-    }
-    if let Err(error) = client.commit(&list, CommitMode::Async) {
-        tracing::debug!(%error, "consumer: offsets were not committed to Kafka, which lag tools see");
     }
 }
 

@@ -80,6 +80,7 @@ impl Worker {
                 Err(error) => tracing::warn!(%error, records = size,
                     "consumer: a batch can't be stored; it is kept and tried again"),
             }
+            self.commit(client);
             // Polling keeps the consumer in its group.
             let until = Instant::now() + pause;
             while Instant::now() < until && !self.stopping() {

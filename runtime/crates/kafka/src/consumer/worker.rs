@@ -23,7 +23,6 @@ use wasaga_store::Store;
 use super::{
     ConsumerOptions,
     context::{Context, Held, Partition},
-    follow::commit,
     keep::Batch,
     record,
 };
@@ -58,6 +57,8 @@ pub(super) struct Progress {
     /// Records since the chores were done last.
     pub(super) stored: i64,
     chores: Option<Instant>,
+    /// When Kafka was told of all stored offsets.
+    pub(super) told: Option<Instant>,
     warned: Option<Instant>,
     /// It is at its end.
     broken: bool,
@@ -107,14 +108,14 @@ impl Worker {
                 self.follow_catalog(client);
                 self.follow_backlog(client);
                 self.find_astray(client);
-                commit(client);
+                self.commit(client);
             }
             let batch = self.gather(client);
             if !batch.records.is_empty() {
                 self.keep(client, batch);
             }
         }
-        commit(client);
+        self.commit(client);
     }
 
     /// Each second, and before one topic could take the others' room among the waiting tasks.

@@ -14,10 +14,10 @@ use wasaga_store::task_out::{Excluded, TaskOut};
 
 /// Messages that may queue behind one key; later ones stay in the table, so that a hot key leaves room for others.
 const QUEUE: usize = 64;
-/// Keys of one topic that may rest by themselves: of a topic with more of them nothing is read until some are over, so that
-/// what a read leaves out stays short.
-const RESTING_KEYS: usize = 1_000;
-/// For so many of the longest rests after its end a rest is remembered: the next one in that time is longer.
+/// Keys, and messages without one, of a topic that may rest by themselves: of a topic with more of them nothing is read
+/// until some are over, so that what a read leaves out stays short.
+const RESTING: usize = 1_000;
+/// For so many of the longest rests after its end a rest is remembered: one that follows by then is longer.
 const REMEMBERED: u32 = 6;
 
 /// What rests.
@@ -25,7 +25,8 @@ const REMEMBERED: u32 = 6;
 enum Place {
     Topic(String),
     Key(String, Vec<u8>),
-    Row(i64),
+    /// A message without key.
+    Row(String, i64),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +49,10 @@ pub(super) struct Sending {
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Book {
-    retry: RetryPolicy,
+    /// How long rests are, without end.
+    pace: RetryPolicy,
+    /// Refusals after which a message is given up that has no maximum of its own.
+    max_attempts: Option<u32>,
     /// Rows that a read must not bring: ready, queued, sending, or published and not marked yet.
     known: HashSet<i64>,
     bytes: usize,
@@ -64,9 +68,10 @@ pub(super) struct Book {
 
 impl Book {
     /// `retry` tells how long rests are, and after how many refusals a message is given up.
-    pub(super) fn new(retry: RetryPolicy) -> Self {
+    pub(super) fn new(retry: &RetryPolicy) -> Self {
         Self {
-            retry,
+            pace: retry.without_end(),
+            max_attempts: retry.max_attempts(),
             known: HashSet::new(),
             bytes: 0,
             ready: VecDeque::new(),
@@ -108,22 +113,23 @@ impl Book {
         for ((topic, key), _) in self.busy.iter().filter(|(_, queue)| queue.len() >= QUEUE) {
             exclude(&mut excluded, topic, key);
         }
-        let mut keys: HashMap<&String, Vec<&Vec<u8>>> = HashMap::new();
+        let mut resting: HashMap<&String, (Vec<&Vec<u8>>, Vec<i64>)> = HashMap::new();
         for (place, _) in self.rests.iter().filter(|(_, rest)| rest.until > now) {
             match place {
                 Place::Topic(topic) => excluded.topics.push(topic.clone()),
-                Place::Key(topic, key) => keys.entry(topic).or_default().push(key),
-                Place::Row(id) => excluded.ids.push(*id),
+                Place::Key(topic, key) => resting.entry(topic).or_default().0.push(key),
+                Place::Row(topic, id) => resting.entry(topic).or_default().1.push(*id),
             }
         }
-        for (topic, keys) in keys {
-            if keys.len() > RESTING_KEYS {
+        for (topic, (keys, rows)) in resting {
+            if keys.len() + rows.len() > RESTING {
                 excluded.topics.push(topic.clone());
-            } else {
-                for key in keys {
-                    exclude(&mut excluded, topic, key);
-                }
+                continue;
             }
+            for key in keys {
+                exclude(&mut excluded, topic, key);
+            }
+            excluded.ids.extend(rows);
         }
         excluded
     }
@@ -197,9 +203,8 @@ impl Book {
     pub(super) fn refused(&mut self, id: i64, now: Instant) -> Option<(bool, Instant)> {
         let sending = self.sending.get(&id)?;
         let refusals = i64::from(sending.attempts) + 1;
-        let max = sending.max_attempts.map(i64::from);
-        let is_last =
-            max.or(self.retry.max_attempts().map(i64::from)).is_some_and(|max| refusals >= max);
+        let own = sending.max_attempts.map(i64::from);
+        let is_last = own.or(self.max_attempts.map(i64::from)).is_some_and(|max| refusals >= max);
         let topic = sending.topic.clone();
         Some((is_last, self.rest(Place::Topic(topic), now)))
     }
@@ -295,9 +300,9 @@ impl Book {
         rest.until
     }
 
-    /// A key that failed rests however often it has: what is given up is refused, or can never be published.
+    /// After so many failures in a row, of however many messages.
     fn delay(&self, failures: u32) -> Duration {
-        self.retry.delay_without_end(failures, None, 0.0)
+        self.pace.delay(failures, None, 0.0).unwrap_or_default()
     }
 
     fn rests_at(&self, place: &Place, now: Instant) -> bool {
@@ -313,7 +318,7 @@ fn exclude(from: &mut Excluded, topic: &str, key: &[u8]) {
 fn place(id: i64, topic: &str, key: Option<&Vec<u8>>) -> Place {
     match key {
         Some(key) => Place::Key(topic.to_owned(), key.clone()),
-        None => Place::Row(id),
+        None => Place::Row(topic.to_owned(), id),
     }
 }
 

@@ -28,14 +28,16 @@ fn row(id: i64, topic: &str, key: Option<u8>) -> TaskOut {
 
 const FIRST_REST: Duration = Duration::from_millis(100);
 
+const RETRY: RetryPolicy = RetryPolicy::Exponential {
+    initial_ms: 100,
+    multiplier: 2.0,
+    max_delay_ms: 10_000,
+    max_attempts: Some(3),
+    jitter: 0.0,
+};
+
 fn book() -> Book {
-    Book::new(RetryPolicy::Exponential {
-        initial_ms: 100,
-        multiplier: 2.0,
-        max_delay_ms: 10_000,
-        max_attempts: Some(3),
-        jitter: 0.0,
-    })
+    Book::new(&RETRY)
 }
 
 fn sends(book: &mut Book) -> Vec<i64> {
@@ -97,6 +99,9 @@ fn rests_grow_as_the_policy_says_and_a_failure_without_verdict_never_ends() {
     let mut book = book();
     let grown = rests(&mut book, 9, |book, now| book.failed(1, now).expect("it was being sent"));
     assert_eq!(grown, [100, 200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000]);
+    let mut book = Book::new(&RetryPolicy::Fixed { delay_ms: 100, max_attempts: Some(3) });
+    let fixed = rests(&mut book, 5, |book, now| book.failed(1, now).expect("it was being sent"));
+    assert_eq!(fixed, [100; 5], "a maximum is a message's, and not a key's");
 }
 
 #[test]
@@ -126,7 +131,7 @@ fn a_topics_rests_grow_too_and_its_last_refusal_is_the_policys_or_the_messages_o
 
     let without_end = RetryPolicy::Fixed { delay_ms: 5, max_attempts: None };
     let last = |retry: &RetryPolicy, own: Option<i32>, attempts: i32| {
-        let (mut book, now) = (Book::new(retry.clone()), Instant::now());
+        let (mut book, now) = (Book::new(retry), Instant::now());
         book.start_read(now);
         book.read(vec![TaskOut { attempts, max_attempts: own, ..row(1, "t", Some(1)) }], now);
         sends(&mut book);
@@ -139,25 +144,29 @@ fn a_topics_rests_grow_too_and_its_last_refusal_is_the_policys_or_the_messages_o
         (Some(2), 1, (true, true)),
         (Some(5), 3, (false, false)),
     ] {
-        let told = (last(&self::book().retry, own, attempts), last(&without_end, own, attempts));
+        let told = (last(&RETRY, own, attempts), last(&without_end, own, attempts));
         assert_eq!(told, expected, "maximum {own:?}, refused {attempts} times before");
     }
 }
 
 #[test]
-fn what_a_read_leaves_out_is_bounded_however_many_keys_rest() {
+fn what_a_read_leaves_out_is_bounded_however_much_rests() {
     let (mut book, now) = (book(), Instant::now());
-    let key =
-        |id: i64| TaskOut { key: Some(id.to_be_bytes().to_vec()), ..row(id, "poisoned", None) };
-    let bound = RESTING_KEYS as i64;
-    for (ids, resting) in [(1..bound + 1, RESTING_KEYS), (bound + 1..100_001, 0)] {
+    // Each second one without a key.
+    let message = |id: i64| {
+        let key = (id % 2 == 0).then(|| id.to_be_bytes().to_vec());
+        TaskOut { key, ..row(id, "poisoned", None) }
+    };
+    let bound = RESTING as i64;
+    for (ids, resting) in [(1..bound + 1, RESTING / 2), (bound + 1..100_001, 0)] {
         book.start_read(now);
-        book.read(ids.clone().map(key).collect(), now);
+        book.read(ids.clone().map(message).collect(), now);
         sends(&mut book);
         for id in ids {
             book.failed(id, now);
         }
-        assert_eq!(book.start_read(now).keys.len(), resting);
+        let excluded = book.start_read(now);
+        assert_eq!((excluded.keys.len(), excluded.ids.len()), (resting, resting));
         book.read(vec![], now);
     }
     let excluded = book.start_read(now);

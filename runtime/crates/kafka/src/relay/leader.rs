@@ -87,7 +87,7 @@ impl<'a> Leader<'a> {
             health: &relay.health,
             host,
             lane,
-            book: Book::new(relay.options.retry.clone()),
+            book: Book::new(&relay.options.retry),
             jobs: JoinSet::new(),
             deciding: HashSet::new(),
             producer_broken: false,

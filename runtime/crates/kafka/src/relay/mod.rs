@@ -86,6 +86,9 @@ impl RelayOptions {
             RetryPolicy::Exponential { jitter, .. } if *jitter > 0.0 => {
                 Some("jitter must be 0: one relay alone publishes, and meets no others")
             }
+            RetryPolicy::Never {} => {
+                Some("never tells no rest: write { fixed = { delay_ms = 1000, max_attempts = 1 } }")
+            }
             RetryPolicy::Fixed { delay_ms: 0, .. } => Some("delay_ms must be at least 1"),
             RetryPolicy::Exponential { initial_ms: 0, .. } => Some("initial_ms must be at least 1"),
             RetryPolicy::Exponential { max_delay_ms: 0, .. } => {

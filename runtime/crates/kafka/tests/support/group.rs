@@ -49,7 +49,10 @@ pub fn lag(bootstrap: &str, group: &str, topic: &str) -> i64 {
         let ends = client.fetch_watermarks(topic, element.partition(), BOUND);
         let (_, end) = ends.expect("the broker answers");
         match element.offset() {
-            Offset::Offset(next) => end - next,
+            Offset::Offset(next) => {
+                assert!(next <= end, "the group is past the end: {next} of {end}");
+                end - next
+            }
             _ => end,
         }
     });
