@@ -440,7 +440,8 @@ begin
     return found;
 end $$;
 
--- A key as text; what is no text has its other bytes written as \ooo. To look at: two keys may have one text. A view's functions are called by whoever reads it.
+-- A key as text; what is no text has its other bytes written as \ooo. To look at: two keys may have one text. A view's
+-- functions are called by whoever reads it.
 create function wasaga.key_text(p_key bytea) returns text language plpgsql immutable strict as $$
 begin
     return convert_from(p_key, 'UTF8');

@@ -47,6 +47,7 @@ impl RetryPolicy {
     }
 
     /// The same without a maximum of attempts; what is tried once only is tried at the policies' longest pace.
+    #[must_use]
     pub fn without_end(&self) -> Self {
         match self.clone() {
             Self::Never {} => Self::Fixed { delay_ms: LONGEST_PAUSE_MS, max_attempts: None },

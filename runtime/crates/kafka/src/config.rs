@@ -229,8 +229,8 @@ impl ClientOptions {
     }
 }
 
-/// Bounds how long a topic may be unknown, unless the user does: that is over, and noticed by librdkafka, which looks each
-/// second, before a record times out, or an unknown topic would look like a broker that does not answer.
+/// Bounds how long a topic may be unknown, unless the user does: that is over, and noticed by librdkafka, which looks
+/// each second, before a record times out, or an unknown topic would look like a broker that does not answer.
 fn bound_propagation(config: &mut ClientConfig, timeout_ms: u128) {
     let key = "topic.metadata.propagation.max.ms";
     if config.get(key).is_none() {
