@@ -445,7 +445,8 @@ async fn debeziums_recipe_names_the_columns_that_hold_a_message() {
     assert_eq!(app.ask(once).await.unwrap(), first);
     app.ask("emit('orders.removed', 'o-1')").await.unwrap();
     app.ask("emit('orders.relayed', 'o-1')").await.unwrap();
-    db.run("update wasaga.task_out set status = 'ready' where topic = 'orders.relayed'").await;
+    let relayed = "update wasaga.task_out set status = 'ready', finished_at = now() where topic = 'orders.relayed'";
+    db.run(relayed).await;
     let property = |name: &str| told(&format!("transforms.outbox.{name}"));
     let headers = property("table.fields.additional.placement").split(',').map(|placed| {
         let (column, header) = placed.split_once(":header:").expect(placed);
