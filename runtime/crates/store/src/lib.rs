@@ -54,6 +54,7 @@ pub mod saga_search;
 pub mod saga_start;
 pub mod schedules;
 pub mod scratch;
+pub mod settled;
 pub mod statistics;
 pub mod steps_needed;
 mod swaps;

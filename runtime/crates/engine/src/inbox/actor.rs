@@ -207,7 +207,8 @@ impl Actor {
 
     /// The next look is from the first task on.
     fn look_anew(&mut self) {
-        (self.look, self.look_out, self.more) = (Look::new(), LookOut::new(), false);
+        self.look.begin();
+        (self.look_out, self.more) = (LookOut::new(), false);
     }
 
     async fn look_at_lanes(&mut self) {

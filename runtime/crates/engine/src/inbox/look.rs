@@ -1,50 +1,58 @@
-//! Where looking for waiting tasks goes on.
+//! Where looking for waiting tasks goes on: never past what is still to appear. So of one key, a task is known before one
+//! that was stored after its commit.
 
 use std::time::{Duration, Instant};
 
 use wasaga_domain::ids::TaskId;
+use wasaga_store::{Store, StoreError, lanes::Flow, settled::Settled};
 
-/// Ids are given before the commit, so one may show up after a higher one: looks overlap by this much time, and
-/// once in a while everything is looked at.
-const OVERLAP: Duration = Duration::from_secs(5);
+const RISES: Duration = Duration::from_secs(1);
+/// How often everything is looked at: what somebody made wait again by hand is found so.
 const EVERYTHING: Duration = Duration::from_mins(1);
 
 /// Where looking for tasks goes on.
+#[derive(Debug)]
 pub(super) struct Look {
-    old: TaskId,
-    recent: TaskId,
-    last: TaskId,
-    rotated: Instant,
-    everything: Instant,
+    settled: Settled,
+    rises: Instant,
+    /// Up to here all was looked at when it was settled already.
+    position: TaskId,
+    begun: Instant,
 }
 
 impl Look {
     pub(super) fn new() -> Self {
-        let start = TaskId(0);
-        Self {
-            old: start,
-            recent: start,
-            last: start,
-            rotated: Instant::now(),
-            everything: Instant::now(),
-        }
+        let now = Instant::now();
+        Self { settled: Settled::default(), rises: now, position: TaskId(0), begun: now }
     }
 
-    /// After which id to look.
-    pub(super) fn from(&mut self, goes_on: bool) -> TaskId {
-        if goes_on {
-            return self.last;
-        }
-        if self.everything.elapsed() >= EVERYTHING {
-            *self = Self { last: self.last, ..Self::new() };
-        } else if self.rotated.elapsed() >= OVERLAP {
-            (self.old, self.recent, self.rotated) = (self.recent, self.last, Instant::now());
-        }
-        self.old
+    /// The next look is from the first task on.
+    pub(super) fn begin(&mut self) {
+        (self.position, self.begun) = (TaskId(0), Instant::now());
     }
 
-    /// A task was found.
-    pub(super) fn reached(&mut self, id: TaskId) {
-        self.last = self.last.max(id);
+    /// After which id to look for tasks of this flow, which is the same as long as this lives.
+    pub(super) async fn from(
+        &mut self,
+        store: &Store,
+        flow: Flow,
+        goes_on: bool,
+    ) -> Result<TaskId, StoreError> {
+        let now = Instant::now();
+        if now >= self.rises {
+            self.settled = store.settled(flow, self.settled.clone()).await?;
+            self.rises = now + RISES;
+            self.position = self.position.min(TaskId(self.settled.up_to()));
+        }
+        if !goes_on && now >= self.begun + EVERYTHING {
+            self.begin();
+        }
+        Ok(self.position)
+    }
+
+    /// Tasks were looked at up to this one, or all there are.
+    pub(super) fn reached(&mut self, last: Option<TaskId>) {
+        let settled = TaskId(self.settled.up_to());
+        self.position = self.position.max(last.map_or(settled, |last| last.min(settled)));
     }
 }

@@ -30,7 +30,7 @@ struct Waiting {
 }
 
 impl Gate {
-    fn closed() -> Self {
+    pub(super) fn closed() -> Self {
         Self(Arc::new((Semaphore::new(0), Mutex::default())))
     }
 
@@ -50,7 +50,7 @@ impl Gate {
         }
     }
 
-    fn open(&self, calls: usize) {
+    pub(super) fn open(&self, calls: usize) {
         self.0.0.add_permits(calls);
     }
 

@@ -9,6 +9,7 @@ mod flows;
 mod halves;
 mod interruptions;
 mod limits;
+mod order;
 
 use std::{
     collections::HashMap,

@@ -58,7 +58,7 @@ impl Actor {
 
     /// Goes on where the last look ended.
     async fn find_on(&mut self, lanes: &[i16]) -> Result<(), StoreError> {
-        let mut from = self.look.from(self.more);
+        let mut from = self.look.from(&self.parts.store, self.flow, self.more).await?;
         self.more = true;
         while self.board.ready() < ENOUGH && self.board.len() < KNOWN {
             let store = &self.parts.store;
@@ -69,14 +69,13 @@ impl Actor {
             for task in &found {
                 self.board.add(task, now);
             }
-            if let Some(last) = found.last() {
-                from = last.id;
-                self.look.reached(last.id);
-            }
-            if found.len() < PAGE {
+            let Some(last) = found.last().filter(|_| found.len() == PAGE) else {
+                self.look.reached(None);
                 self.more = false;
                 break;
-            }
+            };
+            from = last.id;
+            self.look.reached(Some(from));
         }
         Ok(())
     }

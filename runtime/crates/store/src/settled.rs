@@ -1,0 +1,96 @@
+//! Up to which id all tasks of a flow are there that ever will be. Ids are taken before their transactions commit, so
+//! that lower ones may appear after higher ones: whoever looks for tasks only past what it has seen, may pass over one,
+//! and then of one key handle a later one first.
+//!
+//! Whoever adds to a table holds a lock on it from before it takes an id until its transaction has ended. So once those
+//! have ended who hold one at some time, the ids are settled that were taken before that time. Transactions that don't
+//! write to the table hold nothing back, however long they are open.
+
+use crate::{Store, StoreError, lanes::Flow};
+
+/// Up to which id all is there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settled {
+    up_to: i64,
+    /// The last id taken when this was looked at last.
+    taken: i64,
+    next: Option<Next>,
+}
+
+/// Up to where it rises, when these transactions have ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Next {
+    id: i64,
+    writers: Vec<String>,
+}
+
+impl Settled {
+    /// What has this id or a lower one is to be seen by every statement from now on, or never.
+    pub fn up_to(&self) -> i64 {
+        self.up_to
+    }
+
+    /// `writers`: who holds a lock; they were looked at when `self.taken` had been taken already.
+    fn raised(self, taken: i64, writers: Vec<String>) -> Self {
+        if taken < self.taken {
+            // The database is another one, or an older state of it.
+            return Self::default();
+        }
+        let mut up_to = self.up_to;
+        let mut next = self.next.unwrap_or(Next { id: self.taken, writers: writers.clone() });
+        next.writers.retain(|writer| writers.contains(writer));
+        let next = if next.writers.is_empty() {
+            up_to = next.id;
+            None
+        } else {
+            Some(next)
+        };
+        Self { up_to, taken, next }
+    }
+}
+
+impl Store {
+    /// What is settled by now of a flow whose tasks come into a table of their own.
+    pub async fn settled(&self, flow: Flow, settled: Settled) -> Result<Settled, StoreError> {
+        let (taken, writers) = sqlx::query_as(
+            "select coalesce(pg_sequence_last_value(pg_get_serial_sequence($1, 'id')::regclass), 0),
+                 array(select virtualtransaction from pg_locks
+                       where locktype = 'relation' and mode = 'RowExclusiveLock'
+                         and database = (select oid from pg_database where datname = current_database())
+                         and relation = $1::regclass)",
+        )
+        .bind(table(flow))
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(settled.raised(taken, writers))
+    }
+}
+
+fn table(flow: Flow) -> &'static str {
+    match flow {
+        Flow::In => "wasaga.task_in",
+        Flow::Out | Flow::HandleOut => "wasaga.task_out",
+        Flow::DeadIn => "wasaga.dead_letter_in",
+        Flow::DeadOut => "wasaga.dead_letter_out",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look(settled: Settled, taken: i64, writers: &[&str]) -> Settled {
+        settled.raised(taken, writers.iter().map(|writer| (*writer).to_owned()).collect())
+    }
+
+    #[test]
+    fn it_rises_when_those_who_wrote_have_ended() {
+        let settled = look(Settled::default(), 9, &["3/1"]);
+        let settled = look(settled, 12, &["3/1", "4/1"]);
+        let settled = look(settled, 15, &["3/1", "4/2"]);
+        assert_eq!(settled.up_to(), 0);
+        // 12 was taken when they were looked at, 9 before the first of them.
+        let settled = look(settled, 20, &["4/2", "3/2"]);
+        assert_eq!(settled.up_to(), 0);
+    }
+}
