@@ -17,6 +17,24 @@ pub fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
+/// Under a steady load: medians of the rounds.
+#[derive(Serialize)]
+pub struct Latencies {
+    /// At which they were measured.
+    load_per_s: f64,
+    p50_ms: f64,
+    p99_ms: f64,
+}
+
+impl Latencies {
+    /// Of rounds of this length, each in ascending order.
+    pub fn of(rounds: &[Vec<Duration>], length: Duration) -> Self {
+        let loads = rounds.iter().map(|round| round.len() as f64 / length.as_secs_f64());
+        let at = |part| median(rounds.iter().map(|round| percentile(round, part)).collect());
+        Self { load_per_s: median(loads.collect()), p50_ms: at(0.5), p99_ms: at(0.99) }
+    }
+}
+
 /// One JSON object, or a line for each figure.
 pub fn print(figures: &impl Serialize, json: bool) -> Result<()> {
     let value = serde_json::to_value(figures)?;

@@ -12,6 +12,7 @@ mod null;
 mod records;
 mod relay;
 mod sagas;
+mod steady;
 mod swap;
 
 use anyhow::Result;

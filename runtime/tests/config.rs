@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use wasaga::config::{Brokers, Config, DatabaseUrl, LogFormat, Migrate};
 use wasaga_domain::retry::RetryPolicy;
+use wasaga_kafka::TokenSource;
 
 const EXAMPLE: &str = include_str!("../../wasaga.example.toml");
 
@@ -46,7 +47,7 @@ fn each_flow_has_its_own_limits() {
         "[flows]\nin = 1\nin_per_plugin = 2\nhandle_out = 3\nhandle_out_per_plugin = 4\ndead_in = 5\n\
          dead_in_per_plugin = 6\ndead_out = 7\ndead_out_per_plugin = 8\nout = 9\npublish_first = 10\n\
          publish_first_ms = 111\nin_timeout_ms = 12\nearly_reply_ttl_ms = 13\nretention_ms = 14\n\
-         dead_letter_retention_ms = 15\n\
+         dead_letter_retention_ms = 15\nin_retention_ms = 24\nin_waiting = 25\nin_record_bytes = 26\n\
          in_retry = { fixed = { delay_ms = 16 } }\nhandle_out_retry = { fixed = { delay_ms = 17 } }\n\
          dead_retry = { fixed = { delay_ms = 18 } }\nout_retry = { fixed = { delay_ms = 19 } }\n\
          [plugins.some.flows]\nin = 20\nhandle_out = 21\ndead_in = 22\ndead_out = 23\n\
@@ -54,6 +55,8 @@ fn each_flow_has_its_own_limits() {
     )
     .expect("it parses");
     let (inbox, relay, publisher) = (config.inbox(), config.relay(), config.publisher());
+    let consumer = config.consumer();
+    assert_eq!((consumer.max_waiting, consumer.max_record_bytes), (25, 26));
     let flows = [&inbox.r#in, &inbox.handle_out, &inbox.dead_in, &inbox.dead_out];
     assert_eq!(flows.map(|flow| flow.concurrency), [1, 3, 5, 7]);
     assert_eq!(flows.map(|flow| flow.plugin_concurrency), [2, 4, 6, 8]);
@@ -71,7 +74,7 @@ fn each_flow_has_its_own_limits() {
         relay.retention,
         inbox.letter_retention,
     ];
-    assert_eq!(ms, [12, 13, 14, 14, 15].map(Duration::from_millis));
+    assert_eq!(ms, [12, 13, 24, 14, 15].map(Duration::from_millis));
 }
 
 #[test]
@@ -109,6 +112,21 @@ fn bad_values_are_named() {
             "[flows]\nin_retry = { fixed = { delay_ms = 1, max_attempts = 0 } }",
             "flows.in_retry: max_attempts must be at least 1",
         ),
+        ("[flows]\nin_waiting = 99", "flows.in_waiting = 99: must be 100 to 10000000"),
+        (
+            "[flows]\nin_record_bytes = 10485761",
+            "flows.in_record_bytes = 10485761: must be 1024 to 10485760",
+        ),
+        (
+            "[flows]\nin_retention_ms = 59999",
+            "flows.in_retention_ms = 59999: must be at least 60000",
+        ),
+        ("[flows]\nretention_ms = 59999", "flows.retention_ms = 59999: must be at least 60000"),
+        ("[flows]\nearly_reply_ttl_ms = 0", "flows.early_reply_ttl_ms = 0: must be at least 1000"),
+        (
+            "[flows]\ndead_letter_retention_ms = 999",
+            "flows.dead_letter_retention_ms = 999: must be at least 1000",
+        ),
         ("[flows]\nout_retry = { fixed = { delay_ms = 0 } }", "flows.out_retry: delay_ms must be"),
         ("[flows]\nout_retry = { never = {} }", "flows.out_retry: never tells no rest"),
         (
@@ -117,6 +135,26 @@ fn bad_values_are_named() {
         ),
         ("[database]\nmax_connections = 6", "flows.publish_first = 4: each holds a connection"),
         ("[kafka]\nembedded = true\nbrokers = \"a:1\"", "exclude each other"),
+        (
+            "[kafka.oauth]\ntoken_file = \"t\"\ntoken_url = \"https://id\"",
+            "kafka.oauth.token_file and kafka.oauth.token_url exclude each other",
+        ),
+        ("[kafka.oauth]\nclient_id = \"c\"", "kafka.oauth.token_url is missing"),
+        ("[kafka.oauth]\nscope = \"s\"", "kafka.oauth.token_url is missing"),
+        (
+            "[kafka.oauth]\ntoken_file = \"t\"\nclient_secret = \"s\"",
+            "kafka.oauth.token_url is missing",
+        ),
+        ("[kafka.oauth]\ntoken_url = \"https://id\"", "kafka.oauth.client_id is missing"),
+        (
+            "[kafka.oauth]\ntoken_url = \"https://id\"\nclient_id = \"c\"",
+            "kafka.oauth.client_secret_file is missing",
+        ),
+        (
+            "[kafka.oauth]\ntoken_url = \"https://id\"\nclient_id = \"c\"\n\
+             client_secret = \"s\"\nclient_secret_file = \"f\"",
+            "or client_secret is set too: give one of them",
+        ),
         ("[topics.orders]\ncodec = \"xml\"", "topics.orders.codec"),
         ("[topics.orders]\nschema = \"a\"", "missing field `codec`"),
         ("[topics.orders]\ncodec = \"avro\"", "topics.\"orders\".schema is missing"),
@@ -166,13 +204,49 @@ fn options_of_librdkafka_pass_through() {
 fn secrets_are_not_printed() {
     let config = Config::from_toml(
         "[database]\nurl = \"postgres://me:hunter2@db:5432/x?password=hunter2\"\n\
-         [kafka.properties]\nsasl.password = \"hunter2\"\n[registry]\npassword = \"hunter2\"",
+         [kafka.properties]\nsasl.password = \"hunter2\"\n[registry]\npassword = \"hunter2\"\n\
+         [kafka.oauth]\ntoken_url = \"https://id\"\nclient_id = \"c\"\nclient_secret = \"hunter2\"",
     )
     .expect("it parses");
-    let printed = format!("{config:?}");
+    let (source, store) = (config.kafka.oauth.source(), config.database.options());
+    let printed = format!("{config:?} {source:?} {store:?}");
     assert!(!printed.contains("hunter2") && printed.contains("sasl.password"), "{printed}");
-    let url = DatabaseUrl::from("postgres://me:hunter2@db:5432/x?password=hunter2");
-    assert_eq!(url.to_string(), "postgres://me:***@db:5432/x");
+    assert_eq!(printed.matches("https://id").count(), 2, "{printed}");
+    for (url, shown) in [
+        ("postgres://me:hunter2@db:5432/x?password=hunter2", "postgres://me:***@db:5432/x"),
+        ("postgres://me:hunter2#@db:5432/x", "postgres://***"),
+        ("host=db password=hunter2", "***"),
+    ] {
+        assert_eq!(DatabaseUrl::from(url).to_string(), shown);
+    }
+}
+
+#[test]
+fn tokens_come_from_a_file_or_an_endpoint() {
+    let source = |toml: &str| {
+        let config = Config::from_toml(&format!("[kafka.oauth]\n{toml}")).expect("it parses");
+        assert_eq!(config.fault(), None, "{toml}");
+        config.kafka.oauth.source().map_err(|error| error.to_string())
+    };
+    assert_eq!(source(""), Ok(None));
+    assert_eq!(source("token_file = \"token\""), Ok(Some(TokenSource::File("token".into()))));
+    let client = "token_url = \"https://id\"\nclient_id = \"c\"\n";
+    let endpoint = |scope: Option<&str>| TokenSource::Endpoint {
+        url: "https://id".into(),
+        client_id: "c".into(),
+        client_secret: "hush".into(),
+        scope: scope.map(str::to_owned),
+    };
+    let given = source(&format!("{client}client_secret = \"hush\"\nscope = \"kafka\""));
+    assert_eq!(given, Ok(Some(endpoint(Some("kafka")))));
+    let path = std::env::temp_dir().join(format!("wasaga-client-secret-{}", std::process::id()));
+    std::fs::write(&path, "hush\n").expect("a file");
+    let read = source(&format!("{client}client_secret_file = \"{}\"", path.display()));
+    std::fs::remove_file(&path).expect("it is there");
+    assert_eq!(read, Ok(Some(endpoint(None))));
+    let missing = source(&format!("{client}client_secret_file = \"no/such/file\""));
+    let missing = missing.expect_err("there is no such file");
+    assert!(missing.contains("kafka.oauth.client_secret_file: no/such/file can't be"), "{missing}");
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub enum Bench {
     },
     /// Records of a real Kafka to finished tasks, beside the consumer and the SQL alone
     Inbox {
-        /// Arguments of the bench: --records N, --keys N, --bytes N, --rounds N, --json
+        /// Arguments of the bench: --records N, --keys N, --concurrency N, --rounds N, --seconds N, --json
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },

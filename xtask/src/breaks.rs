@@ -19,7 +19,7 @@ struct Break {
     filters: &'static [&'static str],
 }
 
-const BREAKS: [Break; 4] = [
+const BREAKS: [Break; 7] = [
     Break {
         name: "fencing",
         what: "a host that lost its lease commits all the same",
@@ -43,6 +43,24 @@ const BREAKS: [Break; 4] = [
         what: "a message that comes before its wait is not kept",
         tests: &["sagas"],
         filters: &["early::", "waits::"],
+    },
+    Break {
+        name: "record-order",
+        what: "a record is passed over that was stored late",
+        tests: &["inbox"],
+        filters: &["order::"],
+    },
+    Break {
+        name: "resting-key",
+        what: "a message is published although an earlier one of its key rests",
+        tests: &["relay_order"],
+        filters: &[],
+    },
+    Break {
+        name: "late-commit",
+        what: "a message is passed over whose transaction was open when a later one's was committed",
+        tests: &["floor"],
+        filters: &[],
     },
 ];
 

@@ -11,10 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, ensure};
-use tokio::{
-    task::JoinSet,
-    time::{self, MissedTickBehavior},
-};
+use tokio::{task::JoinSet, time};
 use wasaga_kafka::{
     ClientOptions, RelayOptions,
     testing::{Place, Reader},
@@ -22,9 +19,8 @@ use wasaga_kafka::{
 use wasaga_store::testing_sql::Session;
 
 use super::outbox::Outbox;
+use crate::steady::{self, EMITTERS};
 
-/// Connections that emit.
-const EMITTERS: usize = 4;
 /// Messages a transaction: the applications' own commits shall not be what takes the cores.
 const TOGETHER: u64 = 20;
 const EMIT: &str = "
@@ -43,7 +39,7 @@ pub async fn under(
     seconds: Duration,
     bytes: usize,
 ) -> Result<Vec<Duration>> {
-    outbox.settle().await?;
+    steady::settle(&outbox.database).await?;
     let reader = Reader::new(client, &outbox.topic, Place::End)?;
     let stop = Arc::new(AtomicBool::new(false));
     let consumer = thread::spawn({
@@ -100,12 +96,7 @@ async fn emit(
     until: Instant,
     bytes: usize,
 ) -> Vec<(u64, Instant)> {
-    let apart = Duration::from_secs_f64(EMITTERS as f64 * TOGETHER as f64 / rate);
-    // One after the other: all at once would be bursts.
-    let turn = apart.mul_f64(place as f64 / EMITTERS as f64);
-    let mut ticks = time::interval_at(time::Instant::now() + turn, apart);
-    // Where the disk holds commits up, what follows is no burst: that would be another load.
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = steady::ticks(place, TOGETHER, rate);
     let filler = "x".repeat(bytes.saturating_sub(28));
     let mut committed = Vec::new();
     let mut first = place as u64 * TOGETHER;

@@ -12,7 +12,7 @@ use clap::Args;
 use serde::Serialize;
 use wasaga_kafka::{ClientOptions, RelayOptions};
 
-use crate::figures::{median, percentile, print};
+use crate::figures::{Latencies, median, print};
 use outbox::Outbox;
 
 #[derive(Args)]
@@ -46,17 +46,9 @@ struct Figures {
     sql_limit_per_s: f64,
     /// To the smaller limit.
     ratio: f64,
+    /// From commits to the consumer.
     #[serde(flatten)]
     latencies: Latencies,
-}
-
-/// From commits to the consumer: medians of the rounds.
-#[derive(Serialize)]
-struct Latencies {
-    /// At which they were measured.
-    load_per_s: f64,
-    p50_ms: f64,
-    p99_ms: f64,
 }
 
 /// The same with published messages behind it.
@@ -64,6 +56,8 @@ struct Latencies {
 struct Behind {
     published: usize,
     records_per_s: f64,
+    /// To the rate with nothing behind it.
+    ratio_to_without: f64,
     #[serde(flatten)]
     latencies: Latencies,
 }
@@ -92,10 +86,11 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
     let load = Duration::from_secs(arguments.seconds);
     let bench = Bench { server, client, keys: arguments.keys, load };
     bench.compile_broker(arguments.messages).await?;
+    let of_256_bytes = bench.measure(256, arguments.messages, arguments.rounds).await?;
     let report = Report {
-        of_256_bytes: bench.measure(256, arguments.messages, arguments.rounds).await?,
         of_4_kib: bench.measure(4096, arguments.messages / 4, arguments.rounds).await?,
-        behind: bench.behind(arguments).await?,
+        behind: bench.behind(arguments, of_256_bytes.records_per_s).await?,
+        of_256_bytes,
     };
     print(&report, arguments.json)
 }
@@ -140,14 +135,11 @@ impl Bench {
         bytes: usize,
         rounds: usize,
     ) -> Result<Latencies> {
-        let (mut p50, mut p99, mut load) = (Vec::new(), Vec::new(), Vec::new());
+        let mut measured = Vec::new();
         for _ in 0..rounds {
-            let sorted = latency::under(outbox, &self.client, rate, self.load, bytes).await?;
-            load.push(sorted.len() as f64 / self.load.as_secs_f64());
-            p50.push(percentile(&sorted, 0.5));
-            p99.push(percentile(&sorted, 0.99));
+            measured.push(latency::under(outbox, &self.client, rate, self.load, bytes).await?);
         }
-        Ok(Latencies { load_per_s: median(load), p50_ms: median(p50), p99_ms: median(p99) })
+        Ok(Latencies::of(&measured, self.load))
     }
 
     /// Messages a second that a relay publishes and marks.
@@ -161,15 +153,59 @@ impl Bench {
         Ok(messages as f64 / took.as_secs_f64())
     }
 
-    async fn behind(&self, arguments: &Arguments) -> Result<Behind> {
-        let Arguments { behind: published, messages, .. } = *arguments;
+    /// `without` is the rate with nothing behind it.
+    async fn behind(&self, arguments: &Arguments, without: f64) -> Result<Behind> {
+        let Arguments { behind: published, messages, rounds, .. } = *arguments;
         let mut outbox = Outbox::new(&self.server, &self.client).await?;
         outbox.fill_published(published, self.keys).await;
         // The reads of the relay that published them have seen that they are no more.
         self.drain(&mut outbox, 1, 256).await?;
-        let records_per_s = self.drain(&mut outbox, messages, 256).await?;
-        let latencies =
-            self.latencies(&outbox, records_per_s / 10.0, 256, arguments.rounds).await?;
-        Ok(Behind { published, records_per_s, latencies })
+        let mut rates = Vec::new();
+        // What one round published lies behind the next as well.
+        for _ in 0..rounds {
+            rates.push(self.drain(&mut outbox, messages, 256).await?);
+        }
+        let records_per_s = median(rates);
+        let latencies = self.latencies(&outbox, records_per_s / 10.0, 256, rounds).await?;
+        let ratio_to_without = records_per_s / without;
+        Ok(Behind { published, records_per_s, ratio_to_without, latencies })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn latencies() -> Latencies {
+        Latencies::of(&[vec![Duration::from_millis(8)]], Duration::from_secs(1))
+    }
+
+    fn figures(bytes: usize) -> Figures {
+        Figures {
+            bytes,
+            records_per_s: 60.0,
+            kafka_limit_per_s: 140.0,
+            sql_limit_per_s: 100.0,
+            ratio: 0.6,
+            latencies: latencies(),
+        }
+    }
+
+    /// Whoever compares runs reads these.
+    #[test]
+    fn a_report_has_its_figures_by_name() {
+        let (of_256_bytes, of_4_kib) = (figures(256), figures(4096));
+        let behind = Behind {
+            published: 1,
+            records_per_s: 60.0,
+            ratio_to_without: 1.0,
+            latencies: latencies(),
+        };
+        let report = serde_json::to_value(Report { of_256_bytes, of_4_kib, behind }).unwrap();
+        for name in ["records_per_s", "kafka_limit_per_s", "sql_limit_per_s", "p50_ms", "p99_ms"] {
+            for of_size in [&report, &report["of_4_kib"]] {
+                assert!(of_size[name].is_number(), "{name} of {of_size}");
+            }
+        }
     }
 }

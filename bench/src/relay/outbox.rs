@@ -1,7 +1,6 @@
 //! An outbox in a database of its own, and a topic.
 
 use std::{
-    process::Command,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -55,14 +54,6 @@ impl Outbox {
     pub async fn fill_published(&mut self, messages: usize, keys: usize) {
         self.fill(messages, keys, 256).await;
         self.sql.run("update wasaga.task_out set status = 'ready', finished_at = now()").await;
-    }
-
-    /// Waits until all that was written before is on the disk: what the peak leaves behind is not the load's.
-    pub async fn settle(&self) -> Result<()> {
-        Session::open(&self.database.url).await.run("checkpoint").await;
-        let synced = tokio::task::spawn_blocking(|| Command::new("sync").status()).await??;
-        ensure!(synced.success(), "`sync` failed: {synced}");
-        Ok(())
     }
 
     /// Starts a relay under a host's lease; and since when it works.

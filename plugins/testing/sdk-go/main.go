@@ -21,6 +21,8 @@ const (
 	answers = name + ".answers"
 	heard   = name + ".heard"
 	poison  = name + ".poison"
+	noise   = name + ".noise"
+	lost    = name + ".lost"
 )
 
 type input struct {
@@ -201,7 +203,19 @@ func answer(task *tasks.Task, effects *wasaga.Effects) error {
 	return nil
 }
 
-func tell(effects *wasaga.Effects, what fields) { effects.Send(wasaga.NewMessage(heard, name, what)) }
+func swallow(task *tasks.Task, _ *wasaga.Effects) error { return task.Message.JSON(new(any)) }
+
+func hush(task *tasks.Task) (*wasaga.Message, error) {
+	var said string
+	if err := task.Message.JSON(&said); err != nil || said == "hush" {
+		return nil, err
+	}
+	return task.Message, nil
+}
+
+func news(what fields) *wasaga.Message { return wasaga.NewMessage(heard, name, what) }
+
+func tell(effects *wasaga.Effects, what fields) { effects.Send(news(what)) }
 
 func hearOf(event *lifecycle.Event, effects *wasaga.Effects) error {
 	if event.Saga != name {
@@ -234,10 +248,16 @@ func init() {
 		return task.Message.Header("stamp", "out"), nil
 	})
 	tasks.HandleIn(asks, answer)
-	tasks.HandleIn(poison, func(task *tasks.Task, _ *wasaga.Effects) error { return task.Message.JSON(new(any)) })
+	tasks.HandleIn(poison, swallow)
 	tasks.HandleDeadIn(poison, func(dead *tasks.Task, effects *wasaga.Effects) error {
 		tell(effects, fields{"dead": dead.Reason.Code, "topic": dead.Message.Topic})
 		return nil
+	})
+	tasks.HandleOut(noise, hush)
+	tasks.HandleIn(noise, swallow)
+	tasks.HandleDeadOut(lost, func(dead *tasks.Task) (*wasaga.Message, error) {
+		message := dead.Message
+		return news(fields{"lost": string(message.Key), "topic": message.Topic, "why": dead.Reason.Code}), nil
 	})
 	lifecycle.Handle(hearOf)
 

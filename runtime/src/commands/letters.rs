@@ -67,7 +67,7 @@ struct Which {
     status: Option<String>,
     /// Given up for the reason of this code
     #[arg(long, value_name = "CODE")]
-    code: Option<String>,
+    reason: Option<String>,
     /// Given up longer ago than this, as 1h30m
     #[arg(long, value_name = "TIME")]
     older_than: Option<String>,
@@ -170,7 +170,7 @@ impl Which {
             ("--topic", "topic", &self.topic),
             ("--key", "key", &self.key),
             ("--status", "status", &self.status),
-            ("--code", "reason", &self.code),
+            ("--reason", "reason", &self.reason),
             ("--older-than", "older_than", &self.older_than),
             ("--saga", "saga", &self.saga),
         ] {

@@ -67,7 +67,7 @@ impl From<&str> for DatabaseUrl {
 
 impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (scheme, rest) = self.0.split_once("://").unwrap_or(("postgres", &self.0));
+        let Some((scheme, rest)) = self.0.split_once("://") else { return f.write_str("***") };
         // A password may also stand in the query, as `?password=`: nothing of that is printed.
         let place = rest.split(['?', '#']).next().unwrap_or_default();
         match place.rsplit_once('@') {
@@ -75,6 +75,8 @@ impl fmt::Display for DatabaseUrl {
                 let user = account.split(':').next().unwrap_or_default();
                 write!(f, "{scheme}://{user}:***@{place}")
             }
+            // A password with one of these in it, unescaped.
+            None if rest.contains('@') => write!(f, "{scheme}://***"),
             None => write!(f, "{scheme}://{place}"),
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use wasaga_domain::retry::RetryPolicy;
 use wasaga_engine::inbox::{FlowLimits, InboxOptions};
-use wasaga_kafka::{PublisherOptions, RelayOptions};
+use wasaga_kafka::{ConsumerOptions, PublisherOptions, RelayOptions};
 
 use super::{Config, at_least};
 
@@ -39,7 +39,13 @@ pub struct Flows {
     pub dead_retry: RetryPolicy,
     /// How long a message is kept for a step that does not wait for it yet.
     pub early_reply_ttl_ms: u64,
-    /// How long finished in tasks and published messages are kept.
+    /// In tasks that wait on all hosts, from which on consumption pauses.
+    pub in_waiting: u64,
+    /// Larger records go to the dead letters at once, without their value.
+    pub in_record_bytes: usize,
+    /// How long finished in tasks are kept: so long a message that comes twice is known.
+    pub in_retention_ms: u64,
+    /// How long published messages are kept.
     pub retention_ms: u64,
     /// How long dead letters that have ended are kept.
     pub dead_letter_retention_ms: u64,
@@ -79,11 +85,13 @@ impl Default for Flows {
             dead_out,
             early_reply_ttl,
             attempt_timeout,
-            retention,
+            retention: in_retention,
             letter_retention,
             ..
         } = InboxOptions::default();
-        let RelayOptions { max_messages: out, retry: out_retry, .. } = RelayOptions::default();
+        let ConsumerOptions { max_waiting, max_record_bytes, .. } = ConsumerOptions::default();
+        let RelayOptions { max_messages: out, retry: out_retry, retention, .. } =
+            RelayOptions::default();
         let PublisherOptions { within, at_once } = PublisherOptions::default();
         Self {
             r#in: r#in.concurrency,
@@ -99,6 +107,9 @@ impl Default for Flows {
             dead_out_per_plugin: dead_out.plugin_concurrency,
             dead_retry: dead_in.retry,
             early_reply_ttl_ms: early_reply_ttl.as_millis() as u64,
+            in_waiting: max_waiting.cast_unsigned(),
+            in_record_bytes: max_record_bytes,
+            in_retention_ms: in_retention.as_millis() as u64,
             retention_ms: retention.as_millis() as u64,
             dead_letter_retention_ms: letter_retention.as_millis() as u64,
             out,
@@ -142,7 +153,7 @@ impl Config {
             ),
             early_reply_ttl: Duration::from_millis(self.flows.early_reply_ttl_ms),
             attempt_timeout: Duration::from_millis(self.flows.in_timeout_ms),
-            retention: Duration::from_millis(self.flows.retention_ms),
+            retention: Duration::from_millis(self.flows.in_retention_ms),
             letter_retention: Duration::from_millis(self.flows.dead_letter_retention_ms),
             poll: Duration::from_millis(self.engine.sweep_ms),
             grace: self.engine.grace(),
@@ -159,6 +170,16 @@ impl Config {
             retention: Duration::from_millis(self.flows.retention_ms),
             stop_within: self.engine.grace(),
             ..RelayOptions::default()
+        }
+    }
+
+    /// What the consumer is started with.
+    pub fn consumer(&self) -> ConsumerOptions {
+        ConsumerOptions {
+            group: self.kafka.group.clone(),
+            max_waiting: self.flows.in_waiting.cast_signed(),
+            max_record_bytes: self.flows.in_record_bytes,
+            ..ConsumerOptions::default()
         }
     }
 
@@ -191,12 +212,26 @@ impl Flows {
             ("flows.handle_out_retry", &self.handle_out_retry),
             ("flows.dead_retry", &self.dead_retry),
         ];
-        let publish_first_ms = (!(100..=60_000).contains(&self.publish_first_ms)).then(|| {
-            format!("flows.publish_first_ms = {}: must be 100 to 60000", self.publish_first_ms)
+        let times = [
+            ("flows.early_reply_ttl_ms", self.early_reply_ttl_ms, 1_000),
+            ("flows.in_retention_ms", self.in_retention_ms, 60_000),
+            ("flows.retention_ms", self.retention_ms, 60_000),
+            ("flows.dead_letter_retention_ms", self.dead_letter_retention_ms, 1_000),
+        ];
+        let times = times.into_iter().find_map(|(key, ms, least)| at_least(key, ms, least));
+        let spans = [
+            ("flows.in_waiting", self.in_waiting, 100..=10_000_000),
+            ("flows.in_record_bytes", self.in_record_bytes as u64, 1_024..=10_485_760),
+            ("flows.publish_first_ms", self.publish_first_ms, 100..=60_000),
+        ];
+        let spans = spans.into_iter().find_map(|(key, value, span)| {
+            let says = || format!("{key} = {value}: must be {} to {}", span.start(), span.end());
+            (!span.contains(&value)).then(says)
         });
         let limits = limits.into_iter().find_map(|(key, limit)| at_least(key, limit, 1));
         limits
-            .or(publish_first_ms)
+            .or(times)
+            .or(spans)
             .or_else(|| {
                 let fault = |(key, policy): (&str, &RetryPolicy)| {
                     policy.fault().map(|fault| format!("{key}: {fault}"))

@@ -42,7 +42,7 @@ fn prompt(config: &Config) -> Config {
     config
 }
 
-/// librdkafka's options for clients of these brokers, checked.
+/// librdkafka's options for clients of these brokers: whatever a run would refuse is refused.
 pub(crate) fn client_options(config: &Config, brokers: &str) -> Result<ClientOptions, ConfigError> {
     if brokers.trim().is_empty() {
         return Err(ConfigError::new(
@@ -60,8 +60,10 @@ pub(crate) fn client_options(config: &Config, brokers: &str) -> Result<ClientOpt
     }
     let options =
         ClientOptions::new(properties).map_err(|error| ConfigError::new(error.to_string()))?;
-    Ok(match config.kafka.oauth.source()? {
+    let options = match config.kafka.oauth.source()? {
         Some(tokens) => options.with_tokens(tokens),
         None => options,
-    })
+    };
+    options.check(config.engine.lease()).map_err(|error| ConfigError::new(error.to_string()))?;
+    Ok(options)
 }

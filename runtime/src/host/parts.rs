@@ -24,8 +24,7 @@ use wasaga_engine::{
     schedules::{Schedules, SchedulesHandle},
 };
 use wasaga_kafka::{
-    BrokerHealth, Consumer, ConsumerHandle, ConsumerOptions, DevBroker, Publisher, Relay,
-    RelayHandle,
+    BrokerHealth, Consumer, ConsumerHandle, DevBroker, Publisher, Relay, RelayHandle,
 };
 use wasaga_plugin_host::{Options, PluginHost, Watcher};
 use wasaga_store::{Store, lease::HostLease};
@@ -201,11 +200,9 @@ fn kafka(
     let (outbox, stored) = (bells.outbox.clone(), bells.stored.clone());
     let relay = Relay::start(store.clone(), &options, config.relay(), host, outbox, health.clone())
         .map_err(|error| ConfigError::new(error.to_string()))?;
+    let (catalog, reading) = (plugins.clone(), config.consumer());
     let consumer =
-        ConsumerOptions { group: config.kafka.group.clone(), ..ConsumerOptions::default() };
-    let catalog = plugins.clone();
-    let consumer =
-        Consumer::start(store.clone(), &options, catalog, consumer, stored, health.clone())?;
+        Consumer::start(store.clone(), &options, catalog, reading, stored, health.clone())?;
     Ok(KafkaParts { consumer, relay, embedded })
 }
 

@@ -91,6 +91,21 @@ fn what_is_wrong_is_one_line_with_its_place() {
         ("", ("WASAGA_KAFKA__EMBEDDED", "true"), "database.url is missing"),
         ("", url, "kafka.brokers is missing"),
         ("[kafka]\nbrokers = \"a:1\"\n[kafka.producer]\nlingr.ms = 5", url, "producer.lingr.ms"),
+        (
+            "[kafka]\nembedded = true\n[kafka.properties]\ndelivery.timeout.ms = 10000",
+            url,
+            "delivery.timeout.ms = 10000: wasaga needs 1 to 9999 (ms) here",
+        ),
+        (
+            "[kafka]\nbrokers = \"a:1\"\n[kafka.oauth]\ntoken_file = \"t\"",
+            url,
+            "kafka.oauth gives tokens that no client takes: set sasl.mechanism = OAUTHBEARER",
+        ),
+        (
+            "[kafka]\nbrokers = \"a:1\"\n[kafka.properties]\nsasl.mechanism = \"OAUTHBEARER\"",
+            url,
+            "takes a token: set kafka.oauth.token_file or kafka.oauth.token_url",
+        ),
     ] {
         let wasaga = Wasaga::new().file("wasaga.toml", toml).set(variable.0, variable.1);
         let ended = wasaga.run(&["config", "check"]);
@@ -144,4 +159,22 @@ fn what_is_wrong_is_one_line_with_its_place() {
     let ended = Wasaga::new().run(&["--config", "nowhere.toml", "config", "check"]);
     assert_eq!(ended.code, Some(2));
     assert!(ended.stderr.contains("nowhere.toml"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_run_refuses_what_the_check_refuses() {
+    let toml = "[kafka]\nbrokers = \"a:1\"\n[engine]\nlease_ms = 2000\n\
+                [kafka.producer]\nmessage.timeout.ms = 2000";
+    let wasaga = Wasaga::new()
+        .file("wasaga.toml", toml)
+        .set("DATABASE_URL", "postgres://nobody@127.0.0.1:1/none")
+        .set("SERVER_PORT", "0");
+    let says = "configuration: kafka option producer.message.timeout.ms = 2000: wasaga needs 1 to 1999 (ms) here, \
+                as a record must not outlive the host's lease; remove the option";
+    for command in [&["config", "check"][..], &["run"]] {
+        let ended = wasaga.run(command);
+        // Not 1: no database was waited for.
+        assert_eq!(ended.code, Some(2), "{command:?}: {}", ended.stderr);
+        assert!(ended.stderr.contains(says), "{command:?}: {}", ended.stderr);
+    }
 }

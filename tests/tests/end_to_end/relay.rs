@@ -15,6 +15,13 @@ const CONSUMED: &str = "select coalesce(sum(next), 0)::bigint from wasaga.next_o
 const LOST: &str = "select count(*) from wasaga.task_out o where not exists (
     select from wasaga.task_in i where i.message_id = o.message_id::text and i.status = 'ready')";
 
+/// Messages that were published before an earlier one of their key: here, all are emitted one after the other.
+const OVERTAKING: &str = "select count(*)
+    from wasaga.task_out earlier join wasaga.task_out later using (topic, key)
+    join wasaga.task_in i on i.topic = topic and i.message_id = earlier.message_id::text
+    join wasaga.task_in j on j.topic = topic and j.message_id = later.message_id::text
+    where earlier.id < later.id and i.partition = j.partition and i.\"offset\" > j.\"offset\"";
+
 async fn emit(world: &World, messages: usize) {
     let emit = "wasaga.emit('bench', 'k-' || n % 7, to_jsonb(n))";
     world.run(&format!("select {emit} from generate_series(1, {messages}) n")).await;
@@ -25,6 +32,7 @@ async fn all_done(world: &World) {
         (world.number(WAITING).await == 0 && world.number(LOST).await == 0).then_some(())
     })
     .await;
+    assert_eq!(world.number(OVERTAKING).await, 0);
     promises(world).await;
 }
 

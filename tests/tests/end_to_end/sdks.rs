@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use wasaga_tests::{PATIENCE, Record, World, check::promises_with, eventually};
 
-/// Messages in and out, waits of every kind, SQL, events, a child, a foreign error, an undo, and what hears of it all.
+/// Messages on each flow, waits of every kind, SQL, events, a child, a foreign error, an undo, and what hears of it all.
 /// `place`: what tells where in the plugin's own code an attempt failed by its own mistake.
 async fn does_it_all(language: &str, place: &str) {
     let name = format!("sdk-{language}");
@@ -51,8 +51,10 @@ async fn does_it_all(language: &str, place: &str) {
     let undone: Value = serde_json::from_str(&undone).expect("it is JSON");
     assert_eq!(undone, json!({"undone": "asked", "direction": "undo", "cause": "as-wanted"}));
 
-    let poison = format!("{name}.poison");
-    world.produce(&[Record::new(&poison, "key", &json!(0)).text("{\"not\": ")]).await;
+    let [poison, noise] = ["poison", "noise"].map(|of| format!("{name}.{of}"));
+    let of_noise = |said: &str| Record::new(&noise, "key", &json!(said));
+    let poisoned = Record::new(&poison, "key", &json!(0)).text("{\"not\": ");
+    world.produce(&[poisoned, of_noise("hush"), of_noise("loud")]).await;
     let event = |(kind, step, code): (&str, Option<&str>, Option<&str>)| json!({"kind": kind, "step": step, "code": code});
     let mut expected: Vec<Value> = [
         ("started", None, None),
@@ -75,25 +77,56 @@ async fn does_it_all(language: &str, place: &str) {
         expected.iter().all(|expected| told.contains(expected)).then_some(())
     })
     .await;
+    // What was dropped would have come first.
+    let noises =
+        format!("select convert_from(value, 'UTF8') from wasaga.task_in where topic = '{noise}'");
+    let noises = eventually("what was not dropped is heard", PATIENCE, async || {
+        Some(world.texts(&noises).await).filter(|noises| !noises.is_empty())
+    })
+    .await;
+    assert_eq!(noises, ["\"loud\""]);
     promises_with(&world, 1).await;
+    // Behind the promises: nothing of the outbox is given up, says one of them.
+    is_told_of_what_is_lost(&world, &name).await;
+}
+
+/// A message that no broker takes is given up, and what the plugin makes of it is published in its place.
+async fn is_told_of_what_is_lost(world: &World, name: &str) {
+    let lost = format!("{name}.lost");
+    world
+        .run(&format!("select wasaga.emit('{lost}', 'big', to_jsonb(repeat('x', 2000000)))"))
+        .await;
+    let told = format!(
+        "select convert_from(value, 'UTF8') from wasaga.task_out
+         where topic = '{name}.heard' and status = 'ready' and convert_from(value, 'UTF8') like '%\"lost\"%'"
+    );
+    let told =
+        eventually("it is told what was lost", PATIENCE, async || world.texts(&told).await.pop())
+            .await;
+    let told: Value = serde_json::from_str(&told).expect("it is JSON");
+    let why = "kafka-message-size-too-large";
+    assert_eq!(told, json!({"lost": "big", "topic": lost, "why": why}));
+    let letters =
+        "select concat_ws(' ', topic, reason ->> 'code', ending) from wasaga.dead_letter_out";
+    assert_eq!(world.texts(letters).await, [format!("{lost} {why} handled")]);
 }
 
 #[tokio::test]
 async fn c_sdk() {
-    does_it_all("c", " at fail (src/plugin.c:150)").await;
+    does_it_all("c", " at fail (src/plugin.c:152)").await;
 }
 
 #[tokio::test]
 async fn go_sdk() {
-    does_it_all("go", "panic: nothing at main.fail (sdk/main.go:162)").await;
+    does_it_all("go", "panic: nothing at main.fail (sdk/main.go:164)").await;
 }
 
 #[tokio::test]
 async fn javascript_sdk() {
-    does_it_all("javascript", " at execute (src/plugin.js:74)").await;
+    does_it_all("javascript", " at execute (src/plugin.js:76)").await;
 }
 
 #[tokio::test]
 async fn python_sdk() {
-    does_it_all("python", " at fail (plugin.py:158)").await;
+    does_it_all("python", " at fail (plugin.py:159)").await;
 }

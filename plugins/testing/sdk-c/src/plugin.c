@@ -10,6 +10,8 @@
 #define ANSWERS "sdk-c.answers"
 #define HEARD "sdk-c.heard"
 #define POISON "sdk-c.poison"
+#define NOISE "sdk-c.noise"
+#define LOST "sdk-c.lost"
 
 #define UNUSED __attribute__((unused))
 
@@ -189,12 +191,14 @@ static wasaga_outcome *answer(const wasaga_flow_task *task, wasaga_effects *effe
   return NULL;
 }
 
-static void tell(wasaga_effects *effects, const wasaga_json *what) {
+static wasaga_message *news(const wasaga_json *what) {
   wasaga_message *message = wasaga_message_to(HEARD);
   wasaga_message_set_key(message, NAME);
   wasaga_message_set_json(message, what);
-  wasaga_send(effects, message, NULL);
+  return message;
 }
+
+static void tell(wasaga_effects *effects, const wasaga_json *what) { wasaga_send(effects, news(what), NULL); }
 
 static wasaga_outcome *swallow(const wasaga_flow_task *task, wasaga_effects *effects UNUSED) {
   return wasaga_message_json(task->message) == NULL ? wasaga_permanent("undecodable-json", "it is no JSON") : NULL;
@@ -204,6 +208,17 @@ static wasaga_outcome *bury(const wasaga_flow_task *dead, wasaga_effects *effect
   wasaga_json *what = wasaga_set(wasaga_object(), "dead", wasaga_text(dead->reason->code));
   tell(effects, wasaga_set(what, "topic", wasaga_text(wasaga_message_topic(dead->message))));
   return NULL;
+}
+
+static wasaga_outcome *hush(const wasaga_flow_task *task) {
+  const char *said = wasaga_as_text(wasaga_message_json(task->message));
+  return said != NULL && strcmp(said, "hush") == 0 ? wasaga_drop() : wasaga_publish(task->message);
+}
+
+static wasaga_outcome *mourn(const wasaga_flow_task *dead) {
+  wasaga_json *what = wasaga_set(wasaga_object(), "lost", wasaga_text(wasaga_message_key(dead->message)));
+  wasaga_set(what, "topic", wasaga_text(wasaga_message_topic(dead->message)));
+  return wasaga_publish(news(wasaga_set(what, "why", wasaga_text(dead->reason->code))));
 }
 
 static wasaga_outcome *hear_of(const wasaga_happened *happened, wasaga_effects *effects) {
@@ -230,6 +245,8 @@ static const wasaga_step STEPS[] = {
 static const wasaga_topic TOPICS[] = {
     {.name = ASKS, .handle_in = answer, .handle_out = stamp},
     {.name = POISON, .handle_in = swallow, .handle_dead_in = bury},
+    {.name = NOISE, .handle_in = swallow, .handle_out = hush},
+    {.name = LOST, .handle_dead_out = mourn},
     {0},
 };
 
@@ -258,10 +275,12 @@ const wasaga_definition wasaga_plugin = {
       "subscriptions": [
         {"topic": "sdk-c.answers", "correlation": {"header": "correlation-id"}},
         {"topic": "sdk-c.asks"},
-        {"topic": "sdk-c.poison"}
+        {"topic": "sdk-c.poison"},
+        {"topic": "sdk-c.noise"}
       ],
-      "out_topics": ["sdk-c.asks"],
+      "out_topics": ["sdk-c.asks", "sdk-c.noise"],
       "dead_in_topics": ["sdk-c.poison"],
+      "dead_out_topics": ["sdk-c.lost"],
       "migrations": [{
         "version": 1,
         "name": "notes",

@@ -1,11 +1,13 @@
 // All of the SDK once: tests/tests/end_to_end/sdks.rs says what must come of it, in every language.
 
 import {
-  Message, Permanent, SKIP, Stream, child, config, context, definePlugin, done, http, message, signal, sleep, sql, wait,
+  DROP, Message, Permanent, SKIP, Stream, child, config, context, definePlugin, done, http, message, signal, sleep, sql,
+  wait,
 } from "wasaga-guest";
 
 const NAME = "sdk-javascript";
-const [ASKS, ANSWERS, HEARD, POISON] = ["asks", "answers", "heard", "poison"].map((of) => `${NAME}.${of}`);
+const topic = (of) => `${NAME}.${of}`;
+const [ASKS, ANSWERS, HEARD, POISON, NOISE, LOST] = ["asks", "answers", "heard", "poison", "noise", "lost"].map(topic);
 
 const ask = {
   execute({ input, idempotencyKey, businessKey }, effects) {
@@ -91,7 +93,11 @@ function handleIn({ message }, effects) {
   effects.send(new Message(ANSWERS, { key: message.keyText, headers, json: { n: message.json().n + 1 } }));
 }
 
-const tell = (effects, what) => effects.send(new Message(HEARD, { key: NAME, json: what }));
+const swallow = ({ message }) => message.json();
+
+const news = (what) => new Message(HEARD, { key: NAME, json: what });
+
+const tell = (effects, what) => effects.send(news(what));
 
 const retry = { fixed: { delay_ms: 10, max_attempts: 3 } };
 const step = (name, more) => ({ name, timeout_ms: 30_000, retry, ...more });
@@ -116,8 +122,12 @@ export const { plugin, steps, tasks, lifecycle } = definePlugin({
   topics: {
     [ASKS]: { handleIn, handleOut: ({ message }) => message.header("stamp", "out") },
     [POISON]: {
-      handleIn: ({ message }) => message.json(),
+      handleIn: swallow,
       handleDeadIn: ({ reason, message }, effects) => tell(effects, { dead: reason.code, topic: message.topic }),
+    },
+    [NOISE]: { handleIn: swallow, handleOut: ({ message }) => (message.json() === "hush" ? DROP : message) },
+    [LOST]: {
+      handleDeadOut: ({ reason, message }) => news({ lost: message.keyText, topic: message.topic, why: reason.code }),
     },
   },
   lifecycle({ kind, step = null, error, saga }, effects) {

@@ -28,7 +28,8 @@ from wasaga import (
 from wasaga.event_store import Stream
 
 NAME = "sdk-python"
-ASKS, ANSWERS, HEARD, POISON = (f"{NAME}.{of}" for of in ("asks", "answers", "heard", "poison"))
+topics = ("asks", "answers", "heard", "poison", "noise", "lost")
+ASKS, ANSWERS, HEARD, POISON, NOISE, LOST = (f"{NAME}.{of}" for of in topics)
 
 retry = Retry.fixed(10, attempts=3)
 steps = [Step("ask", retry=retry, undo=Undo(retry=retry)), Step("skip", guarded=True, retry=retry)]
@@ -181,11 +182,16 @@ def answer(task, effects):
     effects.send(Message(ANSWERS, key=asked.key, headers=headers, json={"n": asked.json()["n"] + 1}))
 
 
+def news(what):
+    return Message(HEARD, key=NAME, json=what)
+
+
 def tell(effects, what):
-    effects.send(Message(HEARD, key=NAME, json=what))
+    effects.send(news(what))
 
 
 @plugin.handle_in(POISON)
+@plugin.handle_in(NOISE)
 def swallow(task, effects):
     task.message.json()
 
@@ -193,6 +199,17 @@ def swallow(task, effects):
 @plugin.handle_dead_in(POISON)
 def bury(dead, effects):
     tell(effects, {"dead": dead.reason.code, "topic": dead.message.topic})
+
+
+@plugin.handle_out(NOISE)
+def hush(task):
+    return None if task.message.json() == "hush" else task.message
+
+
+@plugin.handle_dead_out(LOST)
+def mourn(dead):
+    lost = dead.message
+    return news({"lost": lost.key.decode(), "topic": lost.topic, "why": dead.reason.code})
 
 
 @plugin.on_event

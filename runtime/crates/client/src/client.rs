@@ -54,7 +54,8 @@ struct Kafka {
 }
 
 impl Client {
-    /// A client of an outbox: a [`Store`](crate::Store) in Postgres, or a [`MemoryOutbox`](crate::MemoryOutbox).
+    /// A client of an outbox: a [`Store`](crate::Store) in Postgres, a [`MemoryOutbox`](crate::MemoryOutbox), or
+    /// [one's own](crate::port).
     pub fn new(outbox: impl Into<Arc<dyn Outbox>>) -> Self {
         Self {
             outbox: outbox.into(),

@@ -58,6 +58,7 @@
 //! ```
 
 mod client;
+pub mod port;
 mod relay;
 mod write;
 
@@ -69,7 +70,9 @@ pub use wasaga_domain::{
     message_search::{MessageFilter, TaskStatus},
     retry::RetryPolicy,
 };
-pub use wasaga_kafka::{BrokerHealth, ClientOptions, ConfigError, PublisherOptions, RelayOptions};
+pub use wasaga_kafka::{
+    BrokerHealth, ClientOptions, ConfigError, PublisherOptions, RelayOptions, TokenSource,
+};
 /// The sqlx whose transactions [`add`] takes.
 pub use wasaga_store::sqlx;
 pub use wasaga_store::{

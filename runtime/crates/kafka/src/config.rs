@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 use rdkafka::{ClientConfig, config::RDKafkaLogLevel, error::KafkaError};
 use tokio::runtime::Handle;
 
-use crate::oauth::{TokenSource, Tokens};
+use crate::oauth::{NO_SOURCE, TokenSource, Tokens};
 
 /// An option that can't be had.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,6 +40,9 @@ pub enum ConfigError {
     /// A relay can't retry so.
     #[error("the relay's retry: {0}")]
     Retry(&'static str),
+    /// The options and where tokens come from do not fit together.
+    #[error("{0}")]
+    Tokens(&'static str),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -71,6 +74,10 @@ const ALIASES: [(&str, &str); 3] = [
     ("delivery.timeout.ms", "message.timeout.ms"),
     ("metadata.broker.list", "bootstrap.servers"),
 ];
+
+/// Tokens for nobody.
+const NO_TAKER: &str = "kafka.oauth gives tokens that no client takes: set sasl.mechanism = OAUTHBEARER in \
+                        kafka.properties, without enable.sasl.oauthbearer.unsecure.jwt; or remove kafka.oauth";
 
 /// Checked options for both clients. Their values are not printed: there are passwords among them.
 #[derive(Clone)]
@@ -116,6 +123,26 @@ impl ClientOptions {
     #[must_use]
     pub fn with_tokens(self, source: TokenSource) -> Self {
         Self { tokens: Some(Arc::new(source)), ..self }
+    }
+
+    /// What would be refused later: by a relay under a lease of this length, or by clients that have no token.
+    pub fn check(&self, lease: Duration) -> Result<(), ConfigError> {
+        self.producer(lease)?;
+        let takes = self.takes_tokens(Side::Producer)? || self.takes_tokens(Side::Consumer)?;
+        match (takes, &self.tokens) {
+            (true, None) => Err(ConfigError::Tokens(NO_SOURCE)),
+            (false, Some(_)) => Err(ConfigError::Tokens(NO_TAKER)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a client of this side asks for tokens. librdkafka has some for development, of its own.
+    fn takes_tokens(&self, side: Side) -> Result<bool, ConfigError> {
+        let config =
+            self.client(side).create_native_config().map_err(|error| self.refusal(error))?;
+        let is = |name: &str, value: &str| config.get(name).is_ok_and(|given| given == value);
+        Ok(is("sasl.mechanisms", "OAUTHBEARER")
+            && !is("enable.sasl.oauthbearer.unsecure.jwt", "true"))
     }
 
     /// The options of one side: the key as it was written, its own name, its value; the side's own come last.

@@ -55,8 +55,15 @@ fn secrets_are_not_printed() {
     let error = options(&[("consumer.sasl.pasword", "hush")]).expect_err("a typing error");
     let error = error.to_string();
     assert!(error.contains("consumer.sasl.pasword") && !error.contains("hush"), "{error}");
-    let debug = format!("{:?}", options(&[("sasl.password", "hush")]));
-    assert!(!debug.contains("hush"), "{debug}");
+    let source = TokenSource::Endpoint {
+        url: "https://id.example.com".into(),
+        client_id: "wasaga".into(),
+        client_secret: "hush".into(),
+        scope: None,
+    };
+    let options = options(&[("sasl.password", "hush")]).expect("it exists").with_tokens(source);
+    let debug = format!("{options:?}");
+    assert!(!debug.contains("hush") && debug.contains("sasl.password"), "{debug}");
 }
 
 #[test]
@@ -82,10 +89,46 @@ fn an_unknown_topic_is_told_before_a_record_times_out() {
 
 #[test]
 fn no_record_outlives_the_lease() {
+    let lease = Duration::from_secs(10);
     for value in ["10000", "0", "soon"] {
         let error = options(&[("delivery.timeout.ms", value)])
-            .and_then(|options| options.producer(Duration::from_secs(10)))
+            .and_then(|options| {
+                let refused = options.producer(lease).map(|_| ());
+                assert_eq!(options.check(lease), refused);
+                refused
+            })
             .expect_err(value);
         assert!(error.to_string().contains("delivery.timeout.ms"), "{error}");
     }
+    let fits = options(&[("delivery.timeout.ms", "9999")]).expect("it is an option");
+    assert_eq!(fits.check(lease), Ok(()));
+}
+
+#[test]
+fn tokens_come_from_somewhere_and_are_for_somebody() {
+    let bearer = ("sasl.mechanism", "OAUTHBEARER");
+    let unsecure = ("enable.sasl.oauthbearer.unsecure.jwt", "1");
+    let check = |given: &[(&str, &str)], has_source: bool| {
+        let options = options(given).expect("they are options");
+        let source = || TokenSource::File("token".into());
+        let options = if has_source { options.with_tokens(source()) } else { options };
+        options.check(Duration::from_secs(10)).map_err(|error| error.to_string())
+    };
+    let (starved, wasted) = (Err(NO_SOURCE.to_owned()), Err(NO_TAKER.to_owned()));
+    for (given, has_source, expected) in [
+        (&[][..], false, &Ok(())),
+        (&[bearer], true, &Ok(())),
+        (&[("consumer.sasl.mechanisms", "OAUTHBEARER")], true, &Ok(())),
+        (&[bearer, unsecure], false, &Ok(())),
+        (&[bearer], false, &starved),
+        (&[bearer, ("producer.sasl.mechanism", "PLAIN")], false, &starved),
+        (&[], true, &wasted),
+        (&[("sasl.mechanism", "PLAIN")], true, &wasted),
+        (&[bearer, unsecure], true, &wasted),
+    ] {
+        assert_eq!(&check(given, has_source), expected, "{given:?}");
+    }
+    // librdkafka's own way to an identity provider is not built in.
+    let error = options(&[bearer, ("sasl.oauthbearer.method", "oidc")]).expect_err("no libcurl");
+    assert!(error.to_string().contains("sasl.oauthbearer.method"), "{error}");
 }

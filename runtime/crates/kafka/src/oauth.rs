@@ -17,6 +17,10 @@ use tokio::runtime::Handle;
 /// How long the provider may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Clients that take tokens, and get none.
+pub(crate) const NO_SOURCE: &str = "sasl.mechanism = OAUTHBEARER takes a token: \
+                                    set kafka.oauth.token_file or kafka.oauth.token_url";
+
 /// Where tokens come from.
 #[derive(Clone, PartialEq, Eq)]
 pub enum TokenSource {
@@ -114,8 +118,7 @@ impl Tokens {
 
 /// What a client's context answers librdkafka.
 pub(crate) fn token(tokens: Option<&Tokens>) -> Result<OAuthToken, Box<dyn Error>> {
-    let nowhere = "sasl.mechanism = OAUTHBEARER takes a token: set kafka.oauth.token_file or kafka.oauth.token_url";
-    tokens.ok_or(nowhere)?.token()
+    tokens.ok_or(NO_SOURCE)?.token()
 }
 
 async fn grant(

@@ -266,7 +266,7 @@ async fn a_record_is_a_task_up_to_4_mib() {
     let tasks: Vec<&str> = tasks.iter().flatten().map(String::as_str).collect();
     assert_eq!(tasks, ["wait 4194303", "error 0", "wait 5"]);
     let dead = "dead_letter_in where reason ->> 'code' = 'record-too-large'
-        and reason ->> 'message' like 'the record has 4194305 bytes and max_record_bytes is 4194304;%'
+        and reason ->> 'message' like 'the record has 4194305 bytes and flows.in_record_bytes is 4194304;%'
         and octet_length(value) = 4194304";
     assert_eq!(world.count(dead).await, 1);
 }

@@ -1,16 +1,16 @@
 //! The outbox in memory: for tests of code that sends messages, and for programs without a database. It ends with the
 //! process; otherwise what holds for the one in Postgres holds for this one, save that a message that is published first
-//! keeps all others waiting meanwhile.
+//! keeps the others of its key waiting meanwhile, and that there are no dead letters: what is given up is over.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
 use serde_json::Value;
-use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard};
+use tokio::sync::Notify;
 use wasaga_domain::{
     clock::{Clock as _, SystemClock},
     ids::HostId,
@@ -34,12 +34,21 @@ const HORIZON: Duration = Duration::from_hours(7 * 24);
 
 /// See the module. Cheap to clone: all clones are the same outbox.
 #[derive(Clone, Debug, Default)]
-pub struct MemoryOutbox(Arc<Mutex<State>>);
+pub struct MemoryOutbox(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// A message is under way no more.
+    ended: Notify,
+}
 
 #[derive(Debug, Default)]
 struct State {
     last_id: i64,
     rows: BTreeMap<i64, Row>,
+    /// Being published by their senders: nobody else sees them, and the others of their keys rest.
+    under_way: BTreeMap<i64, Row>,
     emitted: HashMap<String, Emitted>,
     last_host: i64,
     hosts: HashMap<HostId, Instant>,
@@ -63,23 +72,42 @@ struct Emitted {
 }
 
 impl MemoryOutbox {
-    async fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().await
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits while one of these messages' idempotency keys is that of a message under way: who has the key is not known
+    /// before it has ended.
+    async fn lock_for(&self, messages: &[NewMessage]) -> MutexGuard<'_, State> {
+        loop {
+            // It hears of what ends from here on.
+            let ended = self.0.ended.notified();
+            if let Some(state) = self.try_lock_for(messages) {
+                return state;
+            }
+            ended.await;
+        }
+    }
+
+    fn try_lock_for(&self, messages: &[NewMessage]) -> Option<MutexGuard<'_, State>> {
+        Some(self.lock()).filter(|state| !state.awaits(messages))
     }
 
     /// What follows when the lane is this relay's.
-    async fn leased<T>(
-        &self,
-        host: HostId,
-        lane: Lane,
-        work: impl FnOnce(&mut State) -> T,
-    ) -> Leased<T> {
-        let mut state = self.lock().await;
+    fn leased<T>(&self, host: HostId, lane: Lane, work: impl FnOnce(&mut State) -> T) -> Leased<T> {
+        let mut state = self.lock();
         if lane.number == 0 && state.lane == (Some(host), lane.epoch) {
             Leased::Held(work(&mut state))
         } else {
             Leased::Lost
         }
+    }
+}
+
+impl Row {
+    /// Whether this one and another message have an order.
+    fn has_key_of(&self, task: &TaskOut) -> bool {
+        task.key.is_some() && self.task.topic == task.topic && self.task.key == task.key
     }
 }
 
@@ -169,69 +197,97 @@ impl State {
     }
 
     /// Whether messages of this one's key are to be published before it.
-    fn queues(&self, id: i64) -> bool {
-        let Some(Row { task, .. }) = self.rows.get(&id) else { return false };
-        let mut ahead = self.waiting().filter(|row| row.task.id != id);
-        let same = |row: &Row| row.task.topic == task.topic && row.task.key == task.key;
-        task.key.is_some() && (ahead.any(same) || self.waiting().count() > AHEAD)
+    fn queues(&self, task: &TaskOut) -> bool {
+        let ahead = || self.rests(task) || self.waiting().any(|row| row.has_key_of(task));
+        task.key.is_some() && (ahead() || self.waiting().count() > AHEAD)
+    }
+
+    /// Whether a message of this one's key is under way.
+    fn rests(&self, task: &TaskOut) -> bool {
+        self.under_way.values().any(|row| row.has_key_of(task))
+    }
+
+    /// Whether a message under way has the idempotency key of one of these.
+    fn awaits(&self, messages: &[NewMessage]) -> bool {
+        let is_one =
+            |key: &String| messages.iter().any(|m| m.idempotency_key.as_ref() == Some(key));
+        self.under_way.values().filter_map(|row| row.task.idempotency_key.as_ref()).any(is_one)
+    }
+
+    /// Has a new message under way, unless it queues.
+    fn begin(&mut self, id: i64) -> Option<TaskOut> {
+        let row = self.rows.remove(&id)?;
+        let task = row.task.clone();
+        let queues = self.queues(&task);
+        let place = if queues { &mut self.rows } else { &mut self.under_way };
+        place.insert(id, row);
+        (!queues).then_some(task)
+    }
+
+    fn commit(&mut self, id: i64) {
+        if let Some(row) = self.under_way.remove(&id) {
+            self.rows.insert(id, row);
+        }
+    }
+
+    /// Makes a message one that was never emitted, unless it is committed.
+    fn roll_back(&mut self, id: i64) {
+        let row = self.under_way.remove(&id);
+        if let Some(key) = row.and_then(|row| row.task.idempotency_key) {
+            self.emitted.remove(&key);
+        }
     }
 }
 
-/// A message that nobody else sees, as nobody else is let in.
-struct Alone {
-    state: OwnedMutexGuard<State>,
+/// A message under way.
+struct UnderWay {
+    outbox: MemoryOutbox,
     task: TaskOut,
-    is_done: bool,
 }
 
 #[async_trait]
-impl Unpublished for Alone {
+impl Unpublished for UnderWay {
     fn task(&self) -> &TaskOut {
         &self.task
     }
 
-    async fn published(mut self: Box<Self>) -> Result<(), StoreError> {
-        self.is_done = true;
-        let id = self.task.id;
-        self.state.end(id, TaskStatus::Ready, None);
+    async fn published(self: Box<Self>) -> Result<(), StoreError> {
+        let mut state = self.outbox.lock();
+        state.commit(self.task.id);
+        state.end(self.task.id, TaskStatus::Ready, None);
         Ok(())
     }
 
-    async fn stored(mut self: Box<Self>) -> Result<(), StoreError> {
-        self.is_done = true;
+    async fn stored(self: Box<Self>) -> Result<(), StoreError> {
+        self.outbox.lock().commit(self.task.id);
         Ok(())
     }
 }
 
-impl Drop for Alone {
+impl Drop for UnderWay {
     fn drop(&mut self) {
-        if !self.is_done {
-            let Self { state, task, .. } = self;
-            state.rows.remove(&task.id);
-            state.emitted.retain(|_, emitted| emitted.id != task.id);
-        }
+        self.outbox.lock().roll_back(self.task.id);
+        self.outbox.0.ended.notify_waiters();
     }
 }
 
 #[async_trait]
 impl Outbox for MemoryOutbox {
     async fn emit(&self, messages: &[NewMessage]) -> Result<Vec<i64>, EmitError> {
-        let added = self.lock().await.emit(messages)?;
+        let added = self.lock_for(messages).await.emit(messages)?;
         Ok(added.into_iter().map(|(id, _)| id).collect())
     }
 
     async fn emit_first(&self, message: &NewMessage) -> Result<First, EmitError> {
-        let mut state = self.0.clone().lock_owned().await;
-        let added = state.emit(std::slice::from_ref(message))?;
+        let messages = std::slice::from_ref(message);
+        let mut state = self.lock_for(messages).await;
+        let added = state.emit(messages)?;
         let (id, is_new) = added.first().copied().unwrap_or_default();
         if !is_new {
             return Ok(First::Known(id));
         }
-        if state.queues(id) {
-            return Ok(First::Stored(id));
-        }
-        let task = state.rows[&id].task.clone();
-        Ok(First::Publish(Box::new(Alone { state, task, is_done: false })))
+        let Some(task) = state.begin(id) else { return Ok(First::Stored(id)) };
+        Ok(First::Publish(Box::new(UnderWay { outbox: self.clone(), task })))
     }
 
     async fn find(
@@ -240,7 +296,7 @@ impl Outbox for MemoryOutbox {
         after: Option<i64>,
         limit: usize,
     ) -> Result<FoundMessages, StoreError> {
-        let state = self.lock().await;
+        let state = self.lock();
         let older = filter.older_than.unwrap_or_default();
         let same =
             |wanted: &Option<String>, found: &Option<String>| wanted.is_none() || wanted == found;
@@ -267,7 +323,7 @@ impl Outbox for MemoryOutbox {
     }
 
     async fn message(&self, id: i64) -> Result<Option<WholeMessage>, StoreError> {
-        let state = self.lock().await;
+        let state = self.lock();
         Ok(state.rows.get(&id).map(|row| WholeMessage {
             found: row.found.clone(),
             headers: row.task.headers.clone(),
@@ -281,7 +337,7 @@ impl Outbox for MemoryOutbox {
         _: &str,
         lease: Duration,
     ) -> Result<HostId, StoreError> {
-        let mut state = self.lock().await;
+        let mut state = self.lock();
         state.last_host += 1;
         let host = HostId(state.last_host);
         state.hosts.insert(host, Instant::now() + lease);
@@ -289,7 +345,7 @@ impl Outbox for MemoryOutbox {
     }
 
     async fn relay_beat(&self, relay: HostId, lease: Duration) -> Result<bool, StoreError> {
-        let mut state = self.lock().await;
+        let mut state = self.lock();
         let lives = state.lives(relay);
         if lives {
             state.hosts.insert(relay, Instant::now() + lease);
@@ -298,7 +354,7 @@ impl Outbox for MemoryOutbox {
     }
 
     async fn relay_leave(&self, relay: HostId) -> Result<(), StoreError> {
-        self.lock().await.hosts.remove(&relay);
+        self.lock().hosts.remove(&relay);
         Ok(())
     }
 
@@ -308,7 +364,7 @@ impl Outbox for MemoryOutbox {
         flow: Flow,
         limit: i64,
     ) -> Result<Vec<Lane>, StoreError> {
-        let mut state = self.lock().await;
+        let mut state = self.lock();
         let is_free = state.lane.0.is_none_or(|holder| !state.lives(holder));
         if flow != Flow::Out || limit < 1 || !is_free || !state.lives(host) {
             return Ok(Vec::new());
@@ -319,7 +375,7 @@ impl Outbox for MemoryOutbox {
     }
 
     async fn lanes_of(&self, host: HostId, flow: Flow) -> Result<Vec<Lane>, StoreError> {
-        let state = self.lock().await;
+        let state = self.lock();
         let (holder, epoch) = state.lane;
         let held = flow == Flow::Out && holder == Some(host) && state.lives(host);
         Ok(held.then_some(Lane { flow: Flow::Out, number: 0, epoch }).into_iter().collect())
@@ -331,7 +387,7 @@ impl Outbox for MemoryOutbox {
         flow: Flow,
         numbers: &[i16],
     ) -> Result<(), StoreError> {
-        let mut state = self.lock().await;
+        let mut state = self.lock();
         if flow == Flow::Out && numbers.contains(&0) && state.lane.0 == Some(host) {
             state.lane.0 = None;
         }
@@ -360,10 +416,11 @@ impl Outbox for MemoryOutbox {
                 before += row.task.size() as i64;
                 fits
             };
-            let meant = state.waiting().filter(is_meant).take(limit as usize).take_while(within);
+            let is_next = |row: &&Row| is_meant(row) && !state.rests(&row.task);
+            let meant = state.waiting().filter(is_next).take(limit as usize).take_while(within);
             meant.map(|row| row.task.clone()).collect()
         };
-        Ok(self.leased(host, lane, read).await)
+        Ok(self.leased(host, lane, read))
     }
 
     async fn task_out_published(
@@ -377,7 +434,7 @@ impl Outbox for MemoryOutbox {
                 state.end(*id, TaskStatus::Ready, None);
             }
         };
-        Ok(self.leased(host, lane, mark).await)
+        Ok(self.leased(host, lane, mark))
     }
 
     async fn task_out_refused(
@@ -397,7 +454,7 @@ impl Outbox for MemoryOutbox {
                 }
             }
         };
-        Ok(self.leased(host, lane, count).await)
+        Ok(self.leased(host, lane, count))
     }
 
     async fn task_out_given_up(
@@ -418,7 +475,7 @@ impl Outbox for MemoryOutbox {
                 state.insert(rollback, None, None, None);
             }
         };
-        Ok(self.leased(host, lane, give_up).await)
+        Ok(self.leased(host, lane, give_up))
     }
 
     /// Nothing is stepped over here: there is no floor to begin at.
@@ -428,11 +485,9 @@ impl Outbox for MemoryOutbox {
 
     async fn task_out_forget(&self, retention_ms: i64, limit: i64) -> Result<u64, StoreError> {
         let retention = Duration::from_millis(retention_ms.cast_unsigned());
-        let mut state = self.lock().await;
-        let is_old = |row: &&Row| {
-            row.found.status == TaskStatus::Ready
-                && row.finished.is_some_and(|finished| finished.elapsed() > retention)
-        };
+        let mut state = self.lock();
+        let is_old =
+            |row: &&Row| row.finished.is_some_and(|finished| finished.elapsed() > retention);
         let old: Vec<_> = (state.rows.values().filter(is_old))
             .map(|row| row.task.id)
             .take(limit as usize)
@@ -444,14 +499,14 @@ impl Outbox for MemoryOutbox {
     }
 
     async fn horizons_forget(&self, _: i64) -> Result<u64, StoreError> {
-        let mut state = self.lock().await;
+        let mut state = self.lock();
         let known = state.emitted.len();
         state.emitted.retain(|_, emitted| emitted.until > Instant::now());
         Ok((known - state.emitted.len()) as u64)
     }
 
     async fn task_out_backlog(&self, limit: i64) -> Result<Backlog, StoreError> {
-        let state = self.lock().await;
+        let state = self.lock();
         let oldest = state.waiting().next().map(|row| row.added.elapsed().as_secs_f64());
         let waiting = state.waiting().take(limit as usize).count() as i64;
         Ok(Backlog { waiting, oldest_seconds: oldest.unwrap_or_default() })

@@ -1,13 +1,13 @@
 //! The connections, and how they are set up.
 
-use std::{str::FromStr, sync::Arc, time::Duration};
+use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::{StoreError, connections::Connections, guest_pool::GuestPool};
 
-/// How to reach Postgres.
-#[derive(Clone, Debug)]
+/// How to reach Postgres. The urls are not printed: there are passwords in them.
+#[derive(Clone)]
 pub struct StoreOptions {
     /// `postgres://user:password@host:port/database`.
     pub url: String,
@@ -37,13 +37,30 @@ impl StoreOptions {
     }
 }
 
+impl fmt::Debug for StoreOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreOptions")
+            .field("pgbouncer", &self.pgbouncer)
+            .field("max_connections", &self.max_connections)
+            .field("max_guest_connections", &self.max_guest_connections)
+            .field("acquire_timeout", &self.acquire_timeout)
+            .finish_non_exhaustive()
+    }
+}
+
 /// The database. Cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Store {
     pub(crate) pool: Connections,
     /// Past a pooler; absent where there is no such way.
     pub(crate) direct: Option<PgConnectOptions>,
     pub(crate) guests: Arc<GuestPool>,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("address", &self.address()).finish_non_exhaustive()
+    }
 }
 
 impl Store {
@@ -80,5 +97,20 @@ impl Store {
     pub async fn close(&self) {
         self.guests.close();
         self.pool.close().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn passwords_are_not_printed() {
+        let direct_url = Some("postgres://me:hunter2@direct/x?password=hunter2".to_owned());
+        let options =
+            StoreOptions { direct_url, ..StoreOptions::new("postgres://me:hunter2@db:5433/x") };
+        let store = Store::new(options.clone()).expect("the urls are well formed");
+        let printed = format!("{options:?} {store:?}");
+        assert!(!printed.contains("hunter2") && printed.contains("db:5433"), "{printed}");
     }
 }

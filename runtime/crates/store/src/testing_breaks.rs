@@ -7,7 +7,7 @@ use sqlx::AssertSqlSafe;
 use crate::Store;
 
 /// A broken rule: its name, and the SQL that breaks it.
-const BREAKS: [(&str, &str); 3] = [
+const BREAKS: [(&str, &str); 5] = [
     // A host that lost its lease commits all the same.
     (
         "fencing",
@@ -36,6 +36,23 @@ const BREAKS: [(&str, &str); 3] = [
          end $$;
          create trigger forget before insert on wasaga.waits for each row when (new.saga_id is null)
              execute function wasaga.forget()",
+    ),
+    // A message is read although its key rests.
+    (
+        "resting-key",
+        "do $$ declare
+             source text := pg_get_functiondef('wasaga.task_out_waiting'::regproc);
+             rests text := '(t.topic, t.key) not in (select * from unnest(p_not_key_topics, p_not_keys))';
+         begin
+             assert strpos(source, rests) > 0, 'what leaves keys out is not where it was';
+             execute replace(source, rests, 'true');
+         end $$",
+    ),
+    // An emit takes its id before its transaction can be known to be open.
+    (
+        "late-commit",
+        "create or replace function wasaga.task_out_next_id() returns bigint language sql volatile
+             return nextval('wasaga.task_out_id_seq')",
     ),
 ];
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test's helpers may panic")]
 
 mod pooler;
+mod port;
 mod relay;
 mod transaction;
 mod write;

@@ -107,7 +107,8 @@ impl Default for InboxOptions {
             early_reply_ttl: Duration::from_hours(1),
             attempt_timeout: Duration::from_secs(30),
             poll: Duration::from_millis(500),
-            retention: Duration::from_hours(1),
+            // Longer than an hour without the broker, after which what was not marked comes again.
+            retention: Duration::from_hours(4),
             letter_retention: Duration::from_hours(7 * 24),
             grace: Duration::from_secs(10),
         }

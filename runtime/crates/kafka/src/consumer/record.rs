@@ -32,7 +32,7 @@ pub(super) fn task(
         let kept =
             if size > KEPT { "its content is only there" } else { "its content is kept here" };
         Some(json!({ "code": "record-too-large", "at": at, "message": format!(
-            "the record has {size} bytes and max_record_bytes is {max_bytes}; {kept}") }))
+            "the record has {size} bytes and flows.in_record_bytes is {max_bytes}; {kept}") }))
     } else if bad_names.is_empty() {
         None
     } else {

@@ -167,6 +167,26 @@ async fn published_messages_are_forgotten(stage: Stage) {
     );
 }
 
+/// In Postgres it is kept until its dead letter has ended.
+#[tokio::test]
+async fn in_memory_what_was_given_up_is_forgotten() {
+    let stage = Stage::memory();
+    let (relay, reason) = (stage.relay().await, json!({ "code": "test" }));
+    let undo = RollbackMessage {
+        topic: "undo".into(),
+        payload_bytes: Some("undone".into()),
+        ..RollbackMessage::default()
+    };
+    for rollback in [None, Some(undo)] {
+        let id = stage.emit(NewMessage { rollback, ..message("t", "k", "1") }).await;
+        stage.outbox.task_out_given_up(relay.host, relay.lane, id, &reason).await.unwrap();
+        assert_eq!(stage.outbox.task_out_forget(60_000, 99).await.unwrap(), 0);
+        forgets(&stage).await;
+        assert!(stage.outbox.message(id).await.unwrap().is_none());
+    }
+    assert_eq!(values(&relay.waiting().await), ["undone"]);
+}
+
 async fn the_backlog_is_counted(stage: Stage) {
     let none = stage.outbox.task_out_backlog(99).await.unwrap();
     assert_eq!((none.waiting, none.oldest_seconds.abs() < 1e-9), (0, true));

@@ -1,6 +1,9 @@
 //! Messages that their sender publishes at once.
 
-use wasaga_domain::message_search::TaskStatus;
+use std::time::Duration;
+
+use tokio::time::timeout;
+use wasaga_domain::message_search::{MessageFilter, TaskStatus};
 use wasaga_store::{
     emit::{EmitError, NewMessage},
     publish_first::{First, Unpublished},
@@ -14,9 +17,14 @@ on_both!(
     a_message_queues_behind_those_of_its_key,
     a_message_without_key_queues_behind_none,
     a_dropped_one_was_never_emitted,
+    one_that_hangs_keeps_no_others_waiting,
+    another_under_its_idempotency_key_waits_for_its_end,
     a_key_that_is_known_is_not_published_again,
     what_cannot_be_sent_is_refused,
 );
+
+/// Longer than anything here takes.
+const BOUND: Duration = Duration::from_secs(10);
 
 async fn begin(stage: &Stage, message: NewMessage) -> First {
     stage.outbox.emit_first(&message).await.unwrap()
@@ -80,6 +88,63 @@ async fn a_dropped_one_was_never_emitted(stage: Stage) {
     assert!(stage.outbox.message(id).await.unwrap().is_none());
     assert!(stage.relay().await.waiting().await.is_empty());
     publishable(&stage, once).await.published().await.unwrap();
+}
+
+async fn one_that_hangs_keeps_no_others_waiting(stage: Stage) {
+    let hangs = publishable(&stage, message("t", "k", "1")).await;
+    let id = hangs.task().id;
+    let others = async {
+        let second = stage.emit(message("t", "j", "2")).await;
+        let found = stage.outbox.find(&MessageFilter::default(), None, 9).await.unwrap();
+        assert_eq!(found.messages.iter().map(|found| found.id).collect::<Vec<_>>(), [second]);
+        assert!(stage.outbox.message(id).await.unwrap().is_none(), "it is nobody else's yet");
+        assert_eq!(stage.outbox.task_out_backlog(9).await.unwrap().waiting, 1);
+        let relay = stage.relay().await;
+        assert!(stage.outbox.relay_beat(relay.host, Duration::from_mins(1)).await.unwrap());
+        assert_eq!(values(&relay.waiting().await), ["2"]);
+        relay.mark(&[second]).await;
+        publishable(&stage, message("t", "j", "3")).await.published().await.unwrap();
+        relay
+    };
+    let relay = timeout(BOUND, others).await.expect("the others wait for it");
+    hangs.stored().await.unwrap();
+    assert_eq!(values(&relay.waiting().await), ["1"]);
+}
+
+async fn another_under_its_idempotency_key_waits_for_its_end(stage: Stage) {
+    for (key, is_published) in [("a", true), ("b", false)] {
+        let once = [NewMessage { idempotency_key: Some(key.into()), ..message("t", key, "1") }];
+        let first = publishable(&stage, once[0].clone()).await;
+        let id = first.task().id;
+        let mut second = stage.outbox.emit(&once);
+        let early = timeout(Duration::from_millis(100), &mut second).await;
+        assert!(early.is_err(), "who has the key is not known yet: {early:?}");
+        if is_published {
+            first.published().await.unwrap();
+        } else {
+            drop(first);
+        }
+        let ids = timeout(BOUND, second).await.expect("it waits for ever").unwrap();
+        assert_eq!(ids == [id], is_published);
+    }
+}
+
+/// In Postgres they come in any order: what is not committed is nobody's predecessor.
+#[tokio::test]
+async fn in_memory_those_of_its_key_come_after_it() {
+    let stage = Stage::memory();
+    let first = publishable(&stage, message("t", "k", "1")).await;
+    let others = async {
+        stage.emit(message("t", "k", "2")).await;
+        assert!(matches!(begin(&stage, message("t", "k", "3")).await, First::Stored(_)));
+        stage.emit(message("u", "k", "4")).await;
+        stage.emit(NewMessage { key: None, ..message("t", "", "5") }).await;
+        stage.relay().await
+    };
+    let relay = timeout(BOUND, others).await.expect("the others wait for it");
+    assert_eq!(values(&relay.waiting().await), ["4", "5"]);
+    first.stored().await.unwrap();
+    assert_eq!(values(&relay.waiting().await), ["1", "2", "3", "4", "5"]);
 }
 
 async fn a_key_that_is_known_is_not_published_again(stage: Stage) {
