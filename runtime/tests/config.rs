@@ -148,13 +148,10 @@ fn bad_values_are_named() {
         ("[kafka.oauth]\ntoken_url = \"https://id\"", "kafka.oauth.client_id is missing"),
         (
             "[kafka.oauth]\ntoken_url = \"https://id\"\nclient_id = \"c\"",
-            "kafka.oauth.client_secret_file is missing",
+            "kafka.oauth.client_secret is missing",
         ),
-        (
-            "[kafka.oauth]\ntoken_url = \"https://id\"\nclient_id = \"c\"\n\
-             client_secret = \"s\"\nclient_secret_file = \"f\"",
-            "or client_secret is set too: give one of them",
-        ),
+        ("[kafka.oauth]\nclient_secret = 5", "kafka.oauth.client_secret: must be text"),
+        ("[kafka.oauth]\nca_file = \"ca.pem\"", "kafka.oauth.token_url is missing"),
         ("[topics.orders]\ncodec = \"xml\"", "topics.orders.codec"),
         ("[topics.orders]\nschema = \"a\"", "missing field `codec`"),
         ("[topics.orders]\ncodec = \"avro\"", "topics.\"orders\".schema is missing"),
@@ -236,17 +233,18 @@ fn tokens_come_from_a_file_or_an_endpoint() {
         client_id: "c".into(),
         client_secret: "hush".into(),
         scope: scope.map(str::to_owned),
+        certificates: None,
     };
     let given = source(&format!("{client}client_secret = \"hush\"\nscope = \"kafka\""));
     assert_eq!(given, Ok(Some(endpoint(Some("kafka")))));
     let path = std::env::temp_dir().join(format!("wasaga-client-secret-{}", std::process::id()));
     std::fs::write(&path, "hush\n").expect("a file");
-    let read = source(&format!("{client}client_secret_file = \"{}\"", path.display()));
+    let read = source(&format!("{client}client_secret.file = \"{}\"", path.display()));
     std::fs::remove_file(&path).expect("it is there");
     assert_eq!(read, Ok(Some(endpoint(None))));
-    let missing = source(&format!("{client}client_secret_file = \"no/such/file\""));
+    let missing = source(&format!("{client}client_secret.file = \"no/such/file\""));
     let missing = missing.expect_err("there is no such file");
-    assert!(missing.contains("kafka.oauth.client_secret_file: no/such/file can't be"), "{missing}");
+    assert!(missing.contains("kafka.oauth.client_secret.file: no/such/file can't be"), "{missing}");
 }
 
 #[test]

@@ -6,7 +6,10 @@ use figment::value::{Dict, Value};
 use serde::{Deserialize, Deserializer, de::Error as _};
 use wasaga_kafka::TokenSource;
 
-use super::{ConfigError, secrets};
+use super::{
+    ConfigError,
+    secrets::{self, Secret},
+};
 
 /// The broker.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -31,7 +34,7 @@ pub struct Kafka {
 }
 
 /// Where bearer tokens come from: a file, or an identity provider.
-#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OAuth {
     /// Holds a JWT, which something else keeps fresh.
@@ -41,11 +44,11 @@ pub struct OAuth {
     /// The client that asks there.
     pub client_id: Option<String>,
     /// Its secret.
-    pub client_secret: Option<String>,
-    /// Holds its secret.
-    pub client_secret_file: Option<PathBuf>,
+    pub client_secret: Option<Secret>,
     /// What to ask for.
     pub scope: Option<String>,
+    /// Holds certificates, in PEM, that are trusted beside the system's.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// Which broker there is.
@@ -138,21 +141,27 @@ impl OAuth {
         if let Some(path) = &self.token_file {
             return Ok(Some(TokenSource::File(path.clone())));
         }
-        let (Some(url), Some(client_id)) = (&self.token_url, &self.client_id) else {
+        let (Some(url), Some(client_id), Some(secret)) =
+            (&self.token_url, &self.client_id, &self.client_secret)
+        else {
             return Ok(None);
         };
-        let client_secret = match (&self.client_secret, &self.client_secret_file) {
-            (_, Some(path)) => secrets::read("kafka.oauth.client_secret_file", path)?,
-            (secret, None) => secret.clone().unwrap_or_default(),
-        };
-        let (url, client_id, scope) = (url.clone(), client_id.clone(), self.scope.clone());
-        Ok(Some(TokenSource::Endpoint { url, client_id, client_secret, scope }))
+        let certificates = self.ca_file.as_deref();
+        let certificates = certificates.map(|path| secrets::read("kafka.oauth.ca_file", path));
+        Ok(Some(TokenSource::Endpoint {
+            url: url.clone(),
+            client_id: client_id.clone(),
+            client_secret: secret.read("kafka.oauth.client_secret")?,
+            scope: self.scope.clone(),
+            certificates: certificates.transpose()?,
+        }))
     }
 
     fn fault(&self) -> Option<String> {
-        let secrets = usize::from(self.client_secret.is_some())
-            + usize::from(self.client_secret_file.is_some());
-        let client = self.client_id.is_some() || self.scope.is_some() || secrets > 0;
+        let client = self.client_id.is_some()
+            || self.client_secret.is_some()
+            || self.scope.is_some()
+            || self.ca_file.is_some();
         let fault = match (&self.token_file, &self.token_url) {
             (Some(_), Some(_)) => {
                 "token_file and kafka.oauth.token_url exclude each other: remove one"
@@ -163,22 +172,12 @@ impl OAuth {
             (_, Some(_)) if self.client_id.is_none() => {
                 "client_id is missing: name the client of token_url"
             }
-            (_, Some(_)) if secrets != 1 => {
-                "client_secret_file is missing, or client_secret is set too: give one of them"
+            (_, Some(_)) if self.client_secret.is_none() => {
+                "client_secret is missing: give it, or client_secret.file or client_secret.env"
             }
             _ => return None,
         };
         Some(format!("kafka.oauth.{fault}"))
-    }
-}
-
-impl fmt::Debug for OAuth {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OAuth")
-            .field("token_file", &self.token_file)
-            .field("token_url", &self.token_url)
-            .field("client_id", &self.client_id)
-            .finish_non_exhaustive()
     }
 }
 

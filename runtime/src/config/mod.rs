@@ -47,11 +47,8 @@ pub use server::Server;
 pub const DEFAULT_FILE: &str = "wasaga.toml";
 
 /// Two keys for one thing.
-const EITHER: [(&str, &str); 3] = [
-    ("database.url", "database.url_file"),
-    ("database.direct_url", "database.direct_url_file"),
-    ("kafka.oauth.client_secret", "kafka.oauth.client_secret_file"),
-];
+const EITHER: [(&str, &str); 2] =
+    [("database.url", "database.url_file"), ("database.direct_url", "database.direct_url_file")];
 
 /// All of it.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]

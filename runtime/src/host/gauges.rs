@@ -1,21 +1,21 @@
 //! What is measured by asking the database now and then, whoever asks for /metrics and however often.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use metrics::gauge;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::sleep;
 use wasaga_store::{Store, saga_read::QueueDepths};
 
-/// How often queues are counted.
+/// How often queues are counted; less often where that takes long, as in a backlog: then most of the time is left to others.
 const EVERY: Duration = Duration::from_secs(5);
+const RARELY: Duration = Duration::from_mins(1);
+const PAUSES: u32 = 50;
 
 /// Counts until it is dropped.
 pub(super) async fn keep(store: Store, metrics: PrometheusHandle) {
-    let mut ticks = interval(EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        ticks.tick().await;
+        let begun = Instant::now();
         metrics.run_upkeep();
         match store.queue_depths().await {
             Ok(depths) => set(depths),
@@ -28,6 +28,7 @@ pub(super) async fn keep(store: Store, metrics: PrometheusHandle) {
             gauge!("wasaga_sagas_ended_oldest_seconds")
                 .set(oldest.unwrap_or_default().as_secs_f64());
         }
+        sleep((begun.elapsed() * PAUSES).clamp(EVERY, RARELY)).await;
     }
 }
 

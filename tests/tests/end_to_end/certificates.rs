@@ -1,4 +1,5 @@
-//! Servers for which an authority of the operator's own vouches: those that plugins ask, and the schema registry.
+//! Servers for which an authority of the operator's own vouches: those that plugins ask, the schema registry, and an identity
+//! provider.
 
 use serde_json::{Value, json};
 use wasaga_tests::{Authority, Host, HostOptions, PATIENCE, Registry, World, eventually};
@@ -73,4 +74,28 @@ async fn an_authority_of_ones_own_is_trusted_where_it_is_named() {
     assert_eq!(output["status"], 401, "{output}");
     let message = shown(&trusting).await;
     assert_eq!(message["decoded"], json!({"name": "ada"}), "{message}");
+}
+
+#[tokio::test]
+async fn an_identity_provider_is_trusted_by_an_authority_of_ones_own() {
+    let world = World::embedded(&[]).await;
+    // It knows of no tokens.
+    let mut provider = Registry::new(&[]);
+    provider.start().await;
+    let authority = Authority::new();
+    let front = authority.before(provider.port()).await;
+    let host = world
+        .host()
+        .unset("kafka.embedded")
+        .set("kafka.brokers", "\"127.0.0.1:9\"")
+        .set("kafka.properties.security.protocol", "\"SASL_PLAINTEXT\"")
+        .set("kafka.properties.sasl.mechanism", "\"OAUTHBEARER\"")
+        .set("kafka.oauth.token_url", json!(format!("https://localhost:{}/token", front.port)))
+        .set("kafka.oauth.client_id", "\"wasaga\"")
+        .set("kafka.oauth.client_secret", "\"hush\"");
+    host.spawn().logged("certificate verify failed").await;
+    let named = json!(world.file("ca.pem", &authority.pem()));
+    let trusting = host.set("kafka.oauth.ca_file", named).spawn();
+    let refused = trusting.logged("gave no token").await;
+    assert!(refused.contains("it answers 404 Not Found") && !refused.contains("hush"), "{refused}");
 }

@@ -40,9 +40,9 @@ pub enum ConfigError {
     /// A relay can't retry so.
     #[error("the relay's retry: {0}")]
     Retry(&'static str),
-    /// The options and where tokens come from do not fit together.
+    /// The options and where tokens come from do not fit together, or none will ever come.
     #[error("{0}")]
-    Tokens(&'static str),
+    Tokens(String),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -129,11 +129,13 @@ impl ClientOptions {
     pub fn check(&self, lease: Duration) -> Result<(), ConfigError> {
         self.producer(lease)?;
         let takes = self.takes_tokens(Side::Producer)? || self.takes_tokens(Side::Consumer)?;
-        match (takes, &self.tokens) {
-            (true, None) => Err(ConfigError::Tokens(NO_SOURCE)),
-            (false, Some(_)) => Err(ConfigError::Tokens(NO_TAKER)),
-            _ => Ok(()),
-        }
+        let fault = match (takes, &self.tokens) {
+            (true, None) => Some(NO_SOURCE.to_owned()),
+            (false, Some(_)) => Some(NO_TAKER.to_owned()),
+            (true, Some(source)) => source.fault(),
+            (false, None) => None,
+        };
+        fault.map_or(Ok(()), |fault| Err(ConfigError::Tokens(fault)))
     }
 
     /// Whether a client of this side asks for tokens. librdkafka has some for development, of its own.

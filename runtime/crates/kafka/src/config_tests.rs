@@ -60,6 +60,7 @@ fn secrets_are_not_printed() {
         client_id: "wasaga".into(),
         client_secret: "hush".into(),
         scope: None,
+        certificates: None,
     };
     let options = options(&[("sasl.password", "hush")]).expect("it exists").with_tokens(source);
     let debug = format!("{options:?}");
@@ -128,6 +129,20 @@ fn tokens_come_from_somewhere_and_are_for_somebody() {
     ] {
         assert_eq!(&check(given, has_source), expected, "{given:?}");
     }
+    let distrusted = |pem: &str| {
+        let source = TokenSource::Endpoint {
+            url: "https://id.example.com".into(),
+            client_id: "wasaga".into(),
+            client_secret: "hush".into(),
+            scope: None,
+            certificates: Some(pem.into()),
+        };
+        let options = options(&[bearer]).expect("they are options").with_tokens(source);
+        options.check(Duration::from_secs(10)).expect_err(pem).to_string()
+    };
+    assert_eq!(distrusted(""), "kafka.oauth.ca_file: it holds no certificate in PEM");
+    let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    assert!(distrusted(broken).starts_with("kafka.oauth.ca_file: "), "{}", distrusted(broken));
     // librdkafka's own way to an identity provider is not built in.
     let error = options(&[bearer, ("sasl.oauthbearer.method", "oidc")]).expect_err("no libcurl");
     assert!(error.to_string().contains("sasl.oauthbearer.method"), "{error}");

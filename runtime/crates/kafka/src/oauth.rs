@@ -36,7 +36,19 @@ pub enum TokenSource {
         client_secret: String,
         /// The `scope` to ask for.
         scope: Option<String>,
+        /// Certificates, in PEM, that are trusted beside the system's.
+        certificates: Option<String>,
     },
+}
+
+impl TokenSource {
+    /// Why no token will ever come from it.
+    pub(crate) fn fault(&self) -> Option<String> {
+        match self {
+            Self::File(_) => None,
+            Self::Endpoint { certificates, .. } => http(certificates.as_deref()).err(),
+        }
+    }
 }
 
 impl fmt::Debug for TokenSource {
@@ -95,10 +107,11 @@ impl Tokens {
                     lifetime_ms: (exp * 1000.0) as i64,
                 })
             }
-            TokenSource::Endpoint { url, client_id, client_secret, scope } => {
+            TokenSource::Endpoint { url, client_id, client_secret, scope, certificates } => {
+                let client = http(certificates.as_deref())?;
                 let granted = self
                     .runtime
-                    .block_on(grant(url, client_id, client_secret, scope.as_deref()))
+                    .block_on(grant(&client, url, client_id, client_secret, scope.as_deref()))
                     .map_err(|error| {
                         format!("kafka.oauth.token_url {url} gave no token: {error}")
                     })?;
@@ -121,7 +134,26 @@ pub(crate) fn token(tokens: Option<&Tokens>) -> Result<OAuthToken, Box<dyn Error
     tokens.ok_or(NO_SOURCE)?.token()
 }
 
+/// What asks the provider.
+fn http(certificates: Option<&str>) -> Result<reqwest::Client, String> {
+    let mut client = reqwest::Client::builder().timeout(PATIENCE);
+    if let Some(pem) = certificates {
+        let read = reqwest::Certificate::from_pem_bundle(pem.as_bytes());
+        let read = read.map_err(causes).and_then(|read| {
+            if read.is_empty() {
+                Err("it holds no certificate in PEM".to_owned())
+            } else {
+                Ok(read)
+            }
+        });
+        let read = read.map_err(|why| format!("kafka.oauth.ca_file: {why}"))?;
+        client = client.tls_certs_merge(read);
+    }
+    client.build().map_err(causes)
+}
+
 async fn grant(
+    client: &reqwest::Client,
     url: &str,
     client_id: &str,
     client_secret: &str,
@@ -129,7 +161,6 @@ async fn grant(
 ) -> Result<Granted, String> {
     let mut form = vec![("grant_type", "client_credentials")];
     form.extend(scope.map(|scope| ("scope", scope)));
-    let client = reqwest::Client::builder().timeout(PATIENCE).build().map_err(causes)?;
     let request = client.post(url).basic_auth(client_id, Some(client_secret)).form(&form);
     let answer = request.send().await.map_err(causes)?;
     let status = answer.status();
@@ -176,6 +207,7 @@ mod tests {
             client_id: "wasaga".into(),
             client_secret: "hush".into(),
             scope: None,
+            certificates: None,
         };
         assert!(!format!("{source:?}").contains("hush"));
     }

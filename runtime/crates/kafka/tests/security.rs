@@ -133,6 +133,7 @@ async fn a_token_from_an_identity_provider() {
         client_id: "wasaga".into(),
         client_secret: secret.into(),
         scope: Some("kafka".into()),
+        certificates: None,
     };
     publishes(bearer(source("hush")), "token-url").await;
     let said = complaint(bearer(source("wrong"))).await;
