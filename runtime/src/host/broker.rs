@@ -64,6 +64,9 @@ pub(crate) fn client_options(config: &Config, brokers: &str) -> Result<ClientOpt
         Some(tokens) => options.with_tokens(tokens),
         None => options,
     };
-    options.check(config.engine.lease()).map_err(|error| ConfigError::new(error.to_string()))?;
+    let within = config.publisher().within;
+    options
+        .check(config.engine.lease(), within)
+        .map_err(|error| ConfigError::new(error.to_string()))?;
     Ok(options)
 }

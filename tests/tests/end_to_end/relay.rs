@@ -18,8 +18,8 @@ const LOST: &str = "select count(*) from wasaga.task_out o where not exists (
 /// Messages that were published before an earlier one of their key: here, all are emitted one after the other.
 const OVERTAKING: &str = "select count(*)
     from wasaga.task_out earlier join wasaga.task_out later using (topic, key)
-    join wasaga.task_in i on i.topic = topic and i.message_id = earlier.message_id::text
-    join wasaga.task_in j on j.topic = topic and j.message_id = later.message_id::text
+    join wasaga.task_in i on i.topic = earlier.topic and i.message_id = earlier.message_id::text
+    join wasaga.task_in j on j.topic = later.topic and j.message_id = later.message_id::text
     where earlier.id < later.id and i.partition = j.partition and i.\"offset\" > j.\"offset\"";
 
 async fn emit(world: &World, messages: usize) {

@@ -3,7 +3,13 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
-use rdkafka::{ClientConfig, config::RDKafkaLogLevel, error::KafkaError};
+use rdkafka::{
+    ClientConfig,
+    config::{FromClientConfig, RDKafkaLogLevel},
+    consumer::BaseConsumer,
+    error::KafkaError,
+    producer::BaseProducer,
+};
 use tokio::runtime::Handle;
 
 use crate::oauth::{NO_SOURCE, TokenSource, Tokens};
@@ -76,8 +82,9 @@ const ALIASES: [(&str, &str); 3] = [
 ];
 
 /// Tokens for nobody.
-const NO_TAKER: &str = "kafka.oauth gives tokens that no client takes: set sasl.mechanism = OAUTHBEARER in \
-                        kafka.properties, without enable.sasl.oauthbearer.unsecure.jwt; or remove kafka.oauth";
+const NO_TAKER: &str = "kafka.oauth gives tokens that no client takes: set sasl.mechanism = OAUTHBEARER and \
+                        security.protocol = SASL_SSL in kafka.properties, without \
+                        enable.sasl.oauthbearer.unsecure.jwt; or remove kafka.oauth";
 
 /// Checked options for both clients. Their values are not printed: there are passwords among them.
 #[derive(Clone)]
@@ -125,9 +132,12 @@ impl ClientOptions {
         Self { tokens: Some(Arc::new(source)), ..self }
     }
 
-    /// What would be refused later: by a relay under a lease of this length, or by clients that have no token.
-    pub fn check(&self, lease: Duration) -> Result<(), ConfigError> {
-        self.producer(lease)?;
+    /// What would be refused later: by librdkafka, for a relay under a lease of this length, what is published first within
+    /// this time, or a consumer; and by clients that have no token. Nothing is connected.
+    pub fn check(&self, lease: Duration, within: Duration) -> Result<(), ConfigError> {
+        made::<BaseProducer>(self.producer(lease)?)?;
+        made::<BaseProducer>(self.publisher(within))?;
+        made::<BaseConsumer>(self.consumer("wasaga"))?;
         let takes = self.takes_tokens(Side::Producer)? || self.takes_tokens(Side::Consumer)?;
         let fault = match (takes, &self.tokens) {
             (true, None) => Some(NO_SOURCE.to_owned()),
@@ -143,7 +153,8 @@ impl ClientOptions {
         let config =
             self.client(side).create_native_config().map_err(|error| self.refusal(error))?;
         let is = |name: &str, value: &str| config.get(name).is_ok_and(|given| given == value);
-        Ok(is("sasl.mechanisms", "OAUTHBEARER")
+        Ok((is("security.protocol", "sasl_ssl") || is("security.protocol", "sasl_plaintext"))
+            && is("sasl.mechanisms", "OAUTHBEARER")
             && !is("enable.sasl.oauthbearer.unsecure.jwt", "true"))
     }
 
@@ -256,6 +267,14 @@ impl ClientOptions {
         }
         config
     }
+}
+
+/// Whether librdkafka takes the options together: it says so to whoever makes a client.
+fn made<C: FromClientConfig>(mut config: ClientConfig) -> Result<(), ConfigError> {
+    config.remove("bootstrap.servers");
+    config.set_log_level(RDKafkaLogLevel::Emerg);
+    let client: Result<C, _> = config.create();
+    client.map(drop).map_err(|error| ConfigError::Together(error.to_string()))
 }
 
 /// Bounds how long a topic may be unknown, unless the user does: that is over, and noticed by librdkafka, which looks

@@ -91,41 +91,62 @@ fn an_unknown_topic_is_told_before_a_record_times_out() {
 #[test]
 fn no_record_outlives_the_lease() {
     let lease = Duration::from_secs(10);
+    let check = |options: &ClientOptions| options.check(lease, Duration::from_secs(2));
     for value in ["10000", "0", "soon"] {
         let error = options(&[("delivery.timeout.ms", value)])
             .and_then(|options| {
                 let refused = options.producer(lease).map(|_| ());
-                assert_eq!(options.check(lease), refused);
+                assert_eq!(check(&options), refused);
                 refused
             })
             .expect_err(value);
         assert!(error.to_string().contains("delivery.timeout.ms"), "{error}");
     }
     let fits = options(&[("delivery.timeout.ms", "9999")]).expect("it is an option");
-    assert_eq!(fits.check(lease), Ok(()));
+    assert_eq!(check(&fits), Ok(()));
+}
+
+#[test]
+fn what_librdkafka_refuses_together_is_refused_before_a_run() {
+    for (given, says) in [
+        (("producer.linger.ms", "2000"), "`linger.ms`"),
+        (("consumer.session.timeout.ms", "400000"), "`session.timeout.ms`"),
+        (("ssl.ca.location", "no/such/file"), "no/such/file"),
+    ] {
+        let protocol = ("security.protocol", "SSL");
+        let error = (options(&[protocol, given]).expect("each is an option"))
+            .check(Duration::from_secs(10), Duration::from_secs(2))
+            .expect_err(says);
+        assert!(error.to_string().contains(says), "{error}");
+    }
 }
 
 #[test]
 fn tokens_come_from_somewhere_and_are_for_somebody() {
     let bearer = ("sasl.mechanism", "OAUTHBEARER");
+    let secured = ("security.protocol", "SASL_PLAINTEXT");
+    let plain = ("sasl.mechanism", "PLAIN");
     let unsecure = ("enable.sasl.oauthbearer.unsecure.jwt", "1");
     let check = |given: &[(&str, &str)], has_source: bool| {
         let options = options(given).expect("they are options");
         let source = || TokenSource::File("token".into());
         let options = if has_source { options.with_tokens(source()) } else { options };
-        options.check(Duration::from_secs(10)).map_err(|error| error.to_string())
+        let checked = options.check(Duration::from_secs(10), Duration::from_secs(2));
+        checked.map_err(|error| error.to_string())
     };
     let (starved, wasted) = (Err(NO_SOURCE.to_owned()), Err(NO_TAKER.to_owned()));
     for (given, has_source, expected) in [
         (&[][..], false, &Ok(())),
-        (&[bearer], true, &Ok(())),
-        (&[("consumer.sasl.mechanisms", "OAUTHBEARER")], true, &Ok(())),
-        (&[bearer, unsecure], false, &Ok(())),
-        (&[bearer], false, &starved),
-        (&[bearer, ("producer.sasl.mechanism", "PLAIN")], false, &starved),
+        (&[bearer], false, &Ok(())),
+        (&[secured, bearer], true, &Ok(())),
+        (&[secured, plain, ("consumer.sasl.mechanisms", "OAUTHBEARER")], true, &Ok(())),
+        (&[secured, bearer, unsecure], false, &Ok(())),
+        (&[secured, bearer], false, &starved),
+        (&[secured, bearer, ("producer.sasl.mechanism", "PLAIN")], false, &starved),
         (&[], true, &wasted),
-        (&[("sasl.mechanism", "PLAIN")], true, &wasted),
-        (&[bearer, unsecure], true, &wasted),
+        (&[bearer], true, &wasted),
+        (&[secured, plain], true, &wasted),
+        (&[secured, bearer, unsecure], true, &wasted),
     ] {
         assert_eq!(&check(given, has_source), expected, "{given:?}");
     }
@@ -137,8 +158,9 @@ fn tokens_come_from_somewhere_and_are_for_somebody() {
             scope: None,
             certificates: Some(pem.into()),
         };
-        let options = options(&[bearer]).expect("they are options").with_tokens(source);
-        options.check(Duration::from_secs(10)).expect_err(pem).to_string()
+        let options = options(&[secured, bearer]).expect("they are options").with_tokens(source);
+        let checked = options.check(Duration::from_secs(10), Duration::from_secs(2));
+        checked.expect_err(pem).to_string()
     };
     assert_eq!(distrusted(""), "kafka.oauth.ca_file: it holds no certificate in PEM");
     let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";

@@ -11,6 +11,8 @@ use crate::{Store, StoreError, lanes::Flow};
 /// Up to which id all is there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settled {
+    /// Since when the server runs, in seconds since 1970: another life of it may know of fewer ids.
+    begun: i64,
     up_to: i64,
     /// The last id taken when this was looked at last.
     taken: i64,
@@ -31,10 +33,10 @@ impl Settled {
     }
 
     /// `writers`: who holds a lock; they were looked at when `self.taken` had been taken already.
-    fn raised(self, taken: i64, writers: Vec<String>) -> Self {
-        if taken < self.taken {
-            // The database is another one, or an older state of it.
-            return Self::default();
+    fn raised(self, begun: i64, taken: i64, writers: Vec<String>) -> Self {
+        if begun != self.begun || taken < self.taken {
+            // The database may be another one, or an older state of it.
+            return Self { begun, taken, ..Self::default() };
         }
         let mut up_to = self.up_to;
         let mut next = self.next.unwrap_or(Next { id: self.taken, writers: writers.clone() });
@@ -45,15 +47,16 @@ impl Settled {
         } else {
             Some(next)
         };
-        Self { up_to, taken, next }
+        Self { begun, up_to, taken, next }
     }
 }
 
 impl Store {
     /// What is settled by now of a flow whose tasks come into a table of their own.
     pub async fn settled(&self, flow: Flow, settled: Settled) -> Result<Settled, StoreError> {
-        let (taken, writers) = sqlx::query_as(
-            "select coalesce(pg_sequence_last_value(pg_get_serial_sequence($1, 'id')::regclass), 0),
+        let (begun, taken, writers) = sqlx::query_as(
+            "select extract(epoch from pg_postmaster_start_time())::bigint,
+                 coalesce(pg_sequence_last_value(pg_get_serial_sequence($1, 'id')::regclass), 0),
                  array(select virtualtransaction from pg_locks
                        where locktype = 'relation' and mode = 'RowExclusiveLock'
                          and database = (select oid from pg_database where datname = current_database())
@@ -62,7 +65,7 @@ impl Store {
         .bind(table(flow))
         .fetch_one(&self.pool)
         .await?;
-        Ok(settled.raised(taken, writers))
+        Ok(settled.raised(begun, taken, writers))
     }
 }
 
@@ -80,17 +83,25 @@ mod tests {
     use super::*;
 
     fn look(settled: Settled, taken: i64, writers: &[&str]) -> Settled {
-        settled.raised(taken, writers.iter().map(|writer| (*writer).to_owned()).collect())
+        settled.raised(1, taken, writers.iter().map(|writer| (*writer).to_owned()).collect())
     }
 
     #[test]
     fn it_rises_when_those_who_wrote_have_ended() {
         let settled = look(Settled::default(), 9, &["3/1"]);
         let settled = look(settled, 12, &["3/1", "4/1"]);
-        let settled = look(settled, 15, &["3/1", "4/2"]);
+        let settled = look(settled, 15, &["3/1", "5/1"]);
         assert_eq!(settled.up_to(), 0);
-        // 12 was taken when they were looked at, 9 before the first of them.
-        let settled = look(settled, 20, &["4/2", "3/2"]);
-        assert_eq!(settled.up_to(), 0);
+        let settled = look(settled, 20, &["5/1"]);
+        assert_eq!(settled.up_to(), 9, "of 12 there may be some of 5/1");
+        assert_eq!(look(settled, 21, &[]).up_to(), 20);
+    }
+
+    #[test]
+    fn another_life_of_the_server_has_it_begin_anew() {
+        let settled = look(look(Settled::default(), 9, &[]), 9, &[]);
+        assert_eq!(settled.up_to(), 9);
+        assert_eq!(look(settled.clone(), 8, &[]).up_to(), 0);
+        assert_eq!(settled.raised(2, 9, Vec::new()).up_to(), 0);
     }
 }

@@ -52,10 +52,12 @@ impl Look {
         Ok(self.position)
     }
 
-    /// Tasks were looked at up to this one, or all there are.
-    pub(super) fn reached(&mut self, last: Option<TaskId>) {
+    /// Tasks were looked at up to this one, or all there are. After which id the look goes on: what is past the settled ones
+    /// has to be seen in one statement, or between two of them an earlier one may appear, and a later one of its key.
+    pub(super) fn reached(&mut self, last: Option<TaskId>) -> TaskId {
         let settled = if broken("record-order") { i64::MAX } else { self.settled.up_to() };
         let settled = TaskId(settled);
         self.position = self.position.max(last.map_or(settled, |last| last.min(settled)));
+        self.position
     }
 }

@@ -59,23 +59,26 @@ impl Actor {
     /// Goes on where the last look ended.
     async fn find_on(&mut self, lanes: &[i16]) -> Result<(), StoreError> {
         let mut from = self.look.from(&self.parts.store, self.flow, self.more).await?;
+        let mut limit = PAGE;
         self.more = true;
         while self.board.ready() < ENOUGH && self.board.len() < KNOWN {
             let store = &self.parts.store;
             let after = Excluded { after: from.0, ..Excluded::default() };
             let found =
-                store.tasks_find(self.flow, lanes, &self.topics, &after, PAGE as i64).await?;
+                store.tasks_find(self.flow, lanes, &self.topics, &after, limit as i64).await?;
             let now = Instant::now();
             for task in &found {
                 self.board.add(task, now);
             }
-            let Some(last) = found.last().filter(|_| found.len() == PAGE) else {
+            let Some(last) = found.last().filter(|_| found.len() == limit) else {
                 self.look.reached(None);
                 self.more = false;
                 break;
             };
-            from = last.id;
-            self.look.reached(Some(from));
+            from = self.look.reached(Some(last.id));
+            if from < last.id {
+                limit *= 2;
+            }
         }
         Ok(())
     }
