@@ -102,7 +102,8 @@ fn what_is_wrong_is_one_line_with_its_place() {
             "kafka.oauth gives tokens that no client takes: set sasl.mechanism = OAUTHBEARER",
         ),
         (
-            "[kafka]\nbrokers = \"a:1\"\n[kafka.properties]\nsasl.mechanism = \"OAUTHBEARER\"",
+            "[kafka]\nbrokers = \"a:1\"\n[kafka.properties]\nsasl.mechanism = \"OAUTHBEARER\"\n\
+             security.protocol = \"SASL_SSL\"",
             url,
             "takes a token: set kafka.oauth.token_file or kafka.oauth.token_url",
         ),

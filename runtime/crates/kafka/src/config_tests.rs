@@ -111,7 +111,7 @@ fn what_librdkafka_refuses_together_is_refused_before_a_run() {
     for (given, says) in [
         (("producer.linger.ms", "2000"), "`linger.ms`"),
         (("consumer.session.timeout.ms", "400000"), "`session.timeout.ms`"),
-        (("ssl.ca.location", "no/such/file"), "no/such/file"),
+        (("ssl.ca.location", "no/such/file"), "ssl.ca.location failed"),
     ] {
         let protocol = ("security.protocol", "SSL");
         let error = (options(&[protocol, given]).expect("each is an option"))
@@ -125,7 +125,8 @@ fn what_librdkafka_refuses_together_is_refused_before_a_run() {
 fn tokens_come_from_somewhere_and_are_for_somebody() {
     let bearer = ("sasl.mechanism", "OAUTHBEARER");
     let secured = ("security.protocol", "SASL_PLAINTEXT");
-    let plain = ("sasl.mechanism", "PLAIN");
+    let (plain, user, password) =
+        (("sasl.mechanism", "PLAIN"), ("sasl.username", "me"), ("sasl.password", "hush"));
     let unsecure = ("enable.sasl.oauthbearer.unsecure.jwt", "1");
     let check = |given: &[(&str, &str)], has_source: bool| {
         let options = options(given).expect("they are options");
@@ -139,13 +140,17 @@ fn tokens_come_from_somewhere_and_are_for_somebody() {
         (&[][..], false, &Ok(())),
         (&[bearer], false, &Ok(())),
         (&[secured, bearer], true, &Ok(())),
-        (&[secured, plain, ("consumer.sasl.mechanisms", "OAUTHBEARER")], true, &Ok(())),
+        (
+            &[secured, plain, user, password, ("consumer.sasl.mechanisms", "OAUTHBEARER")],
+            true,
+            &Ok(()),
+        ),
         (&[secured, bearer, unsecure], false, &Ok(())),
         (&[secured, bearer], false, &starved),
-        (&[secured, bearer, ("producer.sasl.mechanism", "PLAIN")], false, &starved),
+        (&[secured, bearer, user, password, ("producer.sasl.mechanism", "PLAIN")], false, &starved),
         (&[], true, &wasted),
         (&[bearer], true, &wasted),
-        (&[secured, plain], true, &wasted),
+        (&[secured, plain, user, password], true, &wasted),
         (&[secured, bearer, unsecure], true, &wasted),
     ] {
         assert_eq!(&check(given, has_source), expected, "{given:?}");

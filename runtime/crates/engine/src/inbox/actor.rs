@@ -154,13 +154,11 @@ impl Actor {
     async fn drain(&mut self) {
         let grace = self.options.grace;
         let drained = timeout(grace, async {
-            while self.writing
-                || self.delivering
-                || !self.calls.is_empty()
-                || !self.ended.is_empty()
-                || !self.commits.is_empty()
-            {
+            loop {
                 self.write();
+                if !self.is_busy() {
+                    break;
+                }
                 tokio::select! {
                     event = self.events.recv() => self.take_events(event),
                     Some(_) = self.commits.join_next() => {}
@@ -180,6 +178,15 @@ impl Actor {
         if !matches!(released, Ok(Ok(()))) {
             tracing::warn!("the inbox's lanes stay leased until the host's lease ends");
         }
+    }
+
+    /// Whether calls or commits are under way, or are to be.
+    fn is_busy(&self) -> bool {
+        self.writing
+            || self.delivering
+            || !self.calls.is_empty()
+            || !self.ended.is_empty()
+            || !self.commits.is_empty()
     }
 
     /// With a lease ends all that was known under it.

@@ -387,8 +387,10 @@ impl Host {
             .expect("sagas are woken");
     }
 
+    /// Nothing is under way that does not end: a stop waits for the like as long as `InboxOptions::grace`.
     pub async fn stop(self) {
-        self.handle.stop().await;
+        let grace = InboxOptions::default().grace;
+        tokio::time::timeout(grace / 2, self.handle.stop()).await.expect("it stops by itself");
         self.store.host_leave(self.id).await.unwrap();
     }
 }
