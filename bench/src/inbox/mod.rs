@@ -45,7 +45,7 @@ pub struct Arguments {
     #[arg(long, default_value_t = 3)]
     rounds: usize,
     /// How long latencies are measured
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 20)]
     seconds: u64,
     /// Print one JSON object
     #[arg(long)]

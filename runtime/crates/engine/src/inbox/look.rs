@@ -55,9 +55,13 @@ impl Look {
     /// Tasks were looked at up to this one, or all there are. After which id the look goes on: what is past the settled ones
     /// has to be seen in one statement, or between two of them an earlier one may appear, and a later one of its key.
     pub(super) fn reached(&mut self, last: Option<TaskId>) -> TaskId {
-        let settled = if broken("record-order") { i64::MAX } else { self.settled.up_to() };
-        let settled = TaskId(settled);
-        self.position = self.position.max(last.map_or(settled, |last| last.min(settled)));
+        let settled = TaskId(self.settled.up_to());
+        let seen = match last {
+            Some(last) if broken("record-order") => last,
+            Some(last) => last.min(settled),
+            None => settled,
+        };
+        self.position = self.position.max(seen);
         self.position
     }
 }
