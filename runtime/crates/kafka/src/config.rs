@@ -74,8 +74,14 @@ const FIXED: [(Side, &str, &[&str], &str); 8] = [
     (Side::Consumer, "group.id", &[], "as it is set by kafka.group"),
 ];
 
-/// librdkafka's second names for options that matter here.
-const ALIASES: [(&str, &str); 3] = [
+/// librdkafka's second names for options: which of two it heeds would be chance.
+const ALIASES: [(&str, &str); 9] = [
+    ("sasl.mechanism", "sasl.mechanisms"),
+    ("queue.buffering.max.ms", "linger.ms"),
+    ("compression.codec", "compression.type"),
+    ("message.send.max.retries", "retries"),
+    ("max.in.flight.requests.per.connection", "max.in.flight"),
+    ("max.partition.fetch.bytes", "fetch.message.max.bytes"),
     ("request.required.acks", "acks"),
     ("delivery.timeout.ms", "message.timeout.ms"),
     ("metadata.broker.list", "bootstrap.servers"),

@@ -107,6 +107,17 @@ fn no_record_outlives_the_lease() {
 }
 
 #[test]
+fn either_name_of_an_option_is_heeded() {
+    let given = [("queue.buffering.max.ms", "50"), ("producer.compression.codec", "zstd")];
+    let options = options(&given).expect("they are options");
+    let config = options.producer(Duration::from_secs(10)).expect("it fits");
+    let config = config.create_native_config().expect("they are options");
+    for (name, value) in [("linger.ms", "50"), ("compression.type", "zstd")] {
+        assert_eq!(config.get(name).expect("it has one"), value);
+    }
+}
+
+#[test]
 fn what_librdkafka_refuses_together_is_refused_before_a_run() {
     for (given, says) in [
         (("producer.linger.ms", "2000"), "`linger.ms`"),
