@@ -44,7 +44,7 @@ pub struct Arguments {
     /// How often each rate and latency is measured; the median is told
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// How long latencies are measured
+    /// How long latencies are measured in each round
     #[arg(long, default_value_t = 20)]
     seconds: u64,
     /// Print one JSON object

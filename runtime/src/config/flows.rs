@@ -41,7 +41,7 @@ pub struct Flows {
     pub early_reply_ttl_ms: u64,
     /// In tasks that wait on all hosts, from which on consumption pauses.
     pub in_waiting: u64,
-    /// Larger records go to the dead letters at once, without their value.
+    /// Larger records go to the dead letters at once; up to 128 MiB of content is kept there.
     pub in_record_bytes: usize,
     /// How long finished in tasks are kept: so long a message that comes twice is known.
     pub in_retention_ms: u64,

@@ -1,6 +1,6 @@
 //! What else [`Outbox`](crate::Outbox) speaks of, for an outbox of one's own. Its methods are made by the crate
-//! `async-trait`, its ids are those of `uuid` 1, its JSON is that of `serde_json` 1, and a [`Client`](crate::Client)
-//! takes it as an `Arc<dyn Outbox>`.
+//! `async-trait`, the ids of records and of sagas are those of `uuid` 1, its JSON is that of `serde_json` 1, and a
+//! [`Client`](crate::Client) takes it as an `Arc<dyn Outbox>`.
 
 pub use wasaga_domain::{
     clock::UnixMillis,

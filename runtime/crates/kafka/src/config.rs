@@ -74,7 +74,7 @@ const FIXED: [(Side, &str, &[&str], &str); 8] = [
     (Side::Consumer, "group.id", &[], "as it is set by kafka.group"),
 ];
 
-/// librdkafka's second names for options: which of two it heeds would be chance.
+/// Options that librdkafka knows by two names, and the one that is used here: with both set, which it heeds would be chance.
 const ALIASES: [(&str, &str); 9] = [
     ("sasl.mechanism", "sasl.mechanisms"),
     ("queue.buffering.max.ms", "linger.ms"),

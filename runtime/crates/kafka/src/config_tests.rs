@@ -108,7 +108,11 @@ fn no_record_outlives_the_lease() {
 
 #[test]
 fn either_name_of_an_option_is_heeded() {
-    let given = [("queue.buffering.max.ms", "50"), ("producer.compression.codec", "zstd")];
+    let given = [
+        ("queue.buffering.max.ms", "50"),
+        ("compression.type", "lz4"),
+        ("producer.compression.codec", "zstd"),
+    ];
     let options = options(&given).expect("they are options");
     let config = options.producer(Duration::from_secs(10)).expect("it fits");
     let config = config.create_native_config().expect("they are options");

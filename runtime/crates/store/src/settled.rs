@@ -2,9 +2,9 @@
 //! that lower ones may appear after higher ones: whoever looks for tasks only past what it has seen, may pass over one,
 //! and then of one key handle a later one first.
 //!
-//! Whoever adds to a table holds a lock on it from before it takes an id until its transaction has ended. So once those
-//! have ended who hold one at some time, the ids are settled that were taken before that time. Transactions that don't
-//! write to the table hold nothing back, however long they are open.
+//! Whoever adds to `task_in` or to dead letters holds a lock on the table from before it takes an id until its
+//! transaction has ended. So once those have ended who hold one at some time, the ids are settled that were taken before
+//! that time. Transactions that don't write to the table hold nothing back, however long they are open.
 
 use crate::{Store, StoreError, lanes::Flow};
 
@@ -52,8 +52,8 @@ impl Settled {
 }
 
 impl Store {
-    /// What is settled by now of a flow whose tasks come into a table of their own.
-    pub async fn settled(&self, flow: Flow, settled: Settled) -> Result<Settled, StoreError> {
+    /// What is settled by now of `in`, `dead_in` or `dead_out`, whose ids are taken under a lock on their table.
+    pub async fn tasks_settled(&self, flow: Flow, settled: Settled) -> Result<Settled, StoreError> {
         let (begun, taken, writers) = sqlx::query_as(
             "select extract(epoch from pg_postmaster_start_time())::bigint,
                  coalesce(pg_sequence_last_value(pg_get_serial_sequence($1, 'id')::regclass), 0),
@@ -72,7 +72,9 @@ impl Store {
 fn table(flow: Flow) -> &'static str {
     match flow {
         Flow::In => "wasaga.task_in",
-        Flow::Out | Flow::HandleOut => "wasaga.task_out",
+        Flow::Out | Flow::HandleOut => {
+            unreachable!("an emit takes its id before it locks wasaga.task_out: see task_out_floor")
+        }
         Flow::DeadIn => "wasaga.dead_letter_in",
         Flow::DeadOut => "wasaga.dead_letter_out",
     }

@@ -29,12 +29,12 @@ const TABLES: [(Flow, &str); 3] = [
 /// As it is after some looks.
 async fn looked(db: &TestDatabase, flow: Flow, mut settled: Settled) -> Settled {
     for _ in 0..5 {
-        settled = db.store.settled(flow, settled).await.expect("an answer");
+        settled = db.store.tasks_settled(flow, settled).await.expect("an answer");
     }
     settled
 }
 
-/// Waits until that much is settled: a vacuum may hold the lock that writers have.
+/// Waits until that much is settled, which takes more than one look.
 async fn risen(db: &TestDatabase, flow: Flow, mut settled: Settled, to: i64) -> Settled {
     let until = Instant::now() + Duration::from_secs(20);
     while settled.up_to() < to {

@@ -8,6 +8,7 @@ use wasaga_store::{Store, StoreError, lanes::Flow, settled::Settled};
 
 use crate::breaks::broken;
 
+/// How often it is asked what is settled.
 const RISES: Duration = Duration::from_secs(1);
 /// How often everything is looked at: what somebody made wait again by hand is found so.
 const EVERYTHING: Duration = Duration::from_mins(1);
@@ -42,7 +43,7 @@ impl Look {
     ) -> Result<TaskId, StoreError> {
         let now = Instant::now();
         if now >= self.rises {
-            self.settled = store.settled(flow, self.settled.clone()).await?;
+            self.settled = store.tasks_settled(flow, self.settled.clone()).await?;
             self.rises = now + RISES;
             self.position = self.position.min(TaskId(self.settled.up_to()));
         }

@@ -6,7 +6,7 @@ use wasaga_store::{StoreError, lanes::Flow, task_out::Excluded};
 
 use super::Actor;
 
-/// Tasks in one look.
+/// Tasks that one statement finds; twice as many each time past what is settled, as that has to be seen in one.
 const PAGE: usize = 1000;
 /// With so many keys ready no more tasks are looked for; and never so many are known that memory is at stake.
 const ENOUGH: usize = 1000;
